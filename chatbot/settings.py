@@ -1,0 +1,122 @@
+"""Every setting, documented once. Flag > CHATBOT_* environment > ./chatbot.toml > user file > default."""
+
+from pathlib import Path
+from typing import Annotated
+
+from platformdirs import user_config_path, user_data_path, user_state_path
+from pydantic import Field, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+BUNDLED_MODEL = "bundled"
+PACKAGE = Path(__file__).resolve().parent
+
+
+class Settings(BaseSettings):
+    """Where things live, what is served and within which limits."""
+
+    model_config = SettingsConfigDict(env_prefix="CHATBOT_", extra="forbid", use_attribute_docstrings=True)
+
+    home: Path | None = None
+    """Folder that holds data and state in one place; by default the platform's own folders are used."""
+    host: str = "127.0.0.1"
+    """Address the server binds to. Anything but a loopback address needs an API key."""
+    port: Annotated[int, Field(ge=0, le=65535)] = 8765
+    """Port the server binds to; 0 picks a free one."""
+    model: str = BUNDLED_MODEL
+    """Model to serve: `bundled`, a local directory, or the name of a Hugging Face causal LM."""
+    api_key: Annotated[str | None, Field(pattern=r"^[A-Za-z0-9_-]+$")] = None
+    """Key that clients must send; letters, digits, `_` and `-` only, so that browsers can send it too."""
+    allow_origin: list[str] = []
+    """Web origins besides the server's own that may connect, such as `https://chat.example`."""
+    allow_host: list[str] = []
+    """Host names besides loopback and `host` that requests may name (guards against DNS rebinding)."""
+    instructions: str = "You are Ada, a friendly assistant."
+    """System prompt where neither the conversation nor the persona brings one."""
+    max_output_tokens: Annotated[int, Field(ge=1)] = 256
+    """Longest reply where the request does not say."""
+    temperature: Annotated[float, Field(ge=0, le=2)] = 0.3
+    """Sampling temperature where neither request nor persona says; 0 is greedy."""
+    context_tokens: Annotated[int | None, Field(ge=16)] = None
+    """Context window; by default what the model was trained for."""
+    slots: Annotated[int, Field(ge=1, le=1024)] = 32
+    """Conversations that answer at the same time, and whose attention state is kept in memory."""
+    threads: Annotated[int | None, Field(ge=1)] = None
+    """CPU threads of the engine; by default one less than there are cores."""
+    device: str = "auto"
+    """Where the model runs: `auto`, `cpu` or `cuda`."""
+    max_waiting: Annotated[int, Field(ge=1)] = 256
+    """Turns that may wait for the engine before new ones are refused."""
+    max_queued_turns: Annotated[int, Field(ge=0)] = 4
+    """Turns that may wait behind the running one in the same conversation."""
+    max_message_bytes: Annotated[int, Field(ge=1024)] = 256 * 1024
+    """Largest WebSocket frame or request body that is accepted."""
+    checkpoint_s: Annotated[float, Field(gt=0)] = 1.0
+    """Longest time that streamed text stays unsaved."""
+    drain_s: Annotated[float, Field(ge=0)] = 20.0
+    """How long a stopping server waits for running replies."""
+    idle_exit_s: Annotated[float | None, Field(gt=0)] = None
+    """Stop the server after this many seconds without a client; by default it runs until told."""
+    log_level: str = "info"
+    """Least severe log line that is printed: debug, info, warning or error."""
+
+    @field_validator("log_level")
+    @classmethod
+    def _known_level(cls, value: str) -> str:
+        levels = ("debug", "info", "warning", "error")
+        if value.lower() not in levels:
+            raise ValueError(f"expected one of {', '.join(levels)}, got {value!r}")
+        return value.lower()
+
+    @property
+    def data_dir(self) -> Path:
+        return self.home / "data" if self.home else user_data_path("chatbot", appauthor=False)
+
+    @property
+    def state_dir(self) -> Path:
+        return self.home / "state" if self.home else user_state_path("chatbot", appauthor=False)
+
+    @property
+    def database_path(self) -> Path:
+        return self.data_dir / "chats.db"
+
+    @property
+    def adapters_dir(self) -> Path:
+        return self.data_dir / "adapters"
+
+    @property
+    def personas_dir(self) -> Path:
+        """Personas that ship with the program."""
+        return PACKAGE.parent / "adapters" / "personas"
+
+    @property
+    def model_path(self) -> str:
+        """Directory or hub name of the model to serve."""
+        return str(PACKAGE / "base_model") if self.model == BUNDLED_MODEL else self.model
+
+    @property
+    def model_name(self) -> str:
+        """Name under which clients see the base model."""
+        if self.model == BUNDLED_MODEL:
+            return "chatbot-mini"
+        return Path(self.model).expanduser().resolve().name if Path(self.model).exists() else self.model
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        files = [Path("chatbot.toml"), user_config_path("chatbot", appauthor=False) / "chatbot.toml"]
+        return (
+            init_settings,
+            env_settings,
+            *(TomlConfigSettingsSource(settings_cls, file) for file in files),
+        )
