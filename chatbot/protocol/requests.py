@@ -1,0 +1,162 @@
+"""What clients may ask. Unknown fields are ignored; known ones must have their type and range."""
+
+import re
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from chatbot.protocol.errors import InvalidRequest
+
+Metadata = Annotated[
+    dict[Annotated[str, StringConstraints(max_length=64)], Annotated[str, StringConstraints(max_length=512)]],
+    Field(max_length=16),
+]
+IdempotencyKey = Annotated[str, StringConstraints(min_length=1, max_length=255)]
+Title = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+
+
+class Request(BaseModel):
+    model_config = ConfigDict(extra="ignore", strict=True, frozen=True)
+
+
+class TextPart(Request):
+    type: Literal["input_text", "output_text", "text"]
+    text: str
+
+
+class Message(Request):
+    type: Literal["message"] = "message"
+    role: Literal["user", "assistant", "system", "developer"] = "user"
+    content: str | list[TextPart]
+
+    @property
+    def text(self) -> str:
+        return self.content if isinstance(self.content, str) else "".join(part.text for part in self.content)
+
+
+class ConversationReference(Request):
+    id: str
+
+
+class ResponseCreate(Request):
+    """One turn: the body of `POST /v1/responses` and the `response.create` event."""
+
+    input: str | list[Message]
+    model: str | None = None
+    conversation: str | ConversationReference | None = None
+    previous_response_id: str | None = None
+    parent_item_id: str | None = None
+    """Ours: continue from this item instead of the newest one, to edit a message or branch off. An explicit null
+    begins again at the root."""
+    instructions: str | None = None
+    temperature: Annotated[float | None, Field(ge=0, le=2)] = None
+    top_p: Annotated[float | None, Field(gt=0, le=1)] = None
+    top_k: Annotated[int | None, Field(ge=0, le=1_000_000)] = None
+    min_p: Annotated[float | None, Field(ge=0, le=1)] = None
+    repetition_penalty: Annotated[float | None, Field(gt=0, le=10)] = None
+    frequency_penalty: Annotated[float | None, Field(ge=-2, le=2)] = None
+    presence_penalty: Annotated[float | None, Field(ge=-2, le=2)] = None
+    stop: str | Annotated[list[str], Field(max_length=8)] | None = None
+    seed: Annotated[int | None, Field(ge=0, lt=2**63)] = None
+    max_output_tokens: Annotated[int | None, Field(ge=1, le=1_000_000)] = None
+    metadata: Metadata | None = None
+    store: bool | None = None
+    stream: bool | None = None
+    background: bool | None = None
+    generate: bool | None = None
+    tools: list[Any] | None = None
+    idempotency_key: IdempotencyKey | None = None
+
+    @property
+    def conversation_id(self) -> str | None:
+        named = self.conversation
+        return named.id if isinstance(named, ConversationReference) else named
+
+    @property
+    def begins_at_root(self) -> bool:
+        return "parent_item_id" in self.model_fields_set and self.parent_item_id is None
+
+    @property
+    def messages(self) -> list[Message]:
+        return [Message(content=self.input)] if isinstance(self.input, str) else list(self.input)
+
+    @property
+    def stop_strings(self) -> tuple[str, ...]:
+        given = self.stop or ()
+        return (given,) if isinstance(given, str) else tuple(given)
+
+
+class ResponseCancel(Request):
+    response_id: str
+
+
+class ResponseAttach(Request):
+    response_id: str
+    starting_after: Annotated[int, Field(ge=-1)] = -1
+
+
+class ConversationSubscribe(Request):
+    conversation: str
+    after: str | None = None
+
+
+class ConversationCreate(Request):
+    items: Annotated[list[Message], Field(max_length=20)] | None = None
+    metadata: Metadata | None = None
+    title: Title | None = None
+    model: str | None = None
+    instructions: str | None = None
+
+
+class ConversationUpdate(Request):
+    metadata: Metadata | None = None
+    title: Title | None = None
+    model: str | None = None
+    instructions: str | None = None
+
+
+class ItemsCreate(Request):
+    items: Annotated[list[Message], Field(min_length=1, max_length=20)]
+
+
+RequestT = TypeVar("RequestT", bound=Request)
+
+
+def validate(kind: type[RequestT], body: dict[str, Any]) -> RequestT:
+    """Return the typed request, or raise InvalidRequest naming the first field that is wrong."""
+    try:
+        return kind.model_validate(body)
+    except ValidationError as error:
+        raise _invalid(error) from None
+
+
+def is_stream_id(value: object) -> bool:
+    """Tell whether a value may name a stream of events on one socket."""
+    return isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9_.-]{1,256}", value) is not None
+
+
+def check_supported(request: ResponseCreate) -> None:
+    """Refuse what this server cannot honour, rather than ignore it in silence."""
+    if request.tools:
+        raise InvalidRequest("unsupported_parameter", "tools are not supported by this server", "tools")
+    if request.generate is False:
+        raise InvalidRequest("unsupported_parameter", "generate: false is not supported", "generate")
+    if request.conversation_id and request.previous_response_id:
+        message = "give either conversation or previous_response_id, not both"
+        raise InvalidRequest("mutually_exclusive_parameters", message, "previous_response_id")
+    if request.store is False and (request.conversation_id or request.previous_response_id):
+        message = "store: false cannot continue a stored conversation; leave store out"
+        raise InvalidRequest("unsupported_parameter", message, "store")
+    messages = request.messages
+    if not messages or messages[-1].role != "user":
+        raise InvalidRequest("invalid_input", "input must end with a message of the user", "input")
+    if not messages[-1].text.strip():
+        raise InvalidRequest("empty_message", "the user's message is empty", "input")
+
+
+def _invalid(error: ValidationError) -> InvalidRequest:
+    first = min(error.errors(include_url=False), key=lambda problem: len(problem["loc"]))
+    where = ".".join(str(part) for part in first["loc"] if isinstance(part, int) or part.isidentifier())
+    got = "" if first["type"] == "missing" else f", got {str(first['input'])[:60]!r}"
+    code = "missing_required_parameter" if first["type"] == "missing" else "invalid_parameter"
+    return InvalidRequest(code, f"{where or 'request'}: {first['msg']}{got}", where or None)

@@ -1,0 +1,83 @@
+from typing import Any
+
+import pytest
+
+from chatbot.protocol.errors import InvalidRequest
+from chatbot.protocol.requests import ResponseCreate, check_supported, is_stream_id, validate
+
+
+def create(**fields: Any) -> ResponseCreate:
+    return validate(ResponseCreate, {"input": "hi", **fields})
+
+
+def test_a_string_is_one_message_of_the_user() -> None:
+    assert [(message.role, message.text) for message in create().messages] == [("user", "hi")]
+
+
+def test_parts_of_a_message_are_joined() -> None:
+    parts = [{"type": "input_text", "text": "a"}, {"type": "input_text", "text": "b"}]
+    assert create(input=[{"role": "user", "content": parts}]).messages[0].text == "ab"
+
+
+def test_unknown_fields_are_ignored() -> None:
+    assert create(from_the_future=1).input == "hi"
+
+
+def test_a_conversation_may_be_named_by_id_or_by_object() -> None:
+    assert create(conversation="conv_1").conversation_id == "conv_1"
+    assert create(conversation={"id": "conv_1"}).conversation_id == "conv_1"
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"temperature": 2.5}, "temperature"),
+        ({"temperature": True}, "temperature"),
+        ({"temperature": "1"}, "temperature"),
+        ({"top_p": 0}, "top_p"),
+        ({"max_output_tokens": 0}, "max_output_tokens"),
+        ({"max_output_tokens": -(2**70)}, "max_output_tokens"),
+        ({"metadata": {"k": 1}}, "metadata.k"),
+        ({"metadata": {str(n): "v" for n in range(17)}}, "metadata"),
+        ({"seed": -1}, "seed"),
+        ({"idempotency_key": ""}, "idempotency_key"),
+        ({"input": [{"role": "robot", "content": "x"}]}, "input.0.role"),
+        ({"input": [{"role": "user", "content": [{"type": "input_image", "image_url": "x"}]}]}, None),
+    ],
+)
+def test_a_wrong_field_is_named(fields: dict[str, Any], param: str | None) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        create(**fields)
+    assert caught.value.code == "invalid_parameter"
+    if param is not None:
+        assert caught.value.param is not None
+        assert param.split(".")[0] in caught.value.param
+
+
+def test_a_missing_input_is_said_to_be_missing() -> None:
+    with pytest.raises(InvalidRequest, match="input") as caught:
+        validate(ResponseCreate, {})
+    assert caught.value.code == "missing_required_parameter"
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({"tools": [{"type": "function"}]}, "unsupported_parameter"),
+        ({"generate": False}, "unsupported_parameter"),
+        ({"conversation": "c", "previous_response_id": "r"}, "mutually_exclusive_parameters"),
+        ({"conversation": "c", "store": False}, "unsupported_parameter"),
+        ({"input": []}, "invalid_input"),
+        ({"input": [{"role": "assistant", "content": "x"}]}, "invalid_input"),
+        ({"input": "  \n"}, "empty_message"),
+    ],
+)
+def test_what_cannot_be_honoured_is_refused(fields: dict[str, Any], code: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        check_supported(create(**fields))
+    assert caught.value.code == code
+
+
+def test_stream_ids_are_short_plain_names() -> None:
+    assert is_stream_id("lane-1.a_B")
+    assert not any(is_stream_id(bad) for bad in ("", "a b", "x" * 257, 3, "ü"))
