@@ -1,0 +1,59 @@
+"""An engine without a model: replies are scripted, and a test decides when each token comes."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+
+from chatbot.engine.base import BaseModel, ChatMessage, Delta, Finish, GenerationRequest, Usage
+
+Reply = Callable[[GenerationRequest], Sequence[str | BaseException]]
+
+
+def echo(request: GenerationRequest) -> list[str]:
+    """Answer with the user's words, one delta each."""
+    words = f"you said: {request.messages[-1].text}".split(" ")
+    return [words[0], *(f" {word}" for word in words[1:])]
+
+
+class FakeEngine:
+    """Counts one token for each word and one for each message."""
+
+    def __init__(self, reply: Reply = echo, *, context_tokens: int = 1000) -> None:
+        self.base = BaseModel("fake", "digest-of-fake", context_tokens)
+        self.reply = reply
+        self.requests: list[GenerationRequest] = []
+        self.loaded: list[Path] = []
+        self.cancelled = 0
+        self.gate = asyncio.Event()
+        """Deltas after the first `free` ones wait for this."""
+        self.free: int | None = None
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+    def count_tokens(self, messages: Sequence[ChatMessage]) -> int:
+        return sum(1 + len(message.text.split()) for message in messages)
+
+    async def load_adapter(self, folder: Path) -> str:
+        self.loaded.append(folder)
+        return f"digest-of-{folder.name}"
+
+    async def unload_adapter(self, digest: str) -> None: ...
+
+    async def generate(self, request: GenerationRequest) -> AsyncIterator[Delta | Finish]:
+        self.requests.append(request)
+        pieces = self.reply(request)
+        try:
+            for index, piece in enumerate(pieces):
+                if self.free is not None and index >= self.free:
+                    await self.gate.wait()
+                if isinstance(piece, BaseException):
+                    raise piece
+                await asyncio.sleep(0)
+                yield Delta(piece)
+        except (asyncio.CancelledError, GeneratorExit):
+            self.cancelled += 1
+            raise
+        tokens = self.count_tokens(request.messages)
+        yield Finish("stop", Usage(tokens, 0, len(pieces), 0.0, 0.0))
