@@ -1,0 +1,134 @@
+"""What the model gets to see: the system prompt and the newest messages, whole, within a token budget.
+
+Pure. The window moves in large steps: when the history outgrows the budget, its oldest exchanges are dropped until
+it fills two thirds of it. Between steps the prompt only grows at its end, so the engine's KV stays valid
+(trimming one turn per turn would make every turn a full prefill).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from chatbot.engine.base import ChatMessage
+from storage.records import Item
+
+CountTokens = Callable[[Sequence[ChatMessage]], int]
+
+KEPT_SHARE = 2 / 3
+"""How full the window is after a step."""
+
+
+class ContextTooLong(Exception):
+    """The system prompt and the newest message alone are over the budget."""
+
+    def __init__(self, tokens: int, budget_tokens: int) -> None:
+        super().__init__(
+            f"the message needs {tokens} tokens with its system prompt, and {budget_tokens} fit; shorten it"
+        )
+        self.tokens = tokens
+        self.budget_tokens = budget_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """A prompt, and the record of what went into it."""
+
+    messages: tuple[ChatMessage, ...]
+    kept: tuple[str, ...]
+    """Ids of the items that the model sees, oldest first."""
+    dropped: tuple[str, ...]
+    """Ids of older items that it does not see."""
+    tokens: int
+    budget_tokens: int
+
+    def record(self) -> dict[str, Any]:
+        """Return what is stored with the response, and sent as `chatbot:context`."""
+        return {
+            "window_start": self.kept[0],
+            "kept": list(self.kept),
+            "dropped": list(self.dropped),
+            "tokens": self.tokens,
+            "budget_tokens": self.budget_tokens,
+        }
+
+
+def build_context(
+    system: str,
+    history: Sequence[Item],
+    *,
+    budget_tokens: int,
+    count_tokens: CountTokens,
+    window_start: str | None = None,
+) -> Context:
+    """Return the context for the newest item of the history, which must be the user's.
+
+    `window_start` is the first item that the previous turn kept; the window begins there again while it fits.
+    Raises ContextTooLong.
+    """
+    exchanges = _exchanges(history)
+    begin = _index_of(exchanges, window_start)
+    if _tokens(system, exchanges[begin:], count_tokens) > budget_tokens:
+        begin = _step(system, exchanges, begin, budget_tokens, count_tokens)
+    kept = [item for exchange in exchanges[begin:] for item in exchange]
+    dropped = [item for exchange in exchanges[:begin] for item in exchange]
+    messages = render(system, kept)
+    return Context(
+        messages=messages,
+        kept=tuple(item.id for item in kept),
+        dropped=tuple(item.id for item in dropped),
+        tokens=count_tokens(messages),
+        budget_tokens=budget_tokens,
+    )
+
+
+def window_start_of(record: Mapping[str, Any] | None) -> str | None:
+    """Return where the window of a stored context record began."""
+    return None if record is None else record.get("window_start")
+
+
+def render(system: str, items: Sequence[Item]) -> tuple[ChatMessage, ...]:
+    """Return the messages of a prompt: one system message first, then user and assistant in turn."""
+    system_texts = [system, *(item.text for item in items if item.role == "system")]
+    messages = [ChatMessage("system", "\n".join(text for text in system_texts if text))]
+    for item in items:
+        if item.role == "system" or not item.text.strip():
+            continue
+        if messages[-1].role == item.role:
+            # Two messages in a row of one speaker (a reply failed between them): many templates want turns.
+            messages[-1] = ChatMessage(item.role, f"{messages[-1].text}\n{item.text}")
+        else:
+            messages.append(ChatMessage(item.role, item.text))
+    return tuple(message for message in messages if message.text)
+
+
+def _step(system: str, exchanges: list[list[Item]], begin: int, budget_tokens: int, count_tokens: CountTokens) -> int:
+    """Return the first exchange to keep so that the window is two thirds full at most."""
+    target = budget_tokens * KEPT_SHARE
+    last = len(exchanges) - 1
+    while begin < last and _tokens(system, exchanges[begin:], count_tokens) > target:
+        begin += 1
+    tokens = _tokens(system, exchanges[begin:], count_tokens)
+    if tokens > budget_tokens:
+        raise ContextTooLong(tokens, budget_tokens)
+    return begin
+
+
+def _tokens(system: str, exchanges: Sequence[Sequence[Item]], count_tokens: CountTokens) -> int:
+    return count_tokens(render(system, [item for exchange in exchanges for item in exchange]))
+
+
+def _exchanges(history: Sequence[Item]) -> list[list[Item]]:
+    """Group items so that each group begins with a message of the user (the first may not)."""
+    groups: list[list[Item]] = []
+    for item in history:
+        if not groups or item.role == "user":
+            groups.append([])
+        groups[-1].append(item)
+    return groups
+
+
+def _index_of(exchanges: Sequence[Sequence[Item]], item_id: str | None) -> int:
+    for index, exchange in enumerate(exchanges):
+        if any(item.id == item_id for item in exchange):
+            return index
+    return 0

@@ -1,0 +1,214 @@
+"""A turn: input -> stored item -> context -> engine -> stored reply.
+
+The user's message and the response row are committed before anybody hears of them (`response.created` is the
+acknowledgement). From then on the turn belongs to the server: sockets come and go as readers of its log.
+"""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Coroutine, Sequence
+from contextlib import ExitStack, suppress
+from typing import Any, TypeVar
+
+from chatbot.conversation.context import ContextTooLong
+from chatbot.conversation.faults import told_in_protocol
+from chatbot.conversation.feed import Feed
+from chatbot.conversation.lane import Lanes
+from chatbot.conversation.personas import Persona
+from chatbot.conversation.reply import Backend, Reply
+from chatbot.conversation.stream import ResponseLog
+from chatbot.engine.base import ChatMessage
+from chatbot.protocol.errors import Unavailable
+from chatbot.protocol.ids import new_id
+from chatbot.protocol.requests import Message, ResponseCreate, check_supported
+from storage.errors import StorageError
+from storage.records import Conversation, ItemRole, NewItem, NewTurn, Response
+
+T = TypeVar("T")
+
+_NOT_KEPT = {
+    "input",
+    "model",
+    "conversation",
+    "previous_response_id",
+    "parent_item_id",
+    "stream",
+    "tools",
+    "idempotency_key",
+}
+"""Fields of a request that are stored in places of their own, or have no meaning later."""
+
+
+class Turns:
+    """Begins, finds, cancels and drains turns."""
+
+    def __init__(self, backend: Backend, *, instructions: str, max_queued_turns: int) -> None:
+        self._backend = backend
+        self._store = backend.store
+        self._instructions = instructions
+        self._lanes = Lanes(max_queued_turns)
+        self._replies: dict[str, Reply] = {}
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._is_draining = False
+        self.feed = Feed()
+
+    @property
+    def running_count(self) -> int:
+        return len(self._replies)
+
+    @property
+    def is_draining(self) -> bool:
+        return self._is_draining
+
+    async def create(self, request: ResponseCreate, idempotency_key: str | None = None) -> ResponseLog:
+        """Store the user's input, start the reply and return its log; the input is durable when this returns.
+
+        The same idempotency key with the same request gives the log of the first call. Raises ProtocolError.
+        """
+        check_supported(request)
+        if self._is_draining:
+            raise Unavailable("server_draining", "the server is stopping; connect again in a moment")
+        with told_in_protocol():
+            if idempotency_key is not None:
+                earlier = await self._store.response_under_key(idempotency_key, _fingerprint(request))
+                if earlier is not None:
+                    return self._log_of(earlier)
+            conversation = await self._conversation(request)
+            persona = self._backend.personas.resolve(request.model or (conversation.model if conversation else None))
+            system = self._system_prompt(request, conversation, persona)
+            self._check_fits(system, request)
+            turn = _new_turn(request, conversation, persona, idempotency_key)
+            # A caller that goes away must not leave a stored turn that nobody runs.
+            return await asyncio.shield(self._spawn(self._begin(turn, request, persona, system)))
+
+    async def attach(self, response_id: str) -> ResponseLog:
+        """Return the log of a response, running or settled. Raises NotFound."""
+        if response_id in self._replies:
+            return self._replies[response_id].log
+        with told_in_protocol():
+            return self._log_of(await self._store.response(response_id))
+
+    async def cancel(self, response_id: str) -> Response:
+        """Stop a reply within one step of the engine and return it as stored; a settled one stays as it is."""
+        reply = self._replies.get(response_id)
+        if reply is None:
+            with told_in_protocol():
+                return await self._store.response(response_id)
+        reply.stop("cancelled")
+        return await reply.log.wait_closed()
+
+    def stop(self, response_id: str) -> None:
+        """Cancel a reply without waiting for its end; a settled or unknown one is left alone."""
+        reply = self._replies.get(response_id)
+        if reply is not None:
+            reply.stop("cancelled")
+
+    def running_in(self, conversation_id: str) -> list[ResponseLog]:
+        """Return the logs of a conversation's replies that have not ended, oldest first."""
+        logs = [reply.log for reply in self._replies.values()]
+        return [log for log in logs if log.response.conversation_id == conversation_id]
+
+    def queue_position(self, response_id: str) -> int:
+        """Return how many turns were ahead of this one when it was accepted; 0 when it is settled."""
+        reply = self._replies.get(response_id)
+        return reply.queue_position if reply else 0
+
+    async def drain(self, timeout_s: float) -> None:
+        """Refuse new turns, wait for the running ones, and cut off what is left after the timeout."""
+        self._is_draining = True
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=timeout_s)
+        for reply in self._replies.values():
+            reply.stop("incomplete")
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def _conversation(self, request: ResponseCreate) -> Conversation | None:
+        if request.conversation_id is not None:
+            return await self._store.conversation(request.conversation_id)
+        if request.previous_response_id is not None:
+            previous = await self._store.response(request.previous_response_id)
+            return await self._store.conversation(previous.conversation_id)
+        return None
+
+    def _system_prompt(self, request: ResponseCreate, conversation: Conversation | None, persona: Persona) -> str:
+        """Return the nearest system prompt: the turn's, the conversation's, the persona's, the server's."""
+        own = conversation.instructions if conversation else None
+        nearest = (text for text in (request.instructions, own, persona.system) if text is not None)
+        return next(nearest, self._instructions)
+
+    def _check_fits(self, system: str, request: ResponseCreate) -> None:
+        """Refuse a message that could never be answered before anything is stored."""
+        messages = [ChatMessage("system", system)] if system else []
+        messages.append(ChatMessage("user", request.messages[-1].text))
+        tokens = self._backend.engine.count_tokens(messages)
+        budget = self._backend.limits.budget_tokens(request, self._backend.engine.base.context_tokens)
+        if tokens > budget:
+            raise ContextTooLong(tokens, budget)
+
+    async def _begin(self, turn: NewTurn, request: ResponseCreate, persona: Persona, system: str) -> ResponseLog:
+        with ExitStack() as holding:
+            ahead = holding.enter_context(self._lanes.place(turn.conversation_id or turn.response_id))
+            response, is_new = await self._store.begin_turn(turn)
+            if not is_new:
+                return self._log_of(response)
+            reply = Reply(response, request, persona, system, ahead)
+            self._replies[response.id] = reply
+            self._spawn(self._run(reply, holding.pop_all()))
+        self.feed.publish(response.conversation_id, reply.log)
+        return reply.log
+
+    def _spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _run(self, reply: Reply, holding: ExitStack) -> None:
+        lane = self._lanes.turn(reply.log.response.conversation_id)
+        with holding:
+            settled = await reply.run(lane, self._backend)
+        del self._replies[settled.id]
+        reply.log.close(settled)
+        with suppress(StorageError):
+            if reply.request.store is False:
+                await self._store.delete_conversation(settled.conversation_id)
+            else:
+                conversation = await self._store.conversation(settled.conversation_id)
+                self.feed.publish(conversation.id, conversation)
+
+    def _log_of(self, response: Response) -> ResponseLog:
+        reply = self._replies.get(response.id)
+        return reply.log if reply else ResponseLog.settled(response)
+
+
+def new_items(messages: Sequence[Message]) -> tuple[NewItem, ...]:
+    """Return messages of a request as items to store; a developer speaks as the system."""
+    return tuple(NewItem(new_id("msg"), _stored_role(message), message.text) for message in messages)
+
+
+def _stored_role(message: Message) -> ItemRole:
+    return "system" if message.role == "developer" else message.role
+
+
+def _new_turn(request: ResponseCreate, conversation: Conversation | None, persona: Persona, key: str | None) -> NewTurn:
+    return NewTurn(
+        response_id=new_id("resp"),
+        output_item_id=new_id("msg"),
+        conversation_id=conversation.id if conversation else None,
+        previous_response_id=request.previous_response_id,
+        inputs=new_items(request.messages),
+        model=persona.name,
+        request=request.model_dump(exclude=_NOT_KEPT, exclude_none=True),
+        idempotency_key=key,
+        body_sha256=_fingerprint(request) if key else None,
+        parent_item_id=request.parent_item_id,
+        at_root=request.begins_at_root,
+    )
+
+
+def _fingerprint(request: ResponseCreate) -> str:
+    """Return what two requests with one idempotency key must have in common."""
+    body = request.model_dump(exclude={"idempotency_key", "stream"}, exclude_none=True)
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()

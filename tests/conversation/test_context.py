@@ -1,0 +1,102 @@
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chatbot.conversation.context import KEPT_SHARE, ContextTooLong, build_context, render
+from chatbot.engine.base import ChatMessage
+from storage.records import Item, ItemRole
+
+
+def item(position: int, role: ItemRole, text: str) -> Item:
+    return Item(f"msg_{position}", "conv_1", None, position, role, "completed", text, None, 0)
+
+
+def chat(*texts: str) -> list[Item]:
+    """Items that alternate between user and assistant, the last one the user's."""
+    roles: list[ItemRole] = ["user", "assistant"]
+    return [item(index, roles[index % 2], text) for index, text in enumerate(texts)]
+
+
+def count(messages: Sequence[ChatMessage]) -> int:
+    return sum(1 + len(message.text.split()) for message in messages)
+
+
+def words(number: int) -> str:
+    return " ".join("w" * number) or "w"
+
+
+histories = st.lists(st.integers(1, 12), min_size=0, max_size=15).map(
+    lambda lengths: chat(*(words(n) for n in [*lengths, *([3] if len(lengths) % 2 == 0 else [])]))
+)
+
+
+def test_a_short_history_is_sent_whole_after_the_system_prompt() -> None:
+    context = build_context("be kind", chat("hi", "hello", "how are you"), budget_tokens=100, count_tokens=count)
+    assert [(message.role, message.text) for message in context.messages] == [
+        ("system", "be kind"),
+        ("user", "hi"),
+        ("assistant", "hello"),
+        ("user", "how are you"),
+    ]
+    assert context.kept == ("msg_0", "msg_1", "msg_2")
+    assert context.dropped == ()
+    assert context.tokens == 3 + 2 + 2 + 4
+
+
+@given(histories, st.integers(20, 120))
+def test_the_prompt_is_within_budget_and_holds_the_newest_messages_whole(history: list[Item], budget: int) -> None:
+    context = build_context("be kind", history, budget_tokens=budget, count_tokens=count)
+    assert context.tokens == count(context.messages) <= budget
+    assert [*context.dropped, *context.kept] == [entry.id for entry in history]
+    assert context.messages[-1].text == history[-1].text
+    assert {message.text for message in context.messages} <= {"be kind", *(entry.text for entry in history)}
+
+
+@given(histories, st.integers(20, 120))
+def test_what_is_kept_begins_with_the_user(history: list[Item], budget: int) -> None:
+    context = build_context("", history, budget_tokens=budget, count_tokens=count)
+    assert context.messages[0].role == "user"
+
+
+def test_the_window_moves_in_a_large_step_and_then_stays() -> None:
+    history: list[Item] = []
+    start: str | None = None
+    starts: list[str] = []
+    for turn in range(40):
+        history.append(item(2 * turn, "user", words(4)))
+        context = build_context("be kind", history, budget_tokens=100, count_tokens=count, window_start=start)
+        if starts and context.kept[0] != starts[-1]:
+            assert context.tokens <= 100 * KEPT_SHARE
+        start = context.kept[0]
+        starts.append(start)
+        history.append(item(2 * turn + 1, "assistant", words(4)))
+    moves = sum(before != after for before, after in zip(starts, starts[1:], strict=False))
+    assert 5 <= moves <= 40 / 3
+
+
+def test_a_message_over_the_budget_is_refused_with_both_numbers() -> None:
+    with pytest.raises(ContextTooLong, match="needs 24 tokens with its system prompt, and 20 fit"):
+        build_context("be kind", chat(words(20)), budget_tokens=20, count_tokens=count)
+
+
+def test_empty_replies_are_left_out_and_two_messages_of_one_speaker_become_one() -> None:
+    messages = render("", chat("first", "", "second"))
+    assert messages == (ChatMessage("user", "first\nsecond"),)
+
+
+def test_system_items_join_the_system_prompt() -> None:
+    messages = render("be kind", [item(0, "system", "be brief"), item(1, "user", "hi")])
+    assert messages == (ChatMessage("system", "be kind\nbe brief"), ChatMessage("user", "hi"))
+
+
+def test_the_record_says_what_was_kept_and_dropped() -> None:
+    record = build_context("", chat(words(9), words(9), "hi"), budget_tokens=12, count_tokens=count).record()
+    assert record == {
+        "window_start": "msg_2",
+        "kept": ["msg_2"],
+        "dropped": ["msg_0", "msg_1"],
+        "tokens": 2,
+        "budget_tokens": 12,
+    }

@@ -1,0 +1,216 @@
+import asyncio
+from typing import Any
+
+import pytest
+
+from chatbot.conversation.stream import ResponseLog
+from chatbot.conversation.turn import Turns
+from chatbot.engine.base import GenerationFailed
+from chatbot.protocol.errors import Conflict, InvalidRequest, NotFound, Unavailable
+from chatbot.protocol.requests import ResponseCreate, validate
+from storage.records import Response
+from storage.store import Store
+from tests.fake_engine import FakeEngine
+
+
+def say(text: str, **fields: Any) -> ResponseCreate:
+    return validate(ResponseCreate, {"input": text, **fields})
+
+
+async def end_of(log: ResponseLog) -> Response:
+    return await asyncio.wait_for(log.wait_closed(), 10)
+
+
+async def transcript(store: Store, conversation_id: str) -> list[tuple[str, str, str]]:
+    return [(item.role, item.status, item.text) for item in await store.items(conversation_id)]
+
+
+async def test_the_users_words_are_durable_before_anything_is_generated(
+    turns: Turns, store: Store, engine: FakeEngine
+) -> None:
+    engine.free = 0
+    log = await turns.create(say("hi"))
+    assert await transcript(store, log.response.conversation_id) == [
+        ("user", "completed", "hi"),
+        ("assistant", "in_progress", ""),
+    ]
+    engine.gate.set()
+    assert (await end_of(log)).text == "you said: hi"
+
+
+async def test_each_turn_sees_the_ones_before_it(turns: Turns, store: Store, engine: FakeEngine) -> None:
+    first = await end_of(await turns.create(say("my name is Mira")))
+    await end_of(await turns.create(say("who am I?", previous_response_id=first.id)))
+    seen = [(message.role, message.text) for message in engine.requests[-1].messages]
+    assert seen == [
+        ("system", "be kind"),
+        ("user", "my name is Mira"),
+        ("assistant", "you said: my name is Mira"),
+        ("user", "who am I?"),
+    ]
+
+
+async def test_what_the_model_saw_is_stored_with_the_response(turns: Turns, store: Store) -> None:
+    settled = await end_of(await turns.create(say("hi")))
+    context = (await store.response(settled.id)).context
+    assert context is not None
+    assert context["kept"] == list(settled.input_item_ids)
+    assert context["tokens"] == 5
+
+
+async def test_cancel_stops_the_engine_and_keeps_the_text(turns: Turns, store: Store, engine: FakeEngine) -> None:
+    engine.free = 2
+    log = await turns.create(say("tell me more"))
+    async for event in log.events():
+        if event.get("delta") == " said:":
+            break
+    settled = await turns.cancel(log.response.id)
+    assert (settled.state, settled.text) == ("cancelled", "you said:")
+    assert engine.cancelled == 1
+    assert (await transcript(store, settled.conversation_id))[-1] == ("assistant", "incomplete", "you said:")
+
+
+async def test_cancelling_a_settled_reply_changes_nothing(turns: Turns) -> None:
+    settled = await end_of(await turns.create(say("hi")))
+    assert await turns.cancel(settled.id) == settled
+
+
+async def test_a_cancel_that_comes_before_the_first_step_counts(turns: Turns, engine: FakeEngine) -> None:
+    log = await turns.create(say("hi"))
+    assert (await turns.cancel(log.response.id)).state == "cancelled"
+
+
+async def test_the_same_key_gives_the_same_response_and_one_generation(turns: Turns, engine: FakeEngine) -> None:
+    logs = await asyncio.gather(*(turns.create(say("hi"), "key-1") for _ in range(10)))
+    ends = [await end_of(log) for log in logs]
+    assert len({end.id for end in ends}) == 1
+    assert len(engine.requests) == 1
+    again = await turns.create(say("hi"), "key-1")
+    assert again.response.id == ends[0].id
+
+
+async def test_the_same_key_with_other_words_is_refused(turns: Turns) -> None:
+    await turns.create(say("hi"), "key-1")
+    with pytest.raises(Conflict) as caught:
+        await turns.create(say("bye"), "key-1")
+    assert caught.value.code == "idempotency_key_reused"
+
+
+async def test_turns_of_one_conversation_queue_and_too_many_are_refused(
+    turns: Turns, store: Store, engine: FakeEngine
+) -> None:
+    await store.create_conversation("conv_1")
+    engine.free = 0
+    first = await turns.create(say("one", conversation="conv_1"))
+    second = await turns.create(say("two", conversation="conv_1"), "key-2")
+    assert turns.queue_position(second.response.id) == 1
+    with pytest.raises(Conflict) as caught:
+        await turns.create(say("three", conversation="conv_1"))
+    assert caught.value.code == "conversation_busy"
+    retried = await turns.create(say("two", conversation="conv_1"), "key-2")
+    assert retried is second
+    engine.gate.set()
+    await end_of(first)
+    await end_of(second)
+    assert [text for _, _, text in await transcript(store, "conv_1")] == [
+        "one",
+        "you said: one",
+        "two",
+        "you said: two",
+    ]
+
+
+async def test_a_failing_generation_ends_its_turn_and_no_other(turns: Turns, engine: FakeEngine) -> None:
+    engine.reply = lambda request: ["so ", GenerationFailed("boom")]
+    failed = await end_of(await turns.create(say("hi")))
+    assert (failed.state, failed.text, failed.error_code) == ("failed", "so ", "generation_failed")
+    assert "boom" not in (failed.error_message or "")
+    engine.reply = lambda request: ["fine"]
+    again = await turns.create(say("again", previous_response_id=failed.id))
+    assert (await end_of(again)).text == "fine"
+
+
+async def test_a_message_that_can_never_fit_is_refused_and_not_stored(turns: Turns, store: Store) -> None:
+    await store.create_conversation("conv_1")
+    with pytest.raises(InvalidRequest) as caught:
+        await turns.create(say("w " * 2000, conversation="conv_1"))
+    assert caught.value.code == "context_length_exceeded"
+    assert await transcript(store, "conv_1") == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({"conversation": "conv_none"}, "conversation_not_found"),
+        ({"previous_response_id": "resp_none"}, "response_not_found"),
+        ({"model": "pirrate"}, "model_not_found"),
+    ],
+)
+async def test_unknown_names_are_told_apart(turns: Turns, fields: dict[str, str], code: str) -> None:
+    with pytest.raises(NotFound) as caught:
+        await turns.create(say("hi", **fields))
+    assert caught.value.code == code
+
+
+async def test_an_earlier_message_can_be_said_again_in_other_words(turns: Turns, store: Store) -> None:
+    await store.create_conversation("conv_1")
+    first = await end_of(await turns.create(say("hi", conversation="conv_1")))
+    await end_of(await turns.create(say("Mira", conversation="conv_1")))
+    await end_of(await turns.create(say("Ana", conversation="conv_1", parent_item_id=first.output_item_id)))
+    await end_of(await turns.create(say("hello", conversation="conv_1", parent_item_id=None)))
+    assert [text for _, _, text in await transcript(store, "conv_1")] == ["hello", "you said: hello"]
+
+
+async def test_what_is_not_to_be_stored_is_gone_when_it_ends(turns: Turns, store: Store) -> None:
+    settled = await end_of(await turns.create(say("secret", store=False)))
+    await turns.drain(1)
+    with pytest.raises(NotFound):
+        await turns.attach(settled.id)
+
+
+async def test_text_is_saved_while_it_streams(turns: Turns, store: Store, engine: FakeEngine) -> None:
+    engine.free = 2
+    log = await turns.create(say("tell me more"))
+    while (await store.response(log.response.id)).text != "you said:":
+        await asyncio.sleep(0.005)
+    assert (await store.response(log.response.id)).delta_lengths == (3, 6)
+
+
+async def test_a_stopping_server_waits_for_replies_and_refuses_new_ones(turns: Turns, engine: FakeEngine) -> None:
+    engine.free = 1
+    log = await turns.create(say("hi"))
+    draining = asyncio.create_task(turns.drain(5))
+    await asyncio.sleep(0)
+    with pytest.raises(Unavailable):
+        await turns.create(say("late"))
+    engine.gate.set()
+    await draining
+    assert log.response.state == "completed"
+
+
+async def test_what_is_not_done_in_time_is_marked_and_kept(turns: Turns, engine: FakeEngine) -> None:
+    engine.free = 1
+    log = await turns.create(say("hi"))
+    async for event in log.events():
+        if "delta" in event:
+            break
+    await turns.drain(0)
+    assert (log.response.state, log.response.incomplete_reason, log.response.text) == (
+        "incomplete",
+        "server_restart",
+        "you",
+    )
+
+
+async def test_a_caller_that_goes_away_leaves_no_turn_that_nobody_runs(
+    turns: Turns, store: Store, engine: FakeEngine
+) -> None:
+    await store.create_conversation("conv_1")
+    for delay in range(6):
+        caller = asyncio.create_task(turns.create(say(f"hi {delay}", conversation="conv_1")))
+        for _ in range(delay):
+            await asyncio.sleep(0)
+        caller.cancel()
+        await asyncio.gather(caller, return_exceptions=True)
+    await turns.drain(5)
+    assert await store.running_response("conv_1") is None
