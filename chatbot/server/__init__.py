@@ -1,0 +1,1 @@
+"""The edge: HTTP and WebSockets in, conversation in the middle."""

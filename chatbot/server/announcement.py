@@ -1,0 +1,42 @@
+"""The file by which a client on this machine finds the server: its address and process id."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    url: str
+    pid: int
+
+
+class Announcement:
+    """`server.json` in the state folder. It may be stale after a crash: whoever reads it asks `/health` too."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self._path = state_dir / "server.json"
+
+    def read(self) -> Announced | None:
+        """Return what the last server announced, or None."""
+        try:
+            found = json.loads(self._path.read_text())
+            return Announced(str(found["url"]), int(found["pid"]))
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    @contextmanager
+    def made(self, url: str, pid: int) -> Iterator[None]:
+        """Announce a server for as long as the block runs."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        partial = self._path.with_suffix(f".{pid}.tmp")
+        partial.write_text(json.dumps({"url": url, "pid": pid}))
+        os.replace(partial, self._path)
+        try:
+            yield
+        finally:
+            if self.read() == Announced(url, pid):
+                self._path.unlink(missing_ok=True)

@@ -1,0 +1,56 @@
+"""The Starlette application: routes, errors and the guard in front of them."""
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket
+
+from chatbot import __version__
+from chatbot.protocol.errors import ProtocolError
+from chatbot.server.bodies import tell_error
+from chatbot.server.conversations import ConversationRoutes
+from chatbot.server.guard import Guard
+from chatbot.server.models import ModelRoutes
+from chatbot.server.presence import Presence, PresenceMiddleware
+from chatbot.server.responses import ResponseRoutes
+from chatbot.server.services import Services
+from chatbot.server.socket import ResponseSocket
+from storage.errors import StorageError
+
+
+def create_app(services: Services, presence: Presence | None = None) -> Starlette:
+    """Return the application over open services."""
+    settings = services.settings
+
+    async def serve_socket(socket: WebSocket) -> None:
+        await ResponseSocket(services, socket).serve()
+
+    async def health(_: Request) -> Response:
+        return JSONResponse({"status": "ok", "version": __version__, "model": services.engine.base.name})
+
+    async def ready(_: Request) -> Response:
+        if services.turns.is_draining:
+            return JSONResponse({"status": "draining"}, 503)
+        return JSONResponse({"status": "ready", "running": services.turns.running_count})
+
+    guard = Middleware(
+        Guard,
+        hosts=[settings.host, *settings.allow_host],
+        origins=settings.allow_origin,
+        api_key=settings.api_key,
+    )
+    return Starlette(
+        routes=[
+            WebSocketRoute("/v1/responses", serve_socket),
+            *ResponseRoutes(services).routes(),
+            *ConversationRoutes(services).routes(),
+            *ModelRoutes(services).routes(),
+            Route("/health", health),
+            Route("/ready", ready),
+        ],
+        middleware=[Middleware(PresenceMiddleware, presence=presence or Presence()), guard],
+        exception_handlers=dict.fromkeys((ProtocolError, StorageError, HTTPException, Exception), tell_error),
+    )

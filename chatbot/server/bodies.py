@@ -1,0 +1,59 @@
+"""Request bodies in, errors out: what every HTTP route does the same way."""
+
+from typing import Any
+
+import structlog
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+
+from chatbot.conversation.faults import as_protocol_error
+from chatbot.protocol.errors import InvalidRequest, NotFound, ProtocolError, ServerFault, TooLarge
+from chatbot.protocol.frames import parse_object
+from storage.errors import StorageError
+
+logger = structlog.get_logger(__name__)
+
+
+async def read_object(request: Request, max_bytes: int) -> dict[str, Any]:
+    """Return the JSON object in the body; an empty body is an empty object. Raises TooLarge, InvalidRequest."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > max_bytes:
+            raise TooLarge("body_too_large", f"the body is larger than {max_bytes} bytes")
+    return parse_object(bytes(body)) if body else {}
+
+
+def query_int(request: Request, name: str, default: int, *, low: int, high: int) -> int:
+    """Return an integer from the query string within its range. Raises InvalidRequest."""
+    given = request.query_params.get(name)
+    if given is None:
+        return default
+    try:
+        value = int(given)
+    except ValueError:
+        value = low - 1
+    if not low <= value <= high:
+        message = f"{name}: expected a number from {low} to {high}, got {given[:40]!r}"
+        raise InvalidRequest("invalid_parameter", message, name)
+    return value
+
+
+async def tell_error(request: Request, error: Exception) -> JSONResponse:
+    """Answer with an error in the one form that all our errors have."""
+    match error:
+        case ProtocolError():
+            told = error
+        case StorageError():
+            told = as_protocol_error(error)
+        case HTTPException(status_code=404):
+            told = NotFound("unknown_route", f"there is no {request.method} {request.url.path}")
+        case HTTPException():
+            told = InvalidRequest("invalid_request", error.detail)
+            told.status = error.status_code
+        case _:
+            logger.error("request crashed", path=request.url.path, exc_info=error)
+            told = ServerFault("server_error", "the server failed on this request")
+    headers = {"Retry-After": "1"} if told.status in (429, 503) else None
+    return JSONResponse({"error": told.body()}, told.status, headers=headers)

@@ -1,0 +1,128 @@
+"""`/v1/conversations`: the eight routes that OpenAI clients know, and the list that they lack."""
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from chatbot.conversation.faults import told_in_protocol
+from chatbot.conversation.turn import new_items
+from chatbot.protocol.errors import InvalidRequest
+from chatbot.protocol.ids import new_id
+from chatbot.protocol.requests import (
+    ConversationCreate,
+    ConversationUpdate,
+    ItemsCreate,
+    validate,
+)
+from chatbot.protocol.resources import conversation_resource, item_resource, page
+from chatbot.server.bodies import query_int, read_object
+from chatbot.server.services import Services
+
+DEFAULT_PAGE = 20
+MAX_PAGE = 1000
+
+
+class ConversationRoutes:
+    """Endpoints of `/v1/conversations`."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._store = services.store
+
+    def routes(self) -> list[Route]:
+        one = "/v1/conversations/{id}"
+        return [
+            Route("/v1/conversations", self.list, methods=["GET"]),
+            Route("/v1/conversations", self.create, methods=["POST"]),
+            Route(one, self.retrieve, methods=["GET"]),
+            Route(one, self.update, methods=["POST"]),
+            Route(one, self.delete, methods=["DELETE"]),
+            Route(f"{one}/items", self.list_items, methods=["GET"]),
+            Route(f"{one}/items", self.create_items, methods=["POST"]),
+            Route(f"{one}/items/{{item_id}}", self.retrieve_item, methods=["GET"]),
+            Route(f"{one}/items/{{item_id}}", self.delete_item, methods=["DELETE"]),
+        ]
+
+    async def list(self, request: Request) -> Response:
+        limit = query_int(request, "limit", DEFAULT_PAGE, low=1, high=MAX_PAGE)
+        with told_in_protocol():
+            found = await self._store.conversations(limit=limit + 1, after=request.query_params.get("after"))
+        resources = [conversation_resource(conversation) for conversation in found[:limit]]
+        return JSONResponse(page(resources, has_more=len(found) > limit))
+
+    async def create(self, request: Request) -> Response:
+        wanted = validate(ConversationCreate, await self._body(request))
+        self._check_model(wanted.model)
+        with told_in_protocol():
+            conversation = await self._store.create_conversation(
+                new_id("conv"),
+                title=wanted.title,
+                model=wanted.model,
+                instructions=wanted.instructions,
+                metadata=wanted.metadata or {},
+                items=new_items(wanted.items or []),
+            )
+        return JSONResponse(conversation_resource(conversation))
+
+    async def retrieve(self, request: Request) -> Response:
+        with told_in_protocol():
+            return JSONResponse(conversation_resource(await self._store.conversation(request.path_params["id"])))
+
+    async def update(self, request: Request) -> Response:
+        wanted = validate(ConversationUpdate, await self._body(request))
+        self._check_model(wanted.model)
+        changes = {name: getattr(wanted, name) for name in wanted.model_fields_set}
+        if changes.get("metadata", ()) is None:
+            changes["metadata"] = {}
+        with told_in_protocol():
+            conversation = await self._store.update_conversation(request.path_params["id"], **changes)
+        self._services.turns.feed.publish(conversation.id, conversation)
+        return JSONResponse(conversation_resource(conversation))
+
+    async def delete(self, request: Request) -> Response:
+        conversation_id = request.path_params["id"]
+        for log in self._services.turns.running_in(conversation_id):
+            await self._services.turns.cancel(log.response.id)
+        with told_in_protocol():
+            await self._store.delete_conversation(conversation_id)
+        return JSONResponse({"id": conversation_id, "object": "conversation.deleted", "deleted": True})
+
+    async def list_items(self, request: Request) -> Response:
+        limit = query_int(request, "limit", DEFAULT_PAGE, low=1, high=MAX_PAGE)
+        order = request.query_params.get("order", "desc")
+        if order not in ("asc", "desc"):
+            raise InvalidRequest("invalid_parameter", f"order: expected asc or desc, got {order!r}", "order")
+        with told_in_protocol():
+            found = await self._store.items(
+                request.path_params["id"],
+                after=request.query_params.get("after"),
+                limit=limit + 1,
+                order="asc" if order == "asc" else "desc",
+                leaf=request.query_params.get("leaf"),
+            )
+        return JSONResponse(page([item_resource(item) for item in found[:limit]], has_more=len(found) > limit))
+
+    async def create_items(self, request: Request) -> Response:
+        wanted = validate(ItemsCreate, await self._body(request))
+        with told_in_protocol():
+            added = await self._store.append_items(request.path_params["id"], new_items(wanted.items))
+        return JSONResponse(page([item_resource(item) for item in added], has_more=False))
+
+    async def retrieve_item(self, request: Request) -> Response:
+        with told_in_protocol():
+            item = await self._store.item(request.path_params["id"], request.path_params["item_id"])
+        return JSONResponse(item_resource(item))
+
+    async def delete_item(self, request: Request) -> Response:
+        conversation_id = request.path_params["id"]
+        with told_in_protocol():
+            await self._store.delete_item(conversation_id, request.path_params["item_id"])
+            conversation = await self._store.conversation(conversation_id)
+        return JSONResponse(conversation_resource(conversation))
+
+    async def _body(self, request: Request) -> dict[str, object]:
+        return await read_object(request, self._services.settings.max_message_bytes)
+
+    def _check_model(self, name: str | None) -> None:
+        if name is not None:
+            self._services.personas.resolve(name)

@@ -1,0 +1,79 @@
+"""Who may connect: the Host, Origin and key checks that stand before every route, HTTP and WebSocket alike.
+
+Browsers apply no same-origin rule to WebSockets, so a page anywhere could drive a server on localhost; and with DNS
+rebinding it could do so under a name of its own. Hence two allow-lists, on loopback too. A client without an Origin
+header is no browser and passes.
+"""
+
+import hmac
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocket
+
+from chatbot.protocol.errors import Forbidden, ProtocolError, Unauthorized
+
+_LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+_OPEN_PATHS = ("/health", "/ready")
+SUBPROTOCOLS = ("responses", "realtime")
+"""Names that a browser may offer; one of them is echoed, never the one that holds the key."""
+_KEY_SUBPROTOCOL = "openai-insecure-api-key."
+
+
+class Guard:
+    """ASGI middleware that lets a request pass or answers it with 401 or 403."""
+
+    def __init__(self, app: ASGIApp, *, hosts: Iterable[str], origins: Iterable[str], api_key: str | None) -> None:
+        self._app = app
+        self._hosts = {*_LOOPBACK, *(host.lower() for host in hosts)}
+        self._origins = {origin.lower().rstrip("/") for origin in origins}
+        self._api_key = api_key
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            return await self._app(scope, receive, send)
+        try:
+            self._check(scope)
+        except ProtocolError as error:
+            return await _deny(error, scope, receive, send)
+        return await self._app(scope, receive, send)
+
+    def _check(self, scope: Scope) -> None:
+        headers = Headers(scope=scope)
+        host = headers.get("host", "")
+        self._check_host(host)
+        for origin in headers.getlist("origin"):
+            self._check_origin(origin, host)
+        if self._api_key and scope["path"] not in _OPEN_PATHS:
+            self._check_key(self._api_key, headers, scope.get("subprotocols", []))
+
+    def _check_host(self, host: str) -> None:
+        name = (urlsplit(f"//{host}").hostname or "").lower()
+        bracketed = f"[{name}]" if ":" in name else name
+        if bracketed not in self._hosts:
+            message = f"host {host!r} is not served here; start with --allow-host to add it"
+            raise Forbidden("host_not_allowed", message)
+
+    def _check_origin(self, origin: str, host: str) -> None:
+        own = {f"http://{host}".lower(), f"https://{host}".lower()}
+        if origin.lower().rstrip("/") not in own | self._origins:
+            message = f"origin {origin!r} may not connect; start with --allow-origin to add it"
+            raise Forbidden("origin_not_allowed", message)
+
+    def _check_key(self, expected: str, headers: Headers, subprotocols: list[str]) -> None:
+        given = [value.removeprefix("Bearer ") for value in headers.getlist("authorization")]
+        given += [name[len(_KEY_SUBPROTOCOL) :] for name in subprotocols if name.startswith(_KEY_SUBPROTOCOL)]
+        if not any(hmac.compare_digest(key.encode(), expected.encode()) for key in given):
+            message = "no valid API key; send `Authorization: Bearer KEY`"
+            raise Unauthorized("invalid_api_key", message)
+
+
+async def _deny(error: ProtocolError, scope: Scope, receive: Receive, send: Send) -> None:
+    response = JSONResponse({"error": error.body()}, error.status)
+    if scope["type"] == "websocket":
+        await WebSocket(scope, receive, send).send_denial_response(response)
+    else:
+        await response(scope, receive, send)

@@ -1,0 +1,79 @@
+"""Find the server of this user, or start one that goes away by itself once nobody has used it for a while."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+
+from chatbot.server.announcement import Announcement
+from chatbot.settings import Settings
+
+START_TIMEOUT_S = 60.0
+POLL_S = 0.1
+IDLE_EXIT_S = 60.0
+
+
+class ServerDidNotStart(Exception):
+    """The server that was started in the background went away, or did not answer in time."""
+
+
+async def ensure_server(settings: Settings) -> str:
+    """Return the address of a server that answers, started now if there is none. Raises ServerDidNotStart."""
+    async with httpx.AsyncClient(timeout=2.0) as http:
+        announcement = Announcement(settings.state_dir)
+        url = await _answering(http, announcement)
+        if url is not None:
+            return url
+        log = settings.state_dir / "server.log"
+        child = _start(settings, log)
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while time.monotonic() < deadline:
+            await asyncio.sleep(POLL_S)
+            url = await _answering(http, announcement)
+            if url is not None:
+                return url
+            if child.poll() is not None:
+                raise ServerDidNotStart(f"the server did not start: {_last_line(log)}\nits log is {log}")
+        raise ServerDidNotStart(f"the server did not answer within {START_TIMEOUT_S:.0f} s; its log is {log}")
+
+
+async def _answering(http: httpx.AsyncClient, announcement: Announcement) -> str | None:
+    announced = announcement.read()
+    if announced is None:
+        return None
+    try:
+        answer = await http.get(f"{announced.url}/health")
+    except httpx.HTTPError:
+        return None
+    return announced.url if answer.is_success and answer.json().get("status") == "ok" else None
+
+
+def _start(settings: Settings, log: Path) -> "subprocess.Popen[bytes]":
+    """Start `chatbot serve` with the same settings, apart from this terminal, on a free port."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    changed = settings.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
+    changed.update(port=0, idle_exit_s=changed.get("idle_exit_s", IDLE_EXIT_S))
+    passed = {f"CHATBOT_{name.upper()}": _as_env(value) for name, value in changed.items()}
+    with log.open("wb") as output:
+        return subprocess.Popen(
+            [sys.executable, "-m", "chatbot", "serve"],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env={**os.environ, **passed},
+        )
+
+
+def _as_env(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _last_line(log: Path) -> str:
+    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    return lines[-1] if lines else "it said nothing"

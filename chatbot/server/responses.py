@@ -1,0 +1,128 @@
+"""`/v1/responses` over HTTP: one turn as JSON or as a stream of server-sent events, and what comes after it."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from chatbot.conversation.faults import told_in_protocol
+from chatbot.conversation.stream import ResponseLog
+from chatbot.protocol.events import Event
+from chatbot.protocol.requests import ResponseCreate, validate
+from chatbot.protocol.resources import item_resource, page, response_resource
+from chatbot.server.bodies import query_int, read_object
+from chatbot.server.services import Services
+
+PING_S = 15.0
+"""Silence after which a comment is sent, so that no proxy closes a stream that waits for its first token."""
+MAX_SEQUENCE = 2**31
+
+
+class ResponseRoutes:
+    """Endpoints of `/v1/responses`."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._turns = services.turns
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/v1/responses", self.create, methods=["POST"]),
+            Route("/v1/responses/{id}", self.retrieve, methods=["GET"]),
+            Route("/v1/responses/{id}", self.delete, methods=["DELETE"]),
+            Route("/v1/responses/{id}/cancel", self.cancel, methods=["POST"]),
+            Route("/v1/responses/{id}/input_items", self.input_items, methods=["GET"]),
+        ]
+
+    async def create(self, request: Request) -> Response:
+        body = await read_object(request, self._services.settings.max_message_bytes)
+        wanted = validate(ResponseCreate, body)
+        log = await self._turns.create(wanted, idempotency_key(wanted, request.headers.get("idempotency-key")))
+        if wanted.stream:
+            return self._stream(log, -1)
+        if wanted.background:
+            return JSONResponse(response_resource(log.response))
+        try:
+            return JSONResponse(response_resource(await log.wait_closed()))
+        except asyncio.CancelledError:
+            self._leave(log)
+            raise
+
+    async def retrieve(self, request: Request) -> Response:
+        log = await self._turns.attach(request.path_params["id"])
+        if request.query_params.get("stream") == "true":
+            return self._stream(log, query_int(request, "starting_after", -1, low=-1, high=MAX_SEQUENCE))
+        with told_in_protocol():
+            return JSONResponse(response_resource(await self._services.store.response(log.response.id)))
+
+    async def cancel(self, request: Request) -> Response:
+        return JSONResponse(response_resource(await self._turns.cancel(request.path_params["id"])))
+
+    async def delete(self, request: Request) -> Response:
+        response_id = request.path_params["id"]
+        await self._turns.cancel(response_id)
+        with told_in_protocol():
+            await self._services.store.delete_response(response_id)
+        return JSONResponse({"id": response_id, "object": "response", "deleted": True})
+
+    async def input_items(self, request: Request) -> Response:
+        store = self._services.store
+        with told_in_protocol():
+            response = await store.response(request.path_params["id"])
+            items = [await store.item(response.conversation_id, item_id) for item_id in response.input_item_ids]
+        return JSONResponse(page([item_resource(item) for item in items], has_more=False))
+
+    def _stream(self, log: ResponseLog, starting_after: int) -> StreamingResponse:
+        headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+        return StreamingResponse(
+            self._server_sent(log, starting_after), media_type="text/event-stream", headers=headers
+        )
+
+    async def _server_sent(self, log: ResponseLog, starting_after: int) -> AsyncIterator[str]:
+        is_whole = False
+        try:
+            async for event in with_pings(log.events(starting_after)):
+                yield ": ping\n\n" if event is None else _encode(event)
+            is_whole = True
+            yield "data: [DONE]\n\n"
+        finally:
+            if not is_whole:
+                self._leave(log)
+
+    def _leave(self, log: ResponseLog) -> None:
+        """A client that goes away loses nothing that is stored; what is not stored has no other reader."""
+        if log.response.request.get("store") is False:
+            self._turns.stop(log.response.id)
+
+
+def idempotency_key(request: ResponseCreate, header: str | None = None) -> str | None:
+    """Return the key from the header, the field, or the metadata (where typed SDKs can put it)."""
+    return header or request.idempotency_key or (request.metadata or {}).get("idempotency_key")
+
+
+async def with_pings(events: AsyncIterator[Event]) -> AsyncIterator[Event | None]:
+    """Yield the events, and None whenever none has come for a while."""
+    upcoming: asyncio.Task[Event] | None = None
+    try:
+        while True:
+            upcoming = upcoming or asyncio.ensure_future(anext(events))
+            done, _ = await asyncio.wait([upcoming], timeout=PING_S)
+            if not done:
+                yield None
+                continue
+            finished, upcoming = upcoming, None
+            try:
+                event = finished.result()
+            except StopAsyncIteration:
+                return
+            yield event
+    finally:
+        if upcoming is not None:
+            upcoming.cancel()
+
+
+def _encode(event: Event) -> str:
+    return f"event: {event['type']}\ndata: {json.dumps(event, ensure_ascii=False)}\n\n"

@@ -1,0 +1,137 @@
+"""A server from start to stop: bind, load, announce, serve, drain."""
+
+import asyncio
+import ipaddress
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import structlog
+import uvicorn
+
+from chatbot.conversation.turn import Turns
+from chatbot.engine.base import Engine
+from chatbot.server.announcement import Announcement
+from chatbot.server.app import create_app
+from chatbot.server.presence import Presence
+from chatbot.server.services import Services, open_services
+from chatbot.settings import Settings
+
+logger = structlog.get_logger(__name__)
+
+IDLE_CHECK_S = 1.0
+LAST_EVENTS_S = 0.1
+"""Time for the closing events of drained replies to reach their readers."""
+
+
+class CannotServe(Exception):
+    """The server cannot start as it was told to."""
+
+
+class DrainingServer(uvicorn.Server):
+    """A uvicorn server that lets running replies end before it closes their sockets."""
+
+    def __init__(self, config: uvicorn.Config, turns: Turns, drain_s: float) -> None:
+        super().__init__(config)
+        self._turns = turns
+        self._drain_s = drain_s
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await self._turns.drain(0 if self.force_exit else self._drain_s)
+        await asyncio.sleep(LAST_EVENTS_S)
+        await super().shutdown(sockets)
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stop on SIGINT and SIGTERM; unlike uvicorn's own, return afterwards, so that storage is closed."""
+        handled = (signal.SIGINT, signal.SIGTERM)
+        previous = {number: signal.signal(number, self.handle_exit) for number in handled}
+        try:
+            yield
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+
+
+async def serve(settings: Settings, engine: Engine, stop: asyncio.Event | None = None) -> None:
+    """Serve until a signal, until `stop` is set, or until idle for `idle_exit_s`.
+
+    Raises CannotServe, StorageError or ModelNotFound before anything is served.
+    """
+    check_exposure(settings)
+    with bind(settings) as bound:
+        async with open_services(settings, engine) as services:
+            url = _url(bound)
+            with Announcement(settings.state_dir).made(url, os.getpid()):
+                logger.info("serving", url=url, model=engine.base.name)
+                await _serve_on(bound, services, stop or asyncio.Event())
+    logger.info("stopped")
+
+
+def check_exposure(settings: Settings) -> None:
+    """Refuse to serve strangers without a key. Raises CannotServe."""
+    if not _is_loopback(settings.host) and settings.api_key is None:
+        message = f"{settings.host} can be reached from other machines, so a key is needed"
+        raise CannotServe(f"{message}; try: CHATBOT_API_KEY=… chatbot serve --host {settings.host}")
+
+
+def bind(settings: Settings) -> socket.socket:
+    """Return a socket bound to the address of the settings. Raises CannotServe."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((settings.host, settings.port))
+    except OSError as error:
+        bound.close()
+        address = f"{settings.host}:{settings.port}"
+        raise CannotServe(f"cannot bind to {address}: {error.strerror}; try: --port 0") from None
+    return bound
+
+
+async def _serve_on(bound: socket.socket, services: Services, stop: asyncio.Event) -> None:
+    settings = services.settings
+    presence = Presence()
+    config = uvicorn.Config(
+        create_app(services, presence),
+        ws="websockets-sansio",
+        ws_max_size=4 * settings.max_message_bytes,  # up to here a frame is answered and the socket lives on
+        ws_per_message_deflate=False,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=2,
+    )
+    server = DrainingServer(config, services.turns, settings.drain_s)
+    watching = asyncio.create_task(_stop_when_told(server, stop, presence, services))
+    try:
+        await server.serve(sockets=[bound])
+    finally:
+        watching.cancel()
+        with suppress(asyncio.CancelledError):
+            await watching
+
+
+async def _stop_when_told(server: uvicorn.Server, stop: asyncio.Event, presence: Presence, services: Services) -> None:
+    limit_s = services.settings.idle_exit_s
+    while not stop.is_set():
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), None if limit_s is None else min(IDLE_CHECK_S, limit_s))
+        if limit_s is not None and presence.idle_s > limit_s and services.turns.running_count == 0:
+            logger.info("stopping, nobody is here", idle_s=round(presence.idle_s))
+            break
+    server.should_exit = True
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _url(bound: socket.socket) -> str:
+    host, port = bound.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -1,0 +1,69 @@
+"""Everything a running server holds, opened and closed together."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import structlog
+
+from adapters.store import AdapterStore
+from chatbot.conversation.personas import Personas
+from chatbot.conversation.reply import Backend, ReplyLimits
+from chatbot.conversation.turn import Turns
+from chatbot.engine.base import Engine
+from chatbot.settings import Settings
+from storage.records import AdapterRecord
+from storage.store import Store
+
+logger = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    settings: Settings
+    store: Store
+    engine: Engine
+    personas: Personas
+    turns: Turns
+
+
+@asynccontextmanager
+async def open_services(settings: Settings, engine: Engine) -> AsyncIterator[Services]:
+    """Open storage, load the model, and mend what a crash left; close it all at the end.
+
+    Raises StorageError or ModelNotFound.
+    """
+    store = await Store.open(settings.database_path)
+    try:
+        interrupted = await store.interrupt_unfinished()
+        if interrupted:
+            logger.warning("replies were cut off by the last stop", count=len(interrupted))
+        await engine.start()
+        try:
+            yield await _assemble(settings, store, engine)
+        finally:
+            await engine.stop()
+    finally:
+        await store.close()
+
+
+async def _assemble(settings: Settings, store: Store, engine: Engine) -> Services:
+    adapters = AdapterStore([settings.adapters_dir, settings.personas_dir])
+    await store.register_adapters(
+        [
+            AdapterRecord(found.name, found.version, found.digest, found.base_digest or "", str(found.path))
+            for found in adapters.scan()
+        ]
+    )
+    personas = Personas(engine, adapters)
+    limits = ReplyLimits(
+        max_output_tokens=settings.max_output_tokens,
+        temperature=settings.temperature,
+        checkpoint_s=settings.checkpoint_s,
+    )
+    turns = Turns(
+        Backend(store, engine, personas, limits),
+        instructions=settings.instructions,
+        max_queued_turns=settings.max_queued_turns,
+    )
+    return Services(settings, store, engine, personas, turns)

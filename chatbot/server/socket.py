@@ -1,0 +1,203 @@
+"""`/v1/responses` over a WebSocket: one reader that parses and dispatches, and one pump for each reply that is read.
+
+The reader never waits for a reply: uvicorn's sans-I/O protocol stops reading pongs while a message is unread, and
+the connection would die in the middle of a long answer.
+"""
+
+import asyncio
+import json
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import Any
+
+import structlog
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+
+from chatbot.conversation.faults import told_in_protocol
+from chatbot.conversation.stream import ResponseLog
+from chatbot.protocol.errors import InvalidRequest, ProtocolError, ServerFault, TooLarge
+from chatbot.protocol.frames import parse_object
+from chatbot.protocol.requests import (
+    ConversationSubscribe,
+    ResponseAttach,
+    ResponseCancel,
+    ResponseCreate,
+    is_stream_id,
+    validate,
+)
+from chatbot.protocol.resources import conversation_resource
+from chatbot.server.guard import SUBPROTOCOLS
+from chatbot.server.responses import idempotency_key
+from chatbot.server.services import Services
+
+logger = structlog.get_logger(__name__)
+
+MAX_TASKS = 256
+"""Requests and readings that one socket may have at the same time."""
+
+
+class ResponseSocket:
+    """One connection."""
+
+    def __init__(self, services: Services, socket: WebSocket) -> None:
+        self._services = services
+        self._socket = socket
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._reading: set[str] = set()
+        self._unstored: set[str] = set()
+        self._watching: set[str] = set()
+        self._sending = asyncio.Lock()
+
+    async def serve(self) -> None:
+        """Serve the connection until the client leaves. Replies that are stored go on without it."""
+        offered = self._socket.scope.get("subprotocols", [])
+        await self._socket.accept(next((name for name in SUBPROTOCOLS if name in offered), None))
+        try:
+            while True:
+                self._take(await self._receive())
+        except WebSocketDisconnect:
+            pass
+        finally:
+            for response_id in self._unstored:
+                self._services.turns.stop(response_id)
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _receive(self) -> str | bytes:
+        message = await self._socket.receive()
+        if message["type"] == "websocket.disconnect":
+            raise WebSocketDisconnect(message.get("code", 1005))
+        text: str | None = message.get("text")
+        return text if text is not None else message["bytes"]
+
+    def _take(self, raw: str | bytes) -> None:
+        """Start the work that a frame asks for; its errors are answered with the ids that the frame carries."""
+        work = self._handle(raw)
+        if len(self._tasks) >= MAX_TASKS:
+            work.close()
+            busy = InvalidRequest("too_many_requests", f"this socket has {MAX_TASKS} requests open; wait")
+            work = self._send(busy.event())
+        self._spawn(work)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _handle(self, raw: str | bytes) -> None:
+        event_id = stream_id = None
+        try:
+            event = self._parse(raw)
+            event_id = event["event_id"] if isinstance(event.get("event_id"), str) else None
+            stream_id = _stream_id(event)
+            await self._dispatch(event, stream_id)
+        except ProtocolError as error:
+            await self._send(error.event(event_id, stream_id))
+        except WebSocketDisconnect:
+            pass
+        except Exception:
+            # The connection's edge: the client is told, the log has the traceback, the socket lives on.
+            logger.exception("frame crashed")
+            fault = ServerFault("server_error", "the server failed on this event")
+            await self._send(fault.event(event_id, stream_id))
+
+    def _parse(self, raw: str | bytes) -> dict[str, Any]:
+        size = len(raw.encode("utf-8", "surrogatepass")) if isinstance(raw, str) else len(raw)
+        limit = self._services.settings.max_message_bytes
+        if size > limit:
+            raise TooLarge("message_too_large", f"the message has {size} bytes; {limit} are allowed")
+        return parse_object(raw)
+
+    async def _dispatch(self, event: dict[str, Any], stream_id: str | None) -> None:
+        match event.get("type"):
+            case "response.create":
+                await self._create(validate(ResponseCreate, event), stream_id)
+            case "response.cancel":
+                await self._services.turns.cancel(validate(ResponseCancel, event).response_id)
+            case "chatbot:response.attach":
+                wanted = validate(ResponseAttach, event)
+                log = await self._services.turns.attach(wanted.response_id)
+                await self._pump(log, stream_id, wanted.starting_after)
+            case "chatbot:conversation.subscribe":
+                await self._watch(validate(ConversationSubscribe, event).conversation, stream_id)
+            case str() as other:
+                raise InvalidRequest("unknown_event", f"there is no client event {other[:60]!r}", "type")
+            case _:
+                raise InvalidRequest("unknown_event", "the event needs a type, a string", "type")
+
+    async def _create(self, request: ResponseCreate, stream_id: str | None) -> None:
+        log = await self._services.turns.create(request, idempotency_key(request))
+        if request.store is False:
+            self._unstored.add(log.response.id)
+        await self._pump(log, stream_id, -1)
+
+    async def _pump(self, log: ResponseLog, stream_id: str | None, starting_after: int) -> None:
+        """Send the events of a reply as they come. A reply that this socket reads already is not sent twice."""
+        response_id = log.response.id
+        if response_id in self._reading:
+            return
+        self._reading.add(response_id)
+        try:
+            async for event in log.events(starting_after):
+                await self._send(event, stream_id)
+                if event["type"] == "response.created":
+                    await self._tell_queue_position(response_id, stream_id)
+                elif event["type"] == "response.in_progress" and log.context is not None:
+                    told = {
+                        "type": "chatbot:context",
+                        "response_id": response_id,
+                        "context": dict(log.context),
+                    }
+                    await self._send(told, stream_id)
+        finally:
+            self._reading.discard(response_id)
+            self._unstored.discard(response_id)
+
+    async def _tell_queue_position(self, response_id: str, stream_id: str | None) -> None:
+        position = self._services.turns.queue_position(response_id)
+        if position > 0:
+            queued = {"type": "chatbot:queued", "response_id": response_id, "position": position}
+            await self._send(queued, stream_id)
+
+    async def _watch(self, conversation_id: str, stream_id: str | None) -> None:
+        """Send what others do in a conversation: their turns as they stream, and changes of its title."""
+        with told_in_protocol():
+            conversation = await self._services.store.conversation(conversation_id)
+        if conversation_id in self._watching:
+            return
+        self._watching.add(conversation_id)
+        try:
+            with self._services.turns.feed.watch(conversation_id) as news:
+                await self._send_conversation(conversation_resource(conversation), stream_id)
+                running = self._services.turns.running_in(conversation_id)
+                for log in running:
+                    self._spawn(self._pump(log, stream_id, -1))
+                while True:
+                    match await news.get():
+                        case ResponseLog() as log:
+                            self._spawn(self._pump(log, stream_id, -1))
+                        case changed:
+                            await self._send_conversation(conversation_resource(changed), stream_id)
+        finally:
+            self._watching.discard(conversation_id)
+
+    async def _send_conversation(self, resource: dict[str, Any], stream_id: str | None) -> None:
+        await self._send({"type": "chatbot:conversation.updated", "conversation": resource}, stream_id)
+
+    async def _send(self, event: dict[str, Any], stream_id: str | None = None) -> None:
+        if stream_id is not None:
+            event = {**event, "stream_id": stream_id}
+        async with self._sending:
+            if self._socket.application_state is not WebSocketState.CONNECTED:
+                raise WebSocketDisconnect
+            with suppress(RuntimeError):  # the client left between the check and the send
+                await self._socket.send_text(json.dumps(event, ensure_ascii=False))
+
+
+def _stream_id(event: dict[str, Any]) -> str | None:
+    given = event.get("stream_id")
+    if given is not None and not is_stream_id(given):
+        message = "stream_id: expected 1 to 256 letters, digits, `_`, `.` or `-`"
+        raise InvalidRequest("invalid_stream_id", message, "stream_id")
+    return given

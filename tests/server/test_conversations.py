@@ -1,0 +1,69 @@
+import httpx
+import pytest
+
+
+async def new(http: httpx.AsyncClient, **fields: object) -> str:
+    conversation_id: str = (await http.post("/v1/conversations", json=fields)).json()["id"]
+    return conversation_id
+
+
+async def texts(http: httpx.AsyncClient, conversation_id: str, **query: str) -> list[str]:
+    page = (await http.get(f"/v1/conversations/{conversation_id}/items", params=query)).json()
+    return [item["content"][0]["text"] for item in page["data"]]
+
+
+async def test_a_conversation_is_made_found_changed_and_deleted(http: httpx.AsyncClient) -> None:
+    conversation_id = await new(http, metadata={"topic": "boats"})
+    path = f"/v1/conversations/{conversation_id}"
+    changed = (await http.post(path, json={"metadata": {"topic": "ships"}, "title": "Ships"})).json()
+    assert (changed["metadata"], changed["title"]) == ({"topic": "ships"}, "Ships")
+    assert (await http.get(path)).json() == changed
+    assert (await http.delete(path)).json()["object"] == "conversation.deleted"
+    assert (await http.get(path)).json()["error"]["code"] == "conversation_not_found"
+
+
+async def test_the_newest_conversation_is_listed_first_page_by_page(http: httpx.AsyncClient) -> None:
+    made = [await new(http, title=str(number)) for number in range(5)]
+    await http.post("/v1/responses", json={"input": "hi", "conversation": made[1]})
+    first = (await http.get("/v1/conversations", params={"limit": "2"})).json()
+    assert [entry["id"] for entry in first["data"]] == [made[1], made[4]]
+    assert first["has_more"] is True
+    rest = (await http.get("/v1/conversations", params={"after": first["last_id"]})).json()
+    assert [entry["id"] for entry in rest["data"]] == [made[3], made[2], made[0]]
+    assert rest["has_more"] is False
+
+
+async def test_a_response_without_a_conversation_is_not_listed(http: httpx.AsyncClient) -> None:
+    await http.post("/v1/responses", json={"input": "hi"})
+    assert (await http.get("/v1/conversations")).json()["data"] == []
+
+
+async def test_items_are_added_read_in_both_orders_and_deleted(http: httpx.AsyncClient) -> None:
+    conversation_id = await new(http, items=[{"role": "user", "content": "one"}])
+    path = f"/v1/conversations/{conversation_id}/items"
+    added = (await http.post(path, json={"items": [{"role": "assistant", "content": "two"}]})).json()
+    await http.post("/v1/responses", json={"input": "three", "conversation": conversation_id})
+    assert await texts(http, conversation_id, order="asc") == ["one", "two", "three", "you said: three"]
+    assert await texts(http, conversation_id, limit="2") == ["you said: three", "three"]
+    item_id = added["data"][0]["id"]
+    assert (await http.get(f"{path}/{item_id}")).json()["content"][0]["text"] == "two"
+    assert (await http.delete(f"{path}/{item_id}")).json()["id"] == conversation_id
+    assert await texts(http, conversation_id, order="asc") == ["one", "three", "you said: three"]
+
+
+async def test_the_first_words_become_the_title(http: httpx.AsyncClient) -> None:
+    conversation_id = await new(http)
+    await http.post("/v1/responses", json={"input": "How do ships float?", "conversation": conversation_id})
+    assert (await http.get(f"/v1/conversations/{conversation_id}")).json()["title"] == "How do ships float?"
+
+
+@pytest.mark.parametrize("query", [{"limit": "0"}, {"limit": "x"}, {"limit": "9999"}, {"order": "up"}])
+async def test_a_bad_query_is_refused(http: httpx.AsyncClient, query: dict[str, str]) -> None:
+    conversation_id = await new(http)
+    answer = await http.get(f"/v1/conversations/{conversation_id}/items", params=query)
+    assert answer.json()["error"]["code"] == "invalid_parameter"
+
+
+async def test_a_conversation_cannot_be_given_a_persona_that_does_not_exist(http: httpx.AsyncClient) -> None:
+    answer = await http.post("/v1/conversations", json={"model": "nobody"})
+    assert answer.json()["error"]["code"] == "model_not_found"

@@ -1,0 +1,76 @@
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from websockets.exceptions import InvalidStatus
+
+from tests.fake_engine import FakeEngine
+from tests.live_server import live_server
+from tests.server.socket_client import frames
+
+KEY = "sk-secret_1"
+
+
+@pytest.fixture
+async def guarded(tmp_path: Path) -> AsyncIterator[str]:
+    async with live_server(tmp_path, FakeEngine(), api_key=KEY, allow_origin=["https://chat.example"]) as url:
+        yield url
+
+
+async def status_of(url: str, headers: dict[str, str], **options: Any) -> int:
+    """The status with which a WebSocket handshake is answered."""
+    try:
+        async with frames(url, additional_headers=headers, **options):
+            return 101
+    except InvalidStatus as refused:
+        return refused.response.status_code
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [
+        (None, 101),
+        ("SELF", 101),
+        ("http://evil.example", 403),
+        ("null", 403),
+        ("http://127.0.0.1.evil.example", 403),
+        ("http://127.0.0.1:1", 403),
+    ],
+)
+async def test_only_its_own_pages_may_drive_a_server_from_a_browser(url: str, origin: str | None, status: int) -> None:
+    headers = {} if origin is None else {"Origin": url if origin == "SELF" else origin}
+    assert await status_of(url, headers) == status
+    async with httpx.AsyncClient(base_url=url) as http:
+        answer = await http.get("/v1/models", headers=headers)
+    assert (answer.status_code == 403) == (status == 403)
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "127.0.0.1.evil.example", ""])
+async def test_a_name_that_is_not_ours_is_not_served(url: str, host: str) -> None:
+    async with httpx.AsyncClient(base_url=url) as http:
+        answer = await http.get("/health", headers={"Host": host})
+    assert answer.status_code in (400, 403)
+
+
+async def test_an_allowed_origin_passes(guarded: str) -> None:
+    headers = {"Origin": "https://chat.example", "Authorization": f"Bearer {KEY}"}
+    assert await status_of(guarded, headers) == 101
+
+
+async def test_without_the_key_nothing_but_health_answers(guarded: str) -> None:
+    async with httpx.AsyncClient(base_url=guarded) as http:
+        assert (await http.get("/health")).status_code == 200
+        for path in ("/v1/models", "/v1/conversations", "/v1/responses/x", "/nothing"):
+            answer = await http.get(path, headers={"Authorization": "Bearer wrong"})
+            assert (answer.status_code, answer.json()["error"]["code"]) == (401, "invalid_api_key")
+        assert (await http.get("/v1/models", headers={"Authorization": f"Bearer {KEY}"})).status_code == 200
+    assert await status_of(guarded, {}) == 401
+
+
+async def test_a_browser_can_send_the_key_as_a_subprotocol(guarded: str) -> None:
+    offered: Any = ["responses", f"openai-insecure-api-key.{KEY}"]
+    assert await status_of(guarded, {}, subprotocols=offered) == 101
+    offered = ["responses", "openai-insecure-api-key.wrong"]
+    assert await status_of(guarded, {}, subprotocols=offered) == 401

@@ -1,0 +1,119 @@
+import asyncio
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.fake_engine import FakeEngine
+
+
+def events_of(text: str) -> list[dict[str, Any]]:
+    lines = [line.removeprefix("data: ") for line in text.splitlines() if line.startswith("data: ")]
+    assert lines.pop() == "[DONE]"
+    return [json.loads(line) for line in lines]
+
+
+async def test_a_turn_comes_back_as_one_object(http: httpx.AsyncClient) -> None:
+    response = (await http.post("/v1/responses", json={"input": "hi"})).json()
+    assert response["status"] == "completed"
+    assert response["output"][0]["content"][0]["text"] == "you said: hi"
+
+
+async def test_a_turn_streams_as_server_sent_events_and_can_be_read_again(http: httpx.AsyncClient) -> None:
+    live = events_of((await http.post("/v1/responses", json={"input": "hi", "stream": True})).text)
+    response_id = live[0]["response"]["id"]
+    again = await http.get(f"/v1/responses/{response_id}", params={"stream": "true"})
+    assert events_of(again.text) == live
+    rest = await http.get(f"/v1/responses/{response_id}", params={"stream": "true", "starting_after": "4"})
+    assert events_of(rest.text) == live[5:]
+
+
+async def test_a_background_turn_is_acknowledged_at_once_and_found_later(
+    http: httpx.AsyncClient, engine: FakeEngine
+) -> None:
+    engine.free = 0
+    created = (await http.post("/v1/responses", json={"input": "hi", "background": True})).json()
+    assert created["status"] in ("queued", "in_progress")
+    engine.gate.set()
+    await http.get(f"/v1/responses/{created['id']}", params={"stream": "true"})
+    assert (await http.get(f"/v1/responses/{created['id']}")).json()["status"] == "completed"
+
+
+async def test_cancel_over_http_ends_a_running_reply(http: httpx.AsyncClient, engine: FakeEngine) -> None:
+    engine.free = 1
+    created = (await http.post("/v1/responses", json={"input": "hi", "background": True})).json()
+    cancelled = (await http.post(f"/v1/responses/{created['id']}/cancel")).json()
+    assert cancelled["status"] == "cancelled"
+
+
+async def test_the_same_idempotency_key_gives_one_response(http: httpx.AsyncClient, engine: FakeEngine) -> None:
+    headers = {"Idempotency-Key": "k1"}
+    posts = [http.post("/v1/responses", json={"input": "hi"}, headers=headers) for _ in range(5)]
+    ids = {answer.json()["id"] for answer in await asyncio.gather(*posts)}
+    assert len(ids) == len(engine.requests) == 1
+    other = await http.post("/v1/responses", json={"input": "bye"}, headers=headers)
+    assert (other.status_code, other.json()["error"]["code"]) == (409, "idempotency_key_reused")
+
+
+async def test_a_client_that_goes_away_loses_nothing(http: httpx.AsyncClient, engine: FakeEngine) -> None:
+    engine.free = 1
+    async with http.stream("POST", "/v1/responses", json={"input": "hi", "stream": True}) as stream:
+        async for line in stream.aiter_lines():
+            if line.startswith("data: "):
+                response_id = json.loads(line.removeprefix("data: "))["response"]["id"]
+                break
+    engine.gate.set()
+    await http.get(f"/v1/responses/{response_id}", params={"stream": "true"})
+    assert (await http.get(f"/v1/responses/{response_id}")).json()["status"] == "completed"
+
+
+async def test_an_unstored_reply_ends_with_its_client(http: httpx.AsyncClient, engine: FakeEngine) -> None:
+    engine.free = 1
+    body = {"input": "hi", "stream": True, "store": False}
+    async with http.stream("POST", "/v1/responses", json=body) as stream:
+        async for line in stream.aiter_lines():
+            if "output_text.delta" in line:
+                break
+    while not engine.cancelled:
+        await asyncio.sleep(0.01)
+
+
+async def test_input_items_and_deletion(http: httpx.AsyncClient) -> None:
+    response_id = (await http.post("/v1/responses", json={"input": "hi"})).json()["id"]
+    items = (await http.get(f"/v1/responses/{response_id}/input_items")).json()["data"]
+    assert [item["content"][0]["text"] for item in items] == ["hi"]
+    assert (await http.delete(f"/v1/responses/{response_id}")).json()["deleted"] is True
+    assert (await http.get(f"/v1/responses/{response_id}")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status", "code"),
+    [
+        ("POST", "/v1/responses", b"{", 400, "invalid_json"),
+        ("POST", "/v1/responses", b"", 400, "missing_required_parameter"),
+        ("POST", "/v1/responses", b'{"input": "' + b"x" * 300_000 + b'"}', 413, "body_too_large"),
+        ("GET", "/v1/responses/resp_none", b"", 404, "response_not_found"),
+        ("GET", "/v1/nothing", b"", 404, "unknown_route"),
+        ("PUT", "/v1/responses", b"", 405, "invalid_request"),
+        ("GET", "/v1/models/none", b"", 404, "model_not_found"),
+    ],
+)
+async def test_every_error_has_one_form(
+    http: httpx.AsyncClient, method: str, path: str, body: bytes, status: int, code: str
+) -> None:
+    answer = await http.request(method, path, content=body)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+
+
+async def test_a_fault_of_the_server_is_told_without_its_insides(http: httpx.AsyncClient, engine: FakeEngine) -> None:
+    engine.reply = lambda request: ["so", RuntimeError("secret path")]
+    answer = await http.post("/v1/responses", json={"input": "hi"})
+    assert answer.json()["status"] == "failed"
+    assert answer.json()["error"]["code"] == "server_error"
+    assert "secret" not in answer.text
+
+
+async def test_health_names_the_model(http: httpx.AsyncClient) -> None:
+    assert (await http.get("/health")).json()["model"] == "fake"
+    assert (await http.get("/ready")).json()["status"] == "ready"

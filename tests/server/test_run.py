@@ -1,0 +1,79 @@
+import asyncio
+from pathlib import Path
+
+import httpx
+import pytest
+
+from chatbot.server.announcement import Announced, Announcement
+from chatbot.server.run import CannotServe, check_exposure
+from chatbot.settings import Settings
+from storage.errors import StorageLocked
+from tests.fake_engine import FakeEngine
+from tests.live_server import live_server
+from tests.server.processes import SCRIPTED, server_process
+from tests.server.socket_client import frames
+
+
+async def test_a_stopping_server_finishes_what_it_is_saying(tmp_path: Path) -> None:
+    with server_process(tmp_path, *SCRIPTED) as server:
+        async with frames(server.url()) as socket:
+            await socket.send(type="response.create", input="hi", max_output_tokens=60)
+            await socket.until("response.output_text.delta")
+            server.process.terminate()
+            last = (await socket.until("response.completed"))[-1]
+        assert await asyncio.to_thread(server.process.wait, 30) == 0
+    assert last["response"]["output"][0]["content"][0]["text"].endswith("word59 ")
+    assert Announcement(Settings(home=tmp_path).state_dir).read() is None
+
+
+async def test_a_server_that_nobody_uses_goes_away_by_itself(tmp_path: Path) -> None:
+    with server_process(tmp_path, *SCRIPTED, CHATBOT_IDLE_EXIT_S="0.3") as server:
+        server.url()
+        assert await asyncio.to_thread(server.process.wait, 30) == 0
+
+
+async def test_a_second_server_on_the_same_data_is_refused(tmp_path: Path) -> None:
+    async with live_server(tmp_path, FakeEngine()):
+        with pytest.raises(StorageLocked):
+            async with live_server(tmp_path, FakeEngine()):
+                pass
+
+
+async def test_conversations_outlive_the_server(tmp_path: Path) -> None:
+    async with live_server(tmp_path, FakeEngine()) as url, httpx.AsyncClient(base_url=url) as http:
+        conversation = (await http.post("/v1/conversations", json={})).json()["id"]
+        await http.post("/v1/responses", json={"input": "my name is Mira", "conversation": conversation})
+    engine = FakeEngine()
+    async with live_server(tmp_path, engine) as url, httpx.AsyncClient(base_url=url) as http:
+        await http.post("/v1/responses", json={"input": "who am I?", "conversation": conversation})
+    assert [message.text for message in engine.requests[0].messages[1:]] == [
+        "my name is Mira",
+        "you said: my name is Mira",
+        "who am I?",
+    ]
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.2", "::", "chat.example"])
+def test_only_loopback_may_be_served_without_a_key(host: str) -> None:
+    with pytest.raises(CannotServe, match="a key is needed"):
+        check_exposure(Settings(host=host))
+    check_exposure(Settings(host=host, api_key="k"))
+
+
+def test_loopback_needs_no_key() -> None:
+    for host in ("127.0.0.1", "::1", "localhost"):
+        check_exposure(Settings(host=host))
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"url": 1}', '{"url": "http://x", "pid": "many"}'])
+def test_a_broken_announcement_is_none(tmp_path: Path, content: str) -> None:
+    (tmp_path / "server.json").write_text(content)
+    assert Announcement(tmp_path).read() is None
+
+
+def test_an_announcement_is_taken_back_only_by_its_maker(tmp_path: Path) -> None:
+    announcement = Announcement(tmp_path)
+    with announcement.made("http://a", 1):
+        with announcement.made("http://b", 2):
+            assert announcement.read() == Announced("http://b", 2)
+        assert announcement.read() is None

@@ -1,0 +1,174 @@
+import asyncio
+from typing import Any
+
+import httpx
+import pytest
+from websockets.exceptions import ConnectionClosed
+
+from tests.fake_engine import FakeEngine
+from tests.server.socket_client import frames
+
+
+async def test_one_message_gives_the_whole_sequence(url: str) -> None:
+    async with frames(url) as socket:
+        events = await socket.turn("hi there")
+    numbered = [event for event in events if "sequence_number" in event]
+    assert [event["sequence_number"] for event in numbered] == list(range(len(numbered)))
+    assert "".join(event.get("delta", "") for event in events) == "you said: hi there"
+    assert events[-1]["response"]["status"] == "completed"
+    assert events[-1]["response"]["usage"]["output_tokens"] == 4
+
+
+async def test_the_context_is_told_beside_the_reply(url: str) -> None:
+    async with frames(url) as socket:
+        events = await socket.turn("hi there")
+    (told,) = [event for event in events if event["type"] == "chatbot:context"]
+    assert told["context"]["tokens"] == 10
+    assert told["context"]["dropped"] == []
+
+
+async def test_chaining_by_previous_response_works_on_another_socket(url: str, engine: FakeEngine) -> None:
+    async with frames(url) as socket:
+        first = (await socket.turn("one"))[-1]["response"]["id"]
+    async with frames(url) as socket:
+        await socket.turn("two", previous_response_id=first)
+    assert [message.text for message in engine.requests[-1].messages[1:]] == ["one", "you said: one", "two"]
+
+
+@pytest.mark.parametrize(
+    ("frame", "code"),
+    [
+        ("{not json", "invalid_json"),
+        ("[]", "invalid_json"),
+        ("{}", "unknown_event"),
+        ('{"type": "session.update"}', "unknown_event"),
+        ('{"type": "response.create"}', "missing_required_parameter"),
+        ('{"type": "response.create", "input": "x", "temperature": 9}', "invalid_parameter"),
+        ('{"type": "response.create", "input": "x", "conversation": "conv_none"}', "conversation_not_found"),
+        ('{"type": "response.create", "input": "x", "previous_response_id": "resp_none"}', "response_not_found"),
+        ('{"type": "response.create", "input": "x", "model": "none"}', "model_not_found"),
+        ('{"type": "response.create", "input": "x", "stream_id": "not good"}', "invalid_stream_id"),
+        ('{"type": "response.cancel", "response_id": "resp_none"}', "response_not_found"),
+        ('{"type": "chatbot:response.attach", "response_id": "resp_none"}', "response_not_found"),
+        ('{"type": "chatbot:conversation.subscribe", "conversation": "none"}', "conversation_not_found"),
+        ('{"type": "response.create", "input": "' + "x" * 300_000 + '"}', "message_too_large"),
+    ],
+)
+async def test_a_bad_frame_gives_a_typed_error_and_the_socket_lives_on(url: str, frame: str, code: str) -> None:
+    async with frames(url) as socket:
+        await socket.connection.send(frame)
+        error = await socket.read()
+        assert (error["type"], error["error"]["code"]) == ("error", code)
+        assert (await socket.turn("still there?"))[-1]["type"] == "response.completed"
+
+
+async def test_a_binary_frame_is_read_like_a_text_frame(url: str) -> None:
+    async with frames(url) as socket:
+        await socket.connection.send(b'{"type": "response.create", "input": "hi"}')
+        assert (await socket.until("response.completed", "error"))[-1]["type"] == "response.completed"
+
+
+async def test_an_error_carries_the_ids_of_the_frame_at_fault(url: str) -> None:
+    async with frames(url) as socket:
+        await socket.send(type="nonsense", event_id="mine-1", stream_id="lane-2")
+        error = await socket.read()
+    assert (error["event_id"], error["stream_id"], error["status"]) == ("mine-1", "lane-2", 400)
+
+
+async def test_a_frame_far_over_the_limit_closes_the_socket_with_1009(url: str) -> None:
+    async with frames(url) as socket:
+        with pytest.raises(ConnectionClosed) as caught:
+            await socket.connection.send("x" * 2_000_000)
+            await socket.read()
+    assert caught.value.rcvd is not None
+    assert caught.value.rcvd.code == 1009
+
+
+async def test_cancel_ends_the_reply_with_its_text_so_far(url: str, engine: FakeEngine) -> None:
+    engine.free = 1
+    async with frames(url) as socket:
+        await socket.send(type="response.create", input="hi")
+        created = (await socket.until("response.output_text.delta"))[0]
+        await socket.send(type="response.cancel", response_id=created["response"]["id"])
+        last = (await socket.until("response.incomplete"))[-1]["response"]
+    assert (last["status"], last["output"][0]["content"][0]["text"]) == ("cancelled", "you")
+
+
+async def test_a_reply_outlives_its_socket_and_is_resumed_without_gap_or_repeat(url: str, engine: FakeEngine) -> None:
+    engine.free = 2
+    async with frames(url) as socket:
+        await socket.send(type="response.create", input="hi there")
+        seen = await socket.until("response.output_text.delta")
+    engine.gate.set()
+    async with frames(url) as socket:
+        await socket.send(
+            type="chatbot:response.attach",
+            response_id=seen[0]["response"]["id"],
+            starting_after=seen[-1]["sequence_number"],
+        )
+        seen += await socket.until("response.completed")
+    numbers = [event["sequence_number"] for event in seen if "sequence_number" in event]
+    assert numbers == list(range(len(numbers)))
+    assert "".join(event.get("delta", "") for event in seen) == "you said: hi there"
+
+
+async def test_a_second_turn_queues_and_says_so(url: str, http: httpx.AsyncClient, engine: FakeEngine) -> None:
+    conversation = (await http.post("/v1/conversations", json={})).json()["id"]
+    engine.free = 0
+    async with frames(url) as socket:
+        for text in ("one", "two"):
+            await socket.send(type="response.create", input=text, conversation=conversation, stream_id=text)
+        queued = (await socket.until("chatbot:queued"))[-1]
+        assert (queued["position"], queued["stream_id"]) == (1, "two")
+        engine.gate.set()
+        events = await socket.until("response.completed") + await socket.until("response.completed")
+    assert [event["stream_id"] for event in events if event["type"] == "response.completed"] == ["one", "two"]
+
+
+async def test_a_watcher_sees_what_others_say_in_the_conversation(
+    url: str, http: httpx.AsyncClient, engine: FakeEngine
+) -> None:
+    conversation = (await http.post("/v1/conversations", json={})).json()["id"]
+    async with frames(url) as watcher, frames(url) as speaker:
+        await watcher.send(type="chatbot:conversation.subscribe", conversation=conversation)
+        await watcher.until("chatbot:conversation.updated")
+        await speaker.turn("hi", conversation=conversation)
+        events = await watcher.until("response.completed")
+        assert "".join(event.get("delta", "") for event in events) == "you said: hi"
+        titled = (await watcher.until("chatbot:conversation.updated"))[-1]
+    assert titled["conversation"]["title"] == "hi"
+
+
+async def test_many_turns_run_at_the_same_time_on_one_socket(url: str) -> None:
+    async with frames(url) as socket:
+        for number in range(20):
+            await socket.send(type="response.create", input=f"say {number}", stream_id=f"lane-{number}")
+        texts: dict[str, str] = {}
+        while len(texts) < 20:
+            event = await socket.read()
+            if event["type"] == "response.completed":
+                texts[event["stream_id"]] = event["response"]["output"][0]["content"][0]["text"]
+    assert texts == {f"lane-{n}": f"you said: say {n}" for n in range(20)}
+
+
+async def test_a_reader_that_does_not_read_does_not_stop_the_others(url: str, engine: FakeEngine) -> None:
+    engine.reply = lambda request: ["x" * 1000] * 2000
+    async with frames(url) as stalled, frames(url) as reading:
+        await stalled.send(type="response.create", input="hi")
+        events = await asyncio.wait_for(reading.turn("hi"), 20)
+    assert events[-1]["type"] == "response.completed"
+
+
+async def test_a_key_in_the_metadata_makes_a_retry_safe(url: str, engine: FakeEngine) -> None:
+    turn: dict[str, Any] = {"metadata": {"idempotency_key": "k1"}}
+    async with frames(url) as socket:
+        first = (await socket.turn("hi", **turn))[-1]["response"]["id"]
+        second = (await socket.turn("hi", **turn))[-1]["response"]["id"]
+    assert first == second
+    assert len(engine.requests) == 1
+
+
+async def test_a_plain_subprotocol_is_echoed_and_never_the_key(url: str) -> None:
+    offered: Any = ["openai-insecure-api-key.k", "responses"]
+    async with frames(url, subprotocols=offered) as socket:
+        assert socket.connection.subprotocol == "responses"
