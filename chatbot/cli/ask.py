@@ -1,0 +1,42 @@
+"""`chatbot ask`: one turn for scripts."""
+
+import asyncio
+import sys
+from typing import Annotated
+
+import typer
+
+from chatbot.cli.configured import fail, settings_with
+
+
+def ask(
+    text: Annotated[str | None, typer.Argument(help="What to say; read from stdin when left out or `-`.")] = None,
+    conversation: Annotated[
+        str | None, typer.Option(help="Title of the conversation to continue; made if there is none.")
+    ] = None,
+    persona: Annotated[str | None, typer.Option(help="Persona that answers, such as `pirate`.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the response as one JSON object.")] = False,
+) -> None:
+    """Say one thing and print the reply."""
+    settings = settings_with()
+    said = sys.stdin.read() if text in (None, "-") else text
+    if not said or not said.strip():
+        fail("nothing to say: give a text, or pipe one in", 2)
+    from chatbot.server.launch import ServerDidNotStart, ensure_server
+    from tui.plain import ask as ask_once
+
+    async def turn() -> int:
+        url = await ensure_server(settings)
+        return await ask_once(
+            url,
+            said.strip(),
+            conversation=conversation,
+            model=persona,
+            as_json=json,
+            api_key=settings.api_key,
+        )
+
+    try:
+        raise typer.Exit(asyncio.run(turn()))
+    except ServerDidNotStart as error:
+        fail(str(error), 3)

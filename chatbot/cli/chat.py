@@ -1,0 +1,30 @@
+"""`chatbot` alone: the terminal client, full screen on a terminal and line by line elsewhere."""
+
+import asyncio
+import sys
+
+from chatbot.cli.configured import fail, settings_with
+
+
+def chat(*, model: str | None, conversation: str | None, plain: bool) -> int:
+    """Open the chat and return its exit code."""
+    settings = settings_with(model=model)
+    from chatbot.server.launch import ServerDidNotStart, ensure_server
+
+    async def ensure() -> str:
+        return await ensure_server(settings)
+
+    is_terminal = sys.stdin.isatty() and sys.stdout.isatty()
+    if is_terminal and not plain:
+        print("starting …", end="\r", file=sys.stderr, flush=True)
+    try:
+        url = asyncio.run(ensure())
+    except ServerDidNotStart as error:
+        fail(str(error), 3)
+    if is_terminal and not plain:
+        from tui.app import run
+
+        return run(url, ensure=ensure, api_key=settings.api_key, conversation=conversation)
+    from tui.plain import run_plain
+
+    return asyncio.run(run_plain(url, ensure=ensure, api_key=settings.api_key, conversation=conversation))

@@ -1,0 +1,45 @@
+"""The program as a whole: its commands, its options, and how its errors look."""
+
+import sys
+from typing import Annotated, NoReturn
+
+import typer
+
+from chatbot import __version__
+from chatbot.cli import adapter, ask, chat, serve
+
+app = typer.Typer(
+    name="chatbot",
+    help="The chat backend that remembers. Without a command, opens the chat in the terminal.",
+    no_args_is_help=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command("ask")(ask.ask)
+app.command("serve")(serve.serve)
+app.add_typer(adapter.app, name="adapter")
+
+
+@app.callback(invoke_without_command=True)
+def program(
+    context: typer.Context,
+    model: Annotated[str | None, typer.Option(help="Model directory or name; by default the bundled one.")] = None,
+    conversation: Annotated[str | None, typer.Option(help="Open the conversation with this title.")] = None,
+    plain: Annotated[bool, typer.Option(help="Chat line by line instead of full screen.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    """Chat in the terminal; a server is started in the background if none runs."""
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        raise typer.Exit(chat.chat(model=model, conversation=conversation, plain=plain))
+
+
+def main() -> NoReturn:
+    """Run the program and exit; interrupting it is no error that needs a traceback."""
+    try:
+        app(prog_name="chatbot")
+    except KeyboardInterrupt:
+        sys.exit(130)
+    sys.exit(0)

@@ -1,0 +1,55 @@
+"""`chatbot serve`: the server alone, until it is told to stop."""
+
+from typing import Annotated
+
+import typer
+
+from chatbot.cli.configured import fail, settings_with
+
+
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to bind to.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to bind to; 0 picks a free one.")] = None,
+    model: Annotated[str | None, typer.Option(help="Model directory or name; by default the bundled one.")] = None,
+    allow_origin: Annotated[
+        list[str] | None, typer.Option(help="Web origin that may connect; may be repeated.")
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None, typer.Option(help="Host name that requests may use; may be repeated.")
+    ] = None,
+    idle_exit_s: Annotated[float | None, typer.Option(help="Stop after this many seconds without a client.")] = None,
+    log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
+) -> None:
+    """Serve the model over WebSockets and HTTP."""
+    settings = settings_with(
+        host=host,
+        port=port,
+        model=model,
+        allow_origin=allow_origin,
+        allow_host=allow_host,
+        idle_exit_s=idle_exit_s,
+        log_level=log_level,
+    )
+    import asyncio
+
+    from chatbot.engine.base import ModelNotFound
+    from chatbot.engine.local import LocalEngine
+    from chatbot.logs import configure_logging
+    from chatbot.server.run import CannotServe
+    from chatbot.server.run import serve as run_server
+    from storage.errors import StorageError
+
+    configure_logging(settings.log_level)
+    engine = LocalEngine(
+        settings.model_path,
+        name=settings.model_name,
+        device=settings.device,
+        slots=settings.slots,
+        context_tokens=settings.context_tokens,
+        threads=settings.threads,
+        max_waiting=settings.max_waiting,
+    )
+    try:
+        asyncio.run(run_server(settings, engine))
+    except (CannotServe, ModelNotFound, StorageError) as error:
+        fail(str(error))

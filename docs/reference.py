@@ -1,0 +1,131 @@
+"""Write the reference pages from the code itself: `python -m docs.reference`, or `--check` that they are current."""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import typer
+from pydantic import BaseModel
+from typer.testing import CliRunner
+
+from chatbot.cli.program import app
+from chatbot.protocol import errors, events, requests
+from chatbot.settings import Settings
+from storage.records import Response
+
+FOLDER = Path(__file__).parent / "reference"
+HEADER = "<!-- Made by `python -m docs.reference`; change the code, not this page. -->\n"
+
+
+def cli_page() -> str:
+    """Return the page of every command and its options."""
+    return "\n".join([HEADER, "# Commands", *_commands((), typer.main.get_command(app))]) + "\n"
+
+
+def settings_page() -> str:
+    """Return the page of every setting."""
+    rows = [
+        f"| `{name}` | `{json.dumps(field.default, default=str)}` | {_line(field.description)} |"
+        for name, field in Settings.model_fields.items()
+    ]
+    intro = "Flag > environment (`CHATBOT_PORT`, …) > `./chatbot.toml` > user file > default."
+    table = ["| name | default | what it is |", "|---|---|---|", *rows]
+    return "\n".join([HEADER, "# Settings", "", intro, "", *table]) + "\n"
+
+
+def events_page() -> str:
+    """Return the page of what goes over the WebSocket, both ways."""
+    client: dict[str, type[BaseModel]] = {
+        "response.create": requests.ResponseCreate,
+        "response.cancel": requests.ResponseCancel,
+        "chatbot:response.attach": requests.ResponseAttach,
+        "chatbot:conversation.subscribe": requests.ConversationSubscribe,
+    }
+    lines = [HEADER, "# Events of `/v1/responses`", "", "## From the client", ""]
+    for name, model in client.items():
+        lines += [f"### `{name}`", "", *_fields(model), ""]
+    lines += ["## From the server", "", "One reply, as it is streamed:", "", "```json"]
+    lines += [json.dumps(event) for event in events.replay(_example(), -1)]
+    lines += ["```", "", *_notices(), "", "## Errors", "", "| type | status |", "|---|---|"]
+    kinds = sorted(errors.ProtocolError.__subclasses__(), key=lambda kind: kind.status)
+    lines += [f"| `{kind.type}` ({kind.__name__}) | {kind.status} |" for kind in kinds]
+    return "\n".join(lines) + "\n"
+
+
+PAGES = {"cli.md": cli_page, "settings.md": settings_page, "events.md": events_page}
+
+
+def main() -> int:
+    """Write every page, or tell which ones are not current."""
+    stale = [name for name, make in PAGES.items() if _read(FOLDER / name) != make()]
+    if "--check" in sys.argv:
+        for name in stale:
+            print(f"docs/reference/{name} is not current; run: make reference", file=sys.stderr)
+        return 1 if stale else 0
+    FOLDER.mkdir(exist_ok=True)
+    for name in stale:
+        (FOLDER / name).write_text(PAGES[name]())
+    return 0
+
+
+def _commands(words: tuple[str, ...], command: Any) -> Iterator[str]:
+    """Yield the help of a command and of those below it (typer's own click has no public types)."""
+    shown = CliRunner().invoke(app, [*words, "--help"], prog_name="chatbot", env={"COLUMNS": "100"})
+    yield from ["", f"## `{' '.join(('chatbot', *words))}`", "", "```", shown.output.strip(), "```"]
+    for name in sorted(getattr(command, "commands", {})):
+        yield from _commands((*words, name), command.commands[name])
+
+
+def _fields(model: type[BaseModel]) -> Iterator[str]:
+    yield "| field | type | |"
+    yield "|---|---|---|"
+    schema = model.model_json_schema()
+    required = schema.get("required", [])
+    for name, described in schema["properties"].items():
+        kinds = described.get("anyOf", [described])
+        names = [kind.get("type") or kind["$ref"].rsplit("/", 1)[-1] for kind in kinds]
+        shown = " or ".join(name for name in names if name != "null")
+        yield f"| `{name}` | {shown} | {'required' if name in required else ''} |"
+
+
+def _notices() -> list[str]:
+    return [
+        "Beside the numbered events of a reply, these may come; a client can ignore them:",
+        "",
+        "- `chatbot:queued {response_id, position}`: turns ahead in the same conversation.",
+        "- `chatbot:context {response_id, context}`: which messages the model sees, and how many tokens they are.",
+        "- `chatbot:conversation.updated {conversation}`: a new title or model.",
+        "- `error {status, error, event_id?, stream_id?}`: what was wrong with a frame; the connection lives on.",
+    ]
+
+
+def _example() -> Response:
+    return Response(
+        id="resp_1",
+        conversation_id="conv_1",
+        previous_response_id=None,
+        input_item_ids=("msg_1",),
+        output_item_id="msg_2",
+        model="pirate",
+        request={},
+        state="completed",
+        created_at=1790000000,
+        completed_at=1790000001,
+        text="Ahoy!",
+        delta_lengths=(4, 1),
+        usage={"prompt_tokens": 12, "cached_tokens": 0, "completion_tokens": 3},
+    )
+
+
+def _line(text: str | None) -> str:
+    return " ".join((text or "").split()).replace("|", "\\|")
+
+
+def _read(path: Path) -> str | None:
+    return path.read_text() if path.exists() else None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,57 @@
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def chatbot(*arguments: str, home: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """Run the program to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "chatbot", *arguments],
+        env={"PATH": "", "CHATBOT_HOME": str(home), **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_help_and_version_never_import_torch(tmp_path: Path) -> None:
+    code = "import sys, chatbot.cli.program; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    assert chatbot("--version", home=tmp_path).stdout.strip().count(".") == 2
+
+
+def test_a_missing_model_directory_is_told_by_its_path(tmp_path: Path) -> None:
+    ended = chatbot("serve", "--port", "0", "--model", str(tmp_path / "nothing"), home=tmp_path)
+    assert ended.returncode == 1
+    assert str(tmp_path / "nothing") in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_server_that_others_could_reach_needs_a_key(tmp_path: Path) -> None:
+    ended = chatbot("serve", "--host", "0.0.0.0", home=tmp_path)
+    assert ended.returncode == 1
+    assert "a key is needed" in ended.stderr
+
+
+def test_a_taken_port_is_told_with_a_way_out(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        ended = chatbot("serve", "--port", str(taken.getsockname()[1]), home=tmp_path)
+    assert ended.returncode == 1
+    assert "try: --port 0" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("environment", "complaint"),
+    [({"CHATBOT_PORT": "99999"}, "setting port"), ({"CHATBOT_LOG_LEVEL": "loud"}, "setting log_level")],
+)
+def test_a_bad_setting_is_named(tmp_path: Path, environment: dict[str, str], complaint: str) -> None:
+    ended = chatbot("serve", home=tmp_path, **environment)
+    assert (ended.returncode, complaint in ended.stderr) == (2, True)
+
+
+def test_nothing_to_say_is_bad_usage(tmp_path: Path) -> None:
+    assert chatbot("ask", "  ", home=tmp_path).returncode == 2
