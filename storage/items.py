@@ -1,0 +1,143 @@
+"""The tree of items in a conversation: paths, siblings, growth at a leaf, removal of a node.
+
+Invariant: an item's position is greater than its parent's, so a path ordered by position runs from root to
+leaf, and a walk up the tree always ends.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from sqlalchemy import CTE, Connection, delete, insert, select, update
+
+from storage import conversations, rows
+from storage.errors import ItemNotFound
+from storage.records import Item, ItemStatus, NewItem
+from storage.schema import items
+
+Order = Literal["asc", "desc"]
+
+
+def append(db: Connection, conversation_id: str, new: Sequence[NewItem], now: int) -> list[Item]:
+    """Chain the items under the active leaf; the last one becomes the active leaf."""
+    leaf = conversations.fetch(db, conversation_id).active_leaf
+    return grow(db, conversation_id, leaf, [(entry, "completed") for entry in new], now)
+
+
+def grow(
+    db: Connection,
+    conversation_id: str,
+    parent_id: str | None,
+    new: Sequence[tuple[NewItem, ItemStatus]],
+    now: int,
+) -> list[Item]:
+    """Chain the items under the parent (None: a new root), activate the last one, and return them."""
+    if not new:
+        return []
+    position = conversations.extend(db, conversation_id, len(new), new[-1][0].id)
+    chain: list[Item] = []
+    for entry, status in new:
+        item = Item(
+            id=entry.id,
+            conversation_id=conversation_id,
+            parent_id=parent_id,
+            position=position + len(chain),
+            role=entry.role,
+            status=status,
+            text=entry.text,
+            response_id=None,
+            created_at=now,
+        )
+        chain.append(item)
+        parent_id = item.id
+    db.execute(insert(items), [rows.item_values(item) for item in chain])
+    return chain
+
+
+def fetch(db: Connection, conversation_id: str, item_id: str) -> Item:
+    """Return the item, or raise ItemNotFound if this conversation has none with this id."""
+    query = rows.select_items().where(items.c.id == item_id, items.c.conversation_id == conversation_id)
+    row = db.execute(query).one_or_none()
+    if row is None:
+        raise ItemNotFound(
+            f"item {item_id!r}: expected an item of conversation {conversation_id!r}, but there is none"
+            " with this id; list the items of the conversation"
+        )
+    return rows.item(row)
+
+
+def path(
+    db: Connection,
+    conversation_id: str,
+    leaf: str | None,
+    *,
+    after: str | None = None,
+    limit: int | None = None,
+    order: Order = "asc",
+) -> list[Item]:
+    """Items from the root to the leaf (None: the active leaf).
+
+    Args:
+        after: leave out everything up to this item in the asked order.
+        limit: at most this many items.
+        order: "desc" runs from the leaf to the root.
+    """
+    conversation = conversations.fetch(db, conversation_id)
+    if leaf is None:
+        leaf = conversation.active_leaf
+    else:
+        fetch(db, conversation_id, leaf)
+    ancestry = walk_up(leaf)
+    query = rows.select_items().join(ancestry, items.c.id == ancestry.c.id)
+    if after is not None:
+        position = fetch(db, conversation_id, after).position
+        query = query.where(items.c.position > position if order == "asc" else items.c.position < position)
+    query = query.order_by(items.c.position if order == "asc" else items.c.position.desc())
+    return [rows.item(row) for row in db.execute(query.limit(limit))]
+
+
+def walk_up(leaf: str | None) -> CTE:
+    """Ids from the leaf to the root."""
+    start = select(items.c.id, items.c.parent_id, items.c.position).where(items.c.id == leaf)
+    walk = start.cte("ancestry", recursive=True)
+    return walk.union_all(
+        select(items.c.id, items.c.parent_id, items.c.position).join(
+            walk, (items.c.id == walk.c.parent_id) & (items.c.position < walk.c.position)
+        )
+    )
+
+
+def siblings(db: Connection, conversation_id: str, item_id: str) -> list[Item]:
+    """The versions of this place in the conversation: all items with the same parent, by position."""
+    parent_id = fetch(db, conversation_id, item_id).parent_id
+    query = rows.select_items().where(items.c.parent_id == parent_id)
+    if parent_id is None:
+        query = query.where(items.c.conversation_id == conversation_id)
+    return [rows.item(row) for row in db.execute(query.order_by(items.c.position))]
+
+
+def activate(db: Connection, conversation_id: str, item_id: str) -> str:
+    """Make the newest leaf at or below the item the active one, and return it."""
+    fetch(db, conversation_id, item_id)
+    leaf = item_id
+    while True:
+        newest = select(items.c.id).where(items.c.parent_id == leaf).order_by(items.c.position.desc()).limit(1)
+        child = db.execute(newest).scalar_one_or_none()
+        if child is None:
+            break
+        leaf = str(child)
+    conversations.change(db, conversation_id, active_leaf=leaf)
+    return leaf
+
+
+def write_reply(db: Connection, item_id: str, text: str, status: ItemStatus) -> None:
+    """Set the text and status of a reply."""
+    db.execute(update(items).where(items.c.id == item_id).values(text=text, status=status))
+
+
+def remove(db: Connection, conversation_id: str, item_id: str) -> None:
+    """Delete the item and the response that wrote it; its children move up to its parent."""
+    parent_id = fetch(db, conversation_id, item_id).parent_id
+    was_active = conversations.fetch(db, conversation_id).active_leaf == item_id
+    db.execute(update(items).where(items.c.parent_id == item_id).values(parent_id=parent_id))
+    db.execute(delete(items).where(items.c.id == item_id))
+    conversations.change(db, conversation_id, active_leaf=parent_id if was_active else conversations.UNCHANGED)

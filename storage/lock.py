@@ -1,0 +1,58 @@
+"""One server per database: an advisory lock on `<db>.lock`, held while the store is open.
+
+The kernel drops the lock when the process dies, however it dies. The pid inside is removed only by an orderly
+close, so finding one also tells that the last run ended badly.
+"""
+
+import contextlib
+import fcntl
+import os
+from pathlib import Path
+
+from storage.errors import StorageLocked, StorageReadOnly
+
+
+class DatabaseLock:
+    def __init__(self, descriptor: int, was_unclean: bool) -> None:
+        self._descriptor = descriptor
+        self.was_unclean = was_unclean
+        """True if the previous holder never closed the store."""
+
+    @classmethod
+    def acquire(cls, database: Path) -> "DatabaseLock":
+        """Take the lock, or raise StorageLocked with the pid of its holder."""
+        path = database.with_name(database.name + ".lock")
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise StorageReadOnly(f"{path}: expected a writable lock file, but {error.strerror}") from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            holder = _read_pid(descriptor) or "unknown"
+            os.close(descriptor)
+            raise StorageLocked(
+                f"{database}: expected to be the only server, but process {holder} has it open;"
+                " stop that one or choose another database path"
+            ) from error
+        was_unclean = bool(_read_pid(descriptor))
+        _write_pid(descriptor, str(os.getpid()))
+        return cls(descriptor, was_unclean)
+
+    def release(self) -> None:
+        """Give the lock back after an orderly close. Calling it again does nothing."""
+        if self._descriptor < 0:
+            return
+        with contextlib.suppress(OSError):
+            _write_pid(self._descriptor, "")
+        os.close(self._descriptor)
+        self._descriptor = -1
+
+
+def _read_pid(descriptor: int) -> str:
+    return os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
+
+
+def _write_pid(descriptor: int, pid: str) -> None:
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, pid.encode("ascii"), 0)

@@ -1,0 +1,1 @@
+"""Alembic revisions of the schema, applied by storage.upgrade when a store opens."""

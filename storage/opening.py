@@ -1,0 +1,103 @@
+"""From a path to an open database: folder, lock, upgrade, writer, write probe, readers; and back.
+
+Each step undoes itself if a later one fails, so that a refused open leaves nothing held.
+"""
+
+import asyncio
+import os
+import sqlite3
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Connection, update
+from sqlalchemy.exc import DBAPIError
+
+from storage.database import reader_engine, writer_engine
+from storage.errors import StorageBroken, StorageReadOnly
+from storage.file_identity import FileIdentity
+from storage.integrity import check
+from storage.lock import DatabaseLock
+from storage.reader import Reader
+from storage.schema import change_counter
+from storage.sqlite_errors import DISK_ADVICE, translate
+from storage.upgrade import upgrade
+from storage.writer import Writer
+
+
+@dataclass(frozen=True, slots=True)
+class OpenDatabase:
+    writer: Writer
+    reader: Reader
+    lock: DatabaseLock
+
+    async def close(self) -> None:
+        """Readers first: the writer's is the last connection, so it empties the WAL and removes it."""
+        try:
+            await self.reader.close()
+        finally:
+            try:
+                await self.writer.close()
+            finally:
+                self.lock.release()
+
+
+async def open_database(path: Path) -> OpenDatabase:
+    """Open the database for this process alone, or raise one of storage.errors.Refused."""
+    database, lock, connection = await asyncio.to_thread(_prepare, path)
+    return OpenDatabase(
+        writer=Writer(connection, FileIdentity(database)),
+        reader=Reader(reader_engine(database)),
+        lock=lock,
+    )
+
+
+def _prepare(path: Path) -> tuple[Path, DatabaseLock, Connection]:
+    database = path.expanduser().resolve()
+    with ExitStack() as undo:
+        _make_private_folder(database.parent)
+        lock = DatabaseLock.acquire(database)
+        undo.callback(lock.release)
+        _make_private_file(database)
+        try:
+            upgrade(database)
+            engine = writer_engine(database)
+            undo.callback(engine.dispose)
+            connection = engine.connect()
+            undo.callback(connection.close)
+            _probe(connection)
+            if lock.was_unclean:
+                _require_sound(connection, database)
+        except (DBAPIError, sqlite3.Error) as error:
+            raise translate(error) from error
+        undo.pop_all()
+    return database, lock, connection
+
+
+def _probe(connection: Connection) -> None:
+    """Commit a write that changes nothing: a disk that cannot be written is told now, not later."""
+    with connection.begin():
+        connection.execute(update(change_counter).values(value=change_counter.c.value))
+
+
+def _require_sound(connection: Connection, database: Path) -> None:
+    """After a run that ended badly, check the file before anything is built on it."""
+    with connection.begin():
+        found = check(connection)
+    if not found.is_ok:
+        raise StorageBroken(f"{database}: the database is damaged ({found.problems[0]}); {DISK_ADVICE}")
+
+
+def _make_private_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageReadOnly(f"{folder}: expected a folder that can be made, but {error.strerror}") from error
+
+
+def _make_private_file(database: Path) -> None:
+    """Chats are their owner's; the WAL takes its permissions from this file."""
+    try:
+        os.close(os.open(database, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        raise StorageReadOnly(f"{database}: expected a writable file, but {error.strerror}") from error

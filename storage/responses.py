@@ -1,0 +1,188 @@
+"""Responses: the states a reply goes through, and what is kept of it.
+
+States::
+
+    queued ──> in_progress ──> completed | cancelled | incomplete | failed
+       └──────────────────────────^   (a queued one can end, too)
+
+The first end wins; a later one is a ResponseStateConflict. The text is the output item's, nowhere else.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
+
+from storage import conversations, delta_lengths, items, rows
+from storage.errors import ResponseNotFound, ResponseStateConflict
+from storage.records import ItemStatus, Response, ResponseState
+from storage.schema import conversations as conversation_table
+from storage.schema import is_unfinished, response_inputs, responses
+from storage.schema import items as item_table
+
+UNFINISHED: tuple[ResponseState, ...] = ("queued", "in_progress")
+
+
+def insert_new(db: Connection, response: Response) -> None:
+    """Insert a response that has just been queued; its output item exists and is empty."""
+    row = {
+        "id": response.id,
+        "conversation_id": response.conversation_id,
+        "previous_response_id": response.previous_response_id,
+        "output_item_id": response.output_item_id,
+        "model": response.model,
+        "request": response.request,
+        "state": response.state,
+        "created_at": response.created_at,
+        "delta_lengths": b"",
+    }
+    db.execute(insert(responses), row)
+    if response.input_item_ids:
+        links = [
+            {"response_id": response.id, "ordinal": ordinal, "item_id": item_id}
+            for ordinal, item_id in enumerate(response.input_item_ids)
+        ]
+        db.execute(insert(response_inputs), links)
+
+
+def fetch(db: Connection, response_id: str) -> Response:
+    """Return the response with its text, or raise ResponseNotFound."""
+    row = db.execute(rows.select_responses().where(responses.c.id == response_id)).one_or_none()
+    if row is None:
+        raise not_found(response_id)
+    return _with_inputs(db, row)
+
+
+def running(db: Connection, conversation_id: str) -> Response | None:
+    """The response being written in this conversation, else the one that waits longest, else None."""
+    query = (
+        rows.select_responses()
+        .where(responses.c.conversation_id == conversation_id, is_unfinished)
+        .order_by((responses.c.state == "queued").asc(), item_table.c.position)
+        .limit(1)
+    )
+    row = db.execute(query).one_or_none()
+    return None if row is None else _with_inputs(db, row)
+
+
+def start(db: Connection, response_id: str, context: Mapping[str, Any]) -> None:
+    """Move a queued response to in_progress and record what the model is about to see."""
+    _require_state(db, response_id, ("queued",))
+    db.execute(
+        update(responses).where(responses.c.id == response_id).values(state="in_progress", context=dict(context))
+    )
+
+
+def checkpoint(db: Connection, response_id: str, text: str, lengths: Sequence[int]) -> None:
+    """Keep the text so far of a response in progress."""
+    output_item_id, _ = _require_state(db, response_id, ("in_progress",))
+    blob = delta_lengths.encode(lengths)
+    db.execute(update(responses).where(responses.c.id == response_id).values(delta_lengths=blob))
+    items.write_reply(db, output_item_id, text, "in_progress")
+
+
+def finish(
+    db: Connection,
+    response_id: str,
+    state: ResponseState,
+    text: str,
+    lengths: Sequence[int],
+    *,
+    usage: Mapping[str, Any] | None,
+    incomplete_reason: str | None,
+    error_code: str | None,
+    error_message: str | None,
+    now: int,
+) -> Response:
+    """End the response with its final text, and complete its output item or mark that incomplete."""
+    output_item_id, conversation_id = _require_state(db, response_id, UNFINISHED)
+    db.execute(
+        update(responses)
+        .where(responses.c.id == response_id)
+        .values(
+            state=state,
+            completed_at=now,
+            delta_lengths=delta_lengths.encode(lengths),
+            usage=None if usage is None else dict(usage),
+            incomplete_reason=incomplete_reason,
+            error_code=error_code,
+            error_message=error_message,
+        )
+    )
+    status: ItemStatus = "completed" if state == "completed" else "incomplete"
+    items.write_reply(db, output_item_id, text, status)
+    conversations.change(db, conversation_id)
+    return fetch(db, response_id)
+
+
+def interrupt_unfinished(db: Connection, reason: str, now: int) -> list[str]:
+    """End every unfinished response as incomplete, keeping its text; return the ids."""
+    query = (
+        select(responses.c.id, responses.c.output_item_id, responses.c.conversation_id)
+        .join(item_table, item_table.c.id == responses.c.output_item_id)
+        .where(is_unfinished)
+        .order_by(responses.c.conversation_id, item_table.c.position)
+    )
+    interrupted: list[str] = []
+    for response_id, output_item_id, conversation_id in db.execute(query).all():
+        ended = {"state": "incomplete", "completed_at": now, "incomplete_reason": reason}
+        db.execute(update(responses).where(responses.c.id == response_id).values(ended))
+        db.execute(update(item_table).where(item_table.c.id == output_item_id).values(status="incomplete"))
+        conversations.change(db, conversation_id)
+        interrupted.append(response_id)
+    return interrupted
+
+
+def remove(db: Connection, response_id: str) -> None:
+    """Delete the response; its items stay, but a hidden conversation goes with its last response."""
+    response = fetch(db, response_id)
+    db.execute(delete(responses).where(responses.c.id == response_id))
+    if response.state in UNFINISHED:
+        # Nobody will finish this item any more.
+        db.execute(update(item_table).where(item_table.c.id == response.output_item_id).values(status="incomplete"))
+    others = select(func.count()).where(responses.c.conversation_id == response.conversation_id)
+    is_listed = select(conversation_table.c.listed).where(conversation_table.c.id == response.conversation_id)
+    if not db.execute(is_listed).scalar_one() and not db.execute(others).scalar_one():
+        conversations.remove(db, response.conversation_id)
+    else:
+        conversations.change(db, response.conversation_id)
+
+
+def last_context(db: Connection, conversation_id: str, leaf: str | None) -> Mapping[str, Any] | None:
+    """Context record of the response nearest to the leaf on its path, or None if none recorded one."""
+    if leaf is None:
+        return None
+    items.fetch(db, conversation_id, leaf)
+    ancestry = items.walk_up(leaf)
+    query = (
+        select(responses.c.context)
+        .join(ancestry, responses.c.output_item_id == ancestry.c.id)
+        .where(responses.c.context.is_not(None))
+        .order_by(ancestry.c.position.desc())
+        .limit(1)
+    )
+    found: Mapping[str, Any] | None = db.execute(query).scalar_one_or_none()
+    return found
+
+
+def not_found(response_id: str, why: str = "there is none with this id; send the turn again") -> ResponseNotFound:
+    return ResponseNotFound(f"response {response_id!r}: expected a stored response, but {why}")
+
+
+def _require_state(db: Connection, response_id: str, expected: Sequence[ResponseState]) -> tuple[str, str]:
+    query = select(responses.c.state, responses.c.output_item_id, responses.c.conversation_id)
+    row = db.execute(query.where(responses.c.id == response_id)).one_or_none()
+    if row is None:
+        raise not_found(response_id)
+    if row.state not in expected:
+        raise ResponseStateConflict(
+            f"response {response_id!r}: expected state {' or '.join(expected)}, but it is {row.state};"
+            " read the response to see how it ended"
+        )
+    return row.output_item_id, row.conversation_id
+
+
+def _with_inputs(db: Connection, row: Row[Any]) -> Response:
+    query = select(response_inputs.c.item_id).where(response_inputs.c.response_id == row.id)
+    inputs = db.execute(query.order_by(response_inputs.c.ordinal)).scalars().all()
+    return rows.response(row, inputs)

@@ -1,0 +1,146 @@
+"""The begin of a turn: key, conversation, user items, response and empty reply, all or nothing.
+
+A turn that was begun before under the same key is not begun again: its response is given back.
+"""
+
+import secrets
+
+from sqlalchemy import Connection, insert, select
+
+from storage import conversations, items, responses
+from storage.errors import IdempotencyKeyReused, ResponseNotFound
+from storage.records import Conversation, ItemStatus, NewItem, NewTurn, Response
+from storage.schema import idempotency_keys
+
+TITLE_CHARS = 48
+
+
+def begin(db: Connection, turn: NewTurn, now: int) -> tuple[Response, bool]:
+    """Store the turn; return its response and True, or the earlier response of this key and False."""
+    stored = _earlier(db, turn)
+    if stored is not None:
+        return stored, False
+    conversation = _conversation(db, turn, now)
+    parent_id = _parent(db, turn, conversation)
+    output = NewItem(turn.output_item_id, "assistant", "")
+    chain: list[tuple[NewItem, ItemStatus]] = [(entry, "completed") for entry in turn.inputs]
+    items.grow(db, conversation.id, parent_id, [*chain, (output, "in_progress")], now)
+    response = _response(turn, conversation.id, now)
+    responses.insert_new(db, response)
+    _remember_key(db, turn, now)
+    if conversation.title is None:
+        _give_title(db, turn, conversation.id)
+    return response, True
+
+
+def title_of(text: str) -> str:
+    """The first words of a text, at most 48 characters; a longer first word is cut."""
+    title = ""
+    for word in text.replace("\0", " ").split():
+        longer = f"{title} {word}" if title else word
+        if len(longer) > TITLE_CHARS:
+            return title or word[:TITLE_CHARS]
+        title = longer
+    return title
+
+
+def stored_under_key(db: Connection, key: str, body_sha256: str) -> Response | None:
+    """The response that was begun under this key, or None; raises IdempotencyKeyReused if its body was another."""
+    query = select(idempotency_keys).where(idempotency_keys.c.key == key)
+    row = db.execute(query).one_or_none()
+    if row is None:
+        return None
+    if row.body_sha256 != body_sha256:
+        raise IdempotencyKeyReused(
+            f"expected the body that this idempotency key first came with (response {row.response_id!r}),"
+            " but it differs; use a new key for a new request"
+        )
+    try:
+        return responses.fetch(db, row.response_id)
+    except ResponseNotFound:
+        why = "the one this idempotency key made was deleted; use a new key to ask again"
+        raise responses.not_found(row.response_id, why) from None
+
+
+def _earlier(db: Connection, turn: NewTurn) -> Response | None:
+    if turn.idempotency_key is None:
+        return None
+    if turn.body_sha256 is None:
+        raise ValueError("expected body_sha256 beside idempotency_key, but it is None")
+    return stored_under_key(db, turn.idempotency_key, turn.body_sha256)
+
+
+def _conversation(db: Connection, turn: NewTurn, now: int) -> Conversation:
+    """The conversation that is named, else that of the previous response, else a new hidden one."""
+    conversation_id = turn.conversation_id
+    if conversation_id is None and turn.previous_response_id is not None:
+        conversation_id = responses.fetch(db, turn.previous_response_id).conversation_id
+    if conversation_id is None:
+        conversation_id = _create_hidden(db, turn, now)
+    return conversations.fetch(db, conversation_id)
+
+
+def _parent(db: Connection, turn: NewTurn, conversation: Conversation) -> str | None:
+    """The item that the turn continues from: named, else the previous reply, else the active leaf."""
+    leaf = conversation.active_leaf
+    if turn.previous_response_id is not None:
+        previous = responses.fetch(db, turn.previous_response_id)
+        if previous.conversation_id != conversation.id:
+            raise responses.not_found(
+                previous.id, f"it is not in conversation {conversation.id!r}; name one or the other"
+            )
+        leaf = previous.output_item_id
+    if turn.at_root:
+        return None
+    if turn.parent_item_id is not None:
+        return items.fetch(db, conversation.id, turn.parent_item_id).id
+    return leaf
+
+
+def _create_hidden(db: Connection, turn: NewTurn, now: int) -> str:
+    conversation_id = f"conv_{secrets.token_hex(16)}"
+    conversations.create(
+        db,
+        conversation_id,
+        title=None,
+        model=turn.model,
+        instructions=None,
+        metadata={},
+        listed=False,
+        now=now,
+    )
+    return conversation_id
+
+
+def _response(turn: NewTurn, conversation_id: str, now: int) -> Response:
+    return Response(
+        id=turn.response_id,
+        conversation_id=conversation_id,
+        previous_response_id=turn.previous_response_id,
+        input_item_ids=tuple(entry.id for entry in turn.inputs),
+        output_item_id=turn.output_item_id,
+        model=turn.model,
+        request=dict(turn.request),
+        state="queued",
+        created_at=now,
+        completed_at=None,
+        text="",
+        delta_lengths=(),
+    )
+
+
+def _remember_key(db: Connection, turn: NewTurn, now: int) -> None:
+    if turn.idempotency_key is not None:
+        row = {
+            "key": turn.idempotency_key,
+            "body_sha256": turn.body_sha256,
+            "response_id": turn.response_id,
+            "created_at": now,
+        }
+        db.execute(insert(idempotency_keys), row)
+
+
+def _give_title(db: Connection, turn: NewTurn, conversation_id: str) -> None:
+    title = title_of(next((entry.text for entry in turn.inputs if entry.role == "user"), ""))
+    if title:
+        conversations.change(db, conversation_id, title=title)

@@ -1,0 +1,76 @@
+"""Bring a database to the newest schema, or refuse it untouched.
+
+An existing database is backed up first; the upgrade is one transaction, committed only if no row was lost.
+"""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
+
+from storage.backup import back_up
+from storage.database import migrating_engine
+from storage.errors import StorageForeign, StorageNewer
+from storage.kept_rows import KeptRows, require_sound_references
+
+SCRIPTS: Final = "storage:migrations"
+
+
+def upgrade(database: Path) -> None:
+    """Apply the revisions that the database does not have yet; do nothing if it is up to date."""
+    revision = current_revision(database)
+    script = ScriptDirectory.from_config(_config())
+    if revision == script.get_current_head():
+        return
+    if revision is not None:
+        _require_known(database, revision, script)
+        back_up(database, revision)
+    engine = migrating_engine(database)
+    try:
+        with engine.begin() as connection:
+            _apply(connection)
+    finally:
+        engine.dispose()
+
+
+def current_revision(database: Path) -> str | None:
+    """Revision of the schema in the file, None if the file is empty; opened read-only."""
+    with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
+        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+        if not tables:
+            return None
+        if not {"alembic_version", "conversations"} <= tables:
+            raise StorageForeign(
+                f"{database}: expected a chatbot database, but it holds other tables; choose another path"
+            )
+        row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    return None if row is None else str(row[0])
+
+
+def _require_known(database: Path, revision: str, script: ScriptDirectory) -> None:
+    known = {entry.revision for entry in script.walk_revisions()}
+    if revision not in known:
+        raise StorageNewer(
+            f"{database}: expected schema {script.get_current_head()} or older, but it has {revision},"
+            " which a newer version of chatbot wrote; update chatbot"
+        )
+
+
+def _apply(db: Connection) -> None:
+    before = KeptRows.measure(db)
+    config = _config()
+    config.attributes["connection"] = db
+    command.upgrade(config, "head")
+    require_sound_references(db)
+    before.require_same(KeptRows.measure(db))
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", SCRIPTS)
+    return config

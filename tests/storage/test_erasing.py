@@ -1,0 +1,58 @@
+"""What was deleted is in no file of the database, though the server still runs."""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from storage import Store
+from tests.storage.worlds import user, whole_turn
+
+CANARY = "canary-7f3a"
+
+
+def files_with_canary(database: Path) -> list[str]:
+    found = (path for path in database.parent.iterdir() if CANARY.encode() in path.read_bytes())
+    return sorted(path.name for path in found)
+
+
+async def _whole_conversation(store: Store) -> None:
+    await store.delete_conversation("conv_1")
+
+
+async def _each_item(store: Store) -> None:
+    for item in await store.items("conv_1"):
+        await store.delete_item("conv_1", item.id)
+
+
+@pytest.mark.parametrize("delete", [_whole_conversation, _each_item])
+async def test_deleted_text_is_in_no_file(
+    store: Store, database: Path, delete: Callable[[Store], Awaitable[None]]
+) -> None:
+    await store.create_conversation("conv_1", title="x")
+    await store.create_conversation("conv_2", title="y", items=[user("kept")])
+    long_text = f"{CANARY} " * 2_000
+    for name in ("a", "b"):
+        await whole_turn(store, name, inputs=(user(name, long_text), user(f"{name}2", CANARY)))
+    assert files_with_canary(database)
+    await delete(store)
+    assert files_with_canary(database) == []
+    assert database.with_name("chats.db-wal").stat().st_size == 0
+    assert len(await store.items("conv_2")) == 1
+
+
+async def test_a_hidden_conversation_is_erased_with_its_response(store: Store, database: Path) -> None:
+    await whole_turn(store, "a", None, inputs=(user("a", CANARY),))
+    await store.delete_response("resp_a")
+    assert files_with_canary(database) == []
+
+
+async def test_a_reader_in_the_way_delays_the_erasing_to_the_next_write(store: Store, database: Path) -> None:
+    await store._database.writer.submit(lambda db: db.exec_driver_sql("PRAGMA busy_timeout = 50").scalar_one())
+    await store.create_conversation("conv_1", title=CANARY)
+    async with store._database.reader._engine.connect() as reading:
+        await reading.exec_driver_sql("SELECT * FROM conversations")
+        await store.delete_conversation("conv_1")
+        assert files_with_canary(database)
+    await store.create_conversation("conv_2")
+    assert files_with_canary(database) == []

@@ -1,0 +1,97 @@
+"""Items are a tree: paths run from root to leaf, nodes can go, text comes back letter by letter."""
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from storage import Store
+from storage.errors import AlreadyExists, ConversationNotFound, ItemNotFound
+from tests.storage.worlds import ids, user, whole_turn
+
+
+@pytest.fixture
+async def branched(store: Store) -> Store:
+    """a ─ a_reply ─┬─ b ─ b_reply, and a_reply ─ c ─ c_reply, which is active."""
+    await store.create_conversation("conv_1")
+    await whole_turn(store, "a")
+    await whole_turn(store, "b")
+    await whole_turn(store, "c", previous_response_id="resp_a")
+    return store
+
+
+async def test_items_are_chained_under_the_active_leaf(store: Store) -> None:
+    await store.create_conversation("conv_1")
+    assert await store.append_items("conv_1", []) == []
+    added = await store.append_items("conv_1", [user("a"), user("b")])
+    added += await store.append_items("conv_1", [user("c")])
+    assert [(item.id, item.parent_id, item.position) for item in added] == [
+        ("msg_a", None, 0),
+        ("msg_b", "msg_a", 1),
+        ("msg_c", "msg_b", 2),
+    ]
+    with pytest.raises(AlreadyExists):
+        await store.append_items("conv_1", [user("d"), user("a")])
+    assert ids(await store.items("conv_1")) == ["msg_a", "msg_b", "msg_c"]
+
+
+async def test_pages_run_along_the_path_in_both_orders(branched: Store) -> None:
+    path = ["msg_a", "msg_a_reply", "msg_c", "msg_c_reply"]
+    assert ids(await branched.items("conv_1", limit=2)) == path[:2]
+    assert ids(await branched.items("conv_1", after=path[1])) == path[2:]
+    assert ids(await branched.items("conv_1", order="desc")) == path[::-1]
+    assert ids(await branched.items("conv_1", order="desc", after=path[2], limit=1)) == [path[1]]
+    assert ids(await branched.items("conv_1", leaf="msg_b")) == ["msg_a", "msg_a_reply", "msg_b"]
+
+
+async def test_names_that_do_not_exist_are_told(branched: Store) -> None:
+    await branched.create_conversation("conv_2")
+    with pytest.raises(ItemNotFound, match="msg_none"):
+        await branched.items("conv_1", leaf="msg_none")
+    with pytest.raises(ItemNotFound, match="msg_none"):
+        await branched.items("conv_1", after="msg_none")
+    with pytest.raises(ItemNotFound, match="conv_2"):
+        await branched.item("conv_2", "msg_a")
+    with pytest.raises(ItemNotFound, match="conv_2"):
+        await branched.delete_item("conv_2", "msg_a")
+    with pytest.raises(ConversationNotFound):
+        await branched.append_items("conv_none", [user("x")])
+
+
+async def test_siblings_are_the_versions_of_one_place(branched: Store) -> None:
+    assert ids(await branched.siblings("conv_1", "msg_b")) == ["msg_b", "msg_c"]
+    assert ids(await branched.siblings("conv_1", "msg_a")) == ["msg_a"]
+
+
+async def test_activating_a_branch_goes_to_its_newest_leaf(branched: Store) -> None:
+    assert await branched.activate_branch("conv_1", "msg_b") == "msg_b_reply"
+    assert ids(await branched.items("conv_1"))[-1] == "msg_b_reply"
+    assert await branched.activate_branch("conv_1", "msg_a") == "msg_c_reply"
+
+
+async def test_children_of_a_deleted_item_move_up(branched: Store) -> None:
+    await branched.delete_item("conv_1", "msg_a_reply")
+    assert ids(await branched.items("conv_1")) == ["msg_a", "msg_c", "msg_c_reply"]
+    assert ids(await branched.siblings("conv_1", "msg_c")) == ["msg_b", "msg_c"]
+    await branched.delete_item("conv_1", "msg_a")
+    assert ids(await branched.siblings("conv_1", "msg_c")) == ["msg_b", "msg_c"]
+
+
+async def test_deleting_the_active_leaf_makes_its_parent_active(store: Store) -> None:
+    await store.create_conversation("conv_1")
+    await whole_turn(store, "a")
+    await store.delete_item("conv_1", "msg_a_reply")
+    assert (await store.conversation("conv_1")).active_leaf == "msg_a"
+    await store.delete_item("conv_1", "msg_a")
+    assert (await store.conversation("conv_1")).active_leaf is None
+    (added,) = await store.append_items("conv_1", [user("b")])
+    assert (added.parent_id, added.position) == (None, 2)
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.text(alphabet=st.characters(exclude_categories=["Cs"]) | st.just("\0")))
+async def test_any_text_comes_back_letter_by_letter(store: Store, text: str) -> None:
+    name = f"conv_{len(await store.conversations(limit=1_000))}"
+    await store.create_conversation(name)
+    await store.append_items(name, [user(name, text or "\0")])
+    (item,) = await store.items(name)
+    assert item.text == (text or "\0")

@@ -1,0 +1,45 @@
+"""Small turns and conversations that the storage tests are built from."""
+
+from pathlib import Path
+from typing import Any
+
+from storage import Store
+from storage.records import Item, NewItem, NewTurn, Response
+
+
+def user(name: str, text: str = "") -> NewItem:
+    return NewItem(f"msg_{name}", "user", text or f"text of {name}")
+
+
+def new_turn(name: str, conversation_id: str | None = "conv_1", **fields: Any) -> NewTurn:
+    """A turn whose rows are called resp_<name>, msg_<name> (the user's) and msg_<name>_reply."""
+    fields.setdefault("inputs", (user(name),))
+    fields.setdefault("previous_response_id", None)
+    fields.setdefault("request", {"temperature": 0.5, "seed": None})
+    return NewTurn(
+        response_id=f"resp_{name}",
+        output_item_id=f"msg_{name}_reply",
+        conversation_id=conversation_id,
+        model="pirate",
+        **fields,
+    )
+
+
+async def whole_turn(store: Store, name: str, conversation_id: str | None = "conv_1", **fields: Any) -> Response:
+    """Begin, start and complete a turn; its reply is "reply to <name>"."""
+    await store.begin_turn(new_turn(name, conversation_id, **fields))
+    await store.start_response(f"resp_{name}", {"kept": [name]})
+    text = f"reply to {name}"
+    return await store.finish_response(f"resp_{name}", "completed", text, [len(text)])
+
+
+def content(file: Path) -> bytes:
+    return file.read_bytes()
+
+
+def write(file: Path, data: bytes) -> None:
+    file.write_bytes(data)
+
+
+def ids(items: list[Item]) -> list[str]:
+    return [item.id for item in items]
