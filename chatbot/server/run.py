@@ -18,6 +18,7 @@ from chatbot.server.app import create_app
 from chatbot.server.presence import Presence
 from chatbot.server.services import Services, open_services
 from chatbot.settings import Settings
+from storage.store import Store
 
 logger = structlog.get_logger(__name__)
 
@@ -58,7 +59,8 @@ class DrainingServer(uvicorn.Server):
 async def serve(settings: Settings, engine: Engine, stop: asyncio.Event | None = None) -> None:
     """Serve until a signal, until `stop` is set, or until idle for `idle_exit_s`.
 
-    Raises CannotServe, StorageError or ModelNotFound before anything is served.
+    Raises CannotServe, StorageError or ModelNotFound before anything is served, and StorageBroken when the disk
+    failed while it was.
     """
     check_exposure(settings)
     with bind(settings) as bound:
@@ -105,13 +107,25 @@ async def _serve_on(bound: socket.socket, services: Services, stop: asyncio.Even
         timeout_graceful_shutdown=2,
     )
     server = DrainingServer(config, services.turns, settings.drain_s)
-    watching = asyncio.create_task(_stop_when_told(server, stop, presence, services))
+    watching = [
+        asyncio.create_task(_stop_when_told(server, stop, presence, services)),
+        asyncio.create_task(_stop_when_broken(server, services.store)),
+    ]
     try:
         await server.serve(sockets=[bound])
     finally:
-        watching.cancel()
-        with suppress(asyncio.CancelledError):
-            await watching
+        for task in watching:
+            task.cancel()
+        await asyncio.gather(*watching, return_exceptions=True)
+    if services.store.broken is not None:
+        raise services.store.broken
+
+
+async def _stop_when_broken(server: uvicorn.Server, store: Store) -> None:
+    """Storage that failed acknowledges nothing more: going on would only lose what people say."""
+    fault = await store.wait_until_broken()
+    logger.error("stopping, storage is broken", fault=str(fault))
+    server.should_exit = True
 
 
 async def _stop_when_told(server: uvicorn.Server, stop: asyncio.Event, presence: Presence, services: Services) -> None:

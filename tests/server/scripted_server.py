@@ -4,11 +4,13 @@ It starts in a second, so that it can be killed many times.
 """
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
 
 from chatbot.engine.base import Delta, Finish, GenerationRequest
 from chatbot.server.run import serve
 from chatbot.settings import Settings
+from storage.errors import StorageError
 from tests.fake_engine import FakeEngine
 
 WORDS = [f"word{number} " for number in range(500)]
@@ -26,4 +28,7 @@ class SlowEngine(FakeEngine):
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(Settings(), SlowEngine()))
+    try:
+        asyncio.run(serve(Settings(), SlowEngine()))
+    except StorageError as error:
+        sys.exit(str(error))

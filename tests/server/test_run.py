@@ -1,4 +1,6 @@
 import asyncio
+import os
+import shutil
 from pathlib import Path
 
 import httpx
@@ -37,6 +39,17 @@ async def test_a_second_server_on_the_same_data_is_refused(tmp_path: Path) -> No
         with pytest.raises(StorageLocked):
             async with live_server(tmp_path, FakeEngine()):
                 pass
+
+
+async def test_a_server_whose_database_was_replaced_acknowledges_nothing_and_stops(tmp_path: Path) -> None:
+    with server_process(tmp_path, *SCRIPTED) as server:
+        url = server.url()
+        database = Settings(home=tmp_path).database_path
+        os.replace(shutil.copy(database, tmp_path / "copy.db"), database)
+        async with httpx.AsyncClient(base_url=url) as http:
+            answer = await http.post("/v1/conversations", json={})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "storage_failed")
+        assert await asyncio.to_thread(server.process.wait, 30) == 1
 
 
 async def test_conversations_outlive_the_server(tmp_path: Path) -> None:
