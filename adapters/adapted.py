@@ -1,0 +1,80 @@
+"""The base model with a fresh LoRA adapter on all its linears but the head, and how that adapter is written.
+
+What is written depends on base, data, settings and seed alone: no local path, no order of a set.
+"""
+
+import json
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save
+
+from adapters.errors import CannotTrain
+from adapters.plan import BaseFacts, Plan
+from chatbot.engine.digest import ADAPTER_CONFIG, ADAPTER_WEIGHTS, model_digest
+
+
+def base_facts(base: Path, name: str | None = None) -> BaseFacts:
+    """Return what is to know about a base without loading its weights; its name is by default its folder's.
+
+    Raises CannotTrain.
+    """
+    try:
+        config = json.loads((base / "config.json").read_text(encoding="utf-8"))
+        text = config.get("text_config", config)
+        hidden, context = int(text["hidden_size"]), int(text["max_position_embeddings"])
+    except OSError as error:
+        raise CannotTrain(
+            f"{base}: no model there: {error.strerror or error} (give --base a model directory)"
+        ) from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CannotTrain(f"{base / 'config.json'}: no config of a causal LM: {error!r}") from error
+    return BaseFacts(name or _base_name(base), model_digest(base), hidden, context)
+
+
+def adapted_model(base: Path, plan: Plan) -> Any:  # peft is untyped
+    """Return the base in training precision with an adapter that changes nothing yet. Raises CannotTrain."""
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    dtype = torch.bfloat16 if torch.cuda.is_available() else torch.float32
+    try:
+        model = AutoModelForCausalLM.from_pretrained(base, dtype=dtype, trust_remote_code=False, local_files_only=True)
+    except (OSError, ValueError, KeyError) as error:
+        raise CannotTrain(f"{base}: the model cannot be loaded: {error}") from error
+    model.config.use_cache = False
+    torch.manual_seed(plan.seed)
+    settings = LoraConfig(r=plan.rank, lora_alpha=plan.alpha, target_modules="all-linear", task_type="CAUSAL_LM")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # peft calls what transformers has deprecated
+        return get_peft_model(model, settings)
+
+
+def save_adapter(model: Any, folder: Path, base_name: str) -> None:
+    """Write adapter_config.json and adapter_model.safetensors."""
+    from peft import get_peft_model_state_dict
+
+    config = {key: _plain(value) for key, value in model.peft_config["default"].to_dict().items()}
+    config |= {"base_model_name_or_path": base_name, "inference_mode": True}
+    text = json.dumps(config, indent=2, sort_keys=True)
+    (folder / ADAPTER_CONFIG).write_text(text + "\n", encoding="utf-8")
+    state = get_peft_model_state_dict(model, save_embedding_layers=False)
+    tensors = {name: tensor.detach().to("cpu", torch.float32).contiguous() for name, tensor in state.items()}
+    (folder / ADAPTER_WEIGHTS).write_bytes(save(tensors, metadata={"format": "pt"}))
+
+
+def _plain(value: Any) -> Any:  # what peft's config holds
+    """Return a value as JSON has it, sets in a fixed order and enums as their text."""
+    if isinstance(value, set | frozenset):
+        return sorted(value)
+    return getattr(value, "value", value)
+
+
+def _base_name(base: Path) -> str:
+    """Return the folder's name; for a hub snapshot, the repository's."""
+    resolved = base.resolve()
+    if resolved.parent.name == "snapshots":
+        return resolved.parent.parent.name.removeprefix("models--").replace("--", "/")
+    return resolved.name

@@ -1,0 +1,66 @@
+"""Everything this package refuses, as one tree; the message says what is wrong, where, and what to do.
+
+Errors::
+
+    AdapterError
+    ├── AdapterNotFound     no published adapter has this name or version
+    ├── BadData             training data with problems, each with file and line
+    ├── BadPersona          a name or persona.toml that cannot be used
+    ├── CannotTrain         base, data and settings do not go together
+    └── TrainingInterrupted stopped on request; a checkpoint was written
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class AdapterError(Exception):
+    """Base of everything this package raises on purpose."""
+
+
+class AdapterNotFound(AdapterError):
+    pass
+
+
+class BadPersona(AdapterError):
+    pass
+
+
+class CannotTrain(AdapterError):
+    pass
+
+
+class TrainingInterrupted(AdapterError):
+    def __init__(self, step: int, steps: int) -> None:
+        super().__init__(f"stopped after step {step} of {steps}; a checkpoint was written")
+        self.step = step
+        self.steps = steps
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong with the data, and where."""
+
+    file: Path
+    line: int
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.text}"
+
+
+class BadData(AdapterError):
+    """The data has problems; all of them are in `problems`, the first `MAX_SHOWN` in the message."""
+
+    MAX_SHOWN = 50
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.lines()))
+
+    def lines(self) -> list[str]:
+        """Return the message line by line."""
+        shown = [str(problem) for problem in self.problems[: self.MAX_SHOWN]]
+        left = len(self.problems) - len(shown)
+        return [*shown, f"... and {left} more"] if left else shown

@@ -1,0 +1,75 @@
+"""Packs short chats into long rows so that no token of one chat sees another. Pure.
+
+A packed row is isolated by its position ids, which begin again with each chat. transformers honours that only without
+an attention mask and with `use_cache=False`; otherwise chats leak into each other silently
+(a test holds it).
+"""
+
+import hashlib
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+IGNORED = -100
+"""Label of a position that is not learned, as transformers counts them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A chat as tokens, and which of them are the assistant's."""
+
+    ids: tuple[int, ...]
+    is_label: tuple[bool, ...]
+    """Whether the token is one the assistant says. The first token never is: nothing predicts it."""
+
+
+@dataclass(frozen=True, slots=True)
+class PackedRow:
+    """Several chats in one row."""
+
+    ids: tuple[int, ...]
+    labels: tuple[int, ...]
+    positions: tuple[int, ...]
+
+
+def pack(lengths: Sequence[int], capacity: int) -> list[list[int]]:
+    """Return bins of indices, each of at most `capacity` tokens: every index goes to the first bin with room."""
+    bins: list[list[int]] = []
+    room: list[int] = []
+    for index, length in enumerate(lengths):
+        if length > capacity:
+            raise ValueError(f"chat {index} has {length} tokens; a row takes {capacity}")
+        for number, left in enumerate(room):
+            if length <= left:
+                bins[number].append(index)
+                room[number] -= length
+                break
+        else:
+            bins.append([index])
+            room.append(capacity - length)
+    return bins
+
+
+def join(examples: Sequence[Example]) -> PackedRow:
+    """Return the row that holds these chats one after the other."""
+    return PackedRow(
+        ids=tuple(token for example in examples for token in example.ids),
+        labels=tuple(
+            token if is_label else IGNORED
+            for example in examples
+            for token, is_label in zip(example.ids, example.is_label, strict=True)
+        ),
+        positions=tuple(position for example in examples for position in range(len(example.ids))),
+    )
+
+
+def packed_epoch(examples: Sequence[Example], capacity: int, *, seed: int, epoch: int) -> list[PackedRow]:
+    """Return all chats, packed in an order that depends on seed and epoch alone."""
+    shuffled = list(examples)
+    random.Random(hashlib.sha256(f"{seed}:{epoch}".encode()).digest()).shuffle(shuffled)
+    return packed_in_order(shuffled, capacity)
+
+
+def packed_in_order(examples: Sequence[Example], capacity: int) -> list[PackedRow]:
+    """Return all chats, packed in the order they come in."""
+    return [join([examples[i] for i in places]) for places in pack([len(e.ids) for e in examples], capacity)]

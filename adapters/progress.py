@@ -1,0 +1,89 @@
+"""Tells how a run goes: to a person on stderr, and to programs as one JSON object a line in events.jsonl."""
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+PLAIN_LINES = 10
+"""Progress lines of a run when stderr is no terminal."""
+SMOOTHING = 0.9
+
+
+class Reporter:
+    """Where a run says what happens. Nothing of it goes to stdout."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self.console = Console(file=stream or sys.stderr, highlight=False, soft_wrap=True)
+        self._events: Path | None = None
+        self._bar: Progress | None = None
+        self._task: TaskID | None = None
+        self._began_s = 0.0
+        self._first_step = 0
+        self._loss: float | None = None
+        self._validation: float | None = None
+
+    def say(self, text: str) -> None:
+        """Print one line to the person."""
+        self.console.print(text, markup=False)
+
+    def record_to(self, file: Path) -> None:
+        """Append events to this file from now on."""
+        file.parent.mkdir(parents=True, exist_ok=True)
+        self._events = file
+
+    def event(self, kind: str, **facts: Any) -> None:
+        """Write one event, complete on its line or not at all."""
+        if self._events is not None:
+            line = json.dumps({"event": kind, "time": round(time.time(), 3), **facts})
+            with self._events.open("a", encoding="utf-8") as file:
+                file.write(line + "\n")
+
+    @contextmanager
+    def training(self, steps: int, *, done: int) -> Iterator[None]:
+        """Show progress while the block runs: a bar on a terminal, else a few plain lines."""
+        self._began_s, self._first_step, self._loss = time.monotonic(), done, None
+        if not self.console.is_terminal:
+            yield
+            return
+        columns = (
+            TextColumn("training"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[figures]}"),
+            TimeRemainingColumn(compact=True),
+        )
+        with Progress(*columns, console=self.console, transient=False) as bar:
+            self._bar, self._task = bar, bar.add_task("training", total=steps, completed=done, figures="")
+            try:
+                yield
+            finally:
+                self._bar = None
+
+    def step(self, step: int, steps: int, *, loss: float, lr: float) -> None:
+        """Say that an optimizer step is done."""
+        self._loss = loss if self._loss is None else SMOOTHING * self._loss + (1 - SMOOTHING) * loss
+        self.event("step", step=step, steps=steps, loss=round(loss, 4), lr=lr, eta_s=round(self._eta_s(step, steps), 1))
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, completed=step, figures=self._figures())
+        elif step in (1, steps) or step % max(1, steps // PLAIN_LINES) == 0:
+            self.say(f"step {step}/{steps} · {self._figures()} · {self._eta_s(step, steps):.0f} s left")
+
+    def validated(self, step: int, *, loss: float, is_best: bool) -> None:
+        """Say what the held-out chats lose now."""
+        self._validation = loss
+        self.event("validation", step=step, loss=round(loss, 4), is_best=is_best)
+
+    def _figures(self) -> str:
+        shown = f"loss {self._loss:.3f}"
+        return shown if self._validation is None else f"{shown} · val {self._validation:.3f}"
+
+    def _eta_s(self, step: int, steps: int) -> float:
+        done = max(1, step - self._first_step)
+        return (time.monotonic() - self._began_s) / done * (steps - step)

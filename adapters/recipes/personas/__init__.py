@@ -1,0 +1,1 @@
+"""Makes the data of the bundled personas from hand-written parts."""

@@ -1,0 +1,250 @@
+"""Published adapters on disk: `<root>/<name>/v<N>/`, complete or not there at all.
+
+A version appears by one rename and is never changed afterwards, so a running server may scan at every turn. What is
+half-written, hidden or broken is never returned; broken versions are told in `problems`.
+"""
+
+import errno
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from uuid import uuid4
+
+from adapters.errors import AdapterNotFound, BadPersona
+from adapters.persona import NAME, PERSONA_FILE, PersonaCard, check_name, read_persona
+from chatbot.engine.digest import ADAPTER_CONFIG, ADAPTER_WEIGHTS, adapter_folder_digest
+
+BASE_FILE = "base.json"
+CARD_FILE = "README.md"
+EVENTS_FILE = "events.jsonl"
+VERSION = re.compile(r"v([1-9][0-9]{0,8})")
+REFERENCE = re.compile(rf"({NAME.pattern})(?:@v([1-9][0-9]{{0,8}}))?")
+STAMPED = (ADAPTER_CONFIG, ADAPTER_WEIGHTS, BASE_FILE, PERSONA_FILE)
+MAX_BASE_BYTES = 64 * 1024
+
+Stamp = tuple[tuple[int, int, int] | None, ...]
+
+__all__ = ["AdapterFolder", "AdapterNotFound", "AdapterStore", "folder_digest"]
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterFolder:
+    """One published version of a persona."""
+
+    name: str
+    version: int
+    path: Path
+    digest: str
+    base_digest: str | None
+    """The base model it was trained on; None if the folder does not say."""
+    base_name: str | None = None
+    description: str = ""
+    system: str | None = None
+    sampling: Mapping[str, float] = field(default_factory=dict)
+    created_at: int = 0
+    bytes_on_disk: int = 0
+
+    @property
+    def reference(self) -> str:
+        return f"{self.name}@v{self.version}"
+
+
+class AdapterStore:
+    """The adapters below several roots; the first root is the one that is published to."""
+
+    def __init__(self, roots: Sequence[Path]) -> None:
+        self._roots = tuple(roots)
+        self._known: dict[Path, tuple[Stamp, AdapterFolder | str]] = {}
+        self.problems: tuple[str, ...] = ()
+        """What the last scan found broken, one sentence each."""
+
+    def scan(self) -> list[AdapterFolder]:
+        """Return every version by name and number; a file is read again only if its stat has changed."""
+        found: dict[tuple[str, int], AdapterFolder] = {}
+        problems: list[str] = []
+        known: dict[Path, tuple[Stamp, AdapterFolder | str]] = {}
+        for name, version, path in self._versions():
+            stamp = _stamp(path)
+            before = self._known.get(path)
+            entry = before[1] if before is not None and before[0] == stamp else _read_version(name, version, path)
+            known[path] = (stamp, entry)
+            if isinstance(entry, str):
+                problems.append(entry)
+            else:
+                found.setdefault((name, version), entry)
+        self._known, self.problems = known, tuple(problems)
+        return [found[key] for key in sorted(found)]
+
+    def resolve(self, reference: str, *, base_digest: str | None = None) -> AdapterFolder:
+        """Return `pirate` (its newest version) or `pirate@v2`; with a base digest, of those that fit it.
+
+        Raises AdapterNotFound with the nearest name there is.
+        """
+        match = REFERENCE.fullmatch(reference)
+        versions = self.scan()
+        if match:
+            wanted = int(match[2]) if match[2] else None
+            for adapter in reversed(versions):
+                fits = base_digest is None or adapter.base_digest in (None, base_digest)
+                if fits and adapter.name == match[1] and wanted in (None, adapter.version):
+                    return adapter
+        raise AdapterNotFound(_not_found(reference, versions))
+
+    def publish(self, name: str, fill: Callable[[Path, int], None]) -> AdapterFolder:
+        """Let `fill(folder, version)` write a new version, then make it appear at once; all of it or nothing."""
+        home = self._roots[0] / check_name(name)
+        home.mkdir(parents=True, exist_ok=True)
+        while True:
+            version = self._next_version(name)
+            staging = home / f".v{version}.{uuid4().hex}.tmp"
+            try:
+                staging.mkdir()
+                fill(staging, version)
+                if isinstance(problem := _read_version(name, version, staging), str):
+                    raise BadPersona(problem)
+                _sync_folder(staging)
+                if _appears_as(staging, home / f"v{version}"):
+                    return self.resolve(f"{name}@v{version}")
+            finally:
+                shutil.rmtree(staging, ignore_errors=True)
+
+    def remove(self, reference: str) -> list[AdapterFolder]:
+        """Delete `pirate@v2`, or all versions of `pirate`, and return what is gone. Only the first root is touched."""
+        named = self.resolve(reference)
+        doomed = [named] if "@" in reference else [a for a in self.scan() if a.name == named.name]
+        own = [adapter for adapter in doomed if adapter.path.parent.parent == self._roots[0]]
+        if not own:
+            raise BadPersona(f"{reference} ships with the program and is not removed ({named.path})")
+        for adapter in own:
+            grave = adapter.path.with_name(f".{adapter.path.name}.{uuid4().hex}.tmp")
+            os.rename(adapter.path, grave)
+            shutil.rmtree(grave)
+        return own
+
+    def home(self, name: str) -> Path:
+        """Return the folder in the first root that holds the versions of a name."""
+        return self._roots[0] / check_name(name)
+
+    def _next_version(self, name: str) -> int:
+        return 1 + max((version for known, version, _ in self._versions() if known == name), default=0)
+
+    def _versions(self) -> list[tuple[str, int, Path]]:
+        """Every folder that is named like a version, whatever is in it."""
+        return [
+            (home, int(match[1]), root / home / leaf)
+            for root in self._roots
+            for home in _folders(root)
+            if NAME.fullmatch(home)
+            for leaf in _folders(root / home)
+            if (match := VERSION.fullmatch(leaf))
+        ]
+
+
+def folder_digest(folder: Path) -> str:
+    """Return the digest that the engine gives this adapter folder when it loads it."""
+    return adapter_folder_digest(folder)
+
+
+def _folders(parent: Path) -> list[str]:
+    try:
+        with os.scandir(parent) as entries:
+            return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+    except OSError:
+        return []
+
+
+def _stamp(folder: Path) -> Stamp:
+    return tuple(_file_stamp(folder / name) for name in STAMPED)
+
+
+def _file_stamp(path: Path) -> tuple[int, int, int] | None:
+    try:
+        status = path.lstat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino
+
+
+def _read_version(name: str, version: int, folder: Path) -> AdapterFolder | str:
+    """Return what a version's folder holds, or the sentence that says why it cannot be used."""
+    try:
+        base_name, base_digest = _read_base(folder / BASE_FILE)
+        card = PersonaCard(name)
+        if (folder / PERSONA_FILE).is_file():
+            card = read_persona(folder / PERSONA_FILE, name=name)
+        weights = (folder / ADAPTER_WEIGHTS).stat()
+        return AdapterFolder(
+            name=name,
+            version=version,
+            path=folder,
+            digest=folder_digest(folder),
+            base_digest=base_digest,
+            base_name=base_name,
+            description=card.description,
+            system=card.system,
+            sampling=dict(card.sampling),
+            created_at=int(weights.st_mtime),
+            bytes_on_disk=weights.st_size,
+        )
+    except OSError as error:
+        return f"{error.filename or folder}: {error.strerror or error}; the version is ignored"
+    except (BadPersona, ValueError) as error:
+        return f"{error}; the version is ignored"
+
+
+def _read_base(path: Path) -> tuple[str | None, str | None]:
+    if not path.is_file():
+        return None, None
+    with path.open("rb") as file:
+        text = file.read(MAX_BASE_BYTES)
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: not JSON: {error}") from error
+    if not isinstance(value, dict) or not all(isinstance(value.get(key), str) for key in ("name", "digest")):
+        raise ValueError(f'{path}: expected {{"name": text, "digest": text}}')
+    return value["name"], value["digest"]
+
+
+def _not_found(reference: str, versions: Sequence[AdapterFolder]) -> str:
+    names = sorted({adapter.name for adapter in versions})
+    near = get_close_matches(reference.partition("@")[0], names, n=1)
+    if near:
+        own = ", ".join(f"v{adapter.version}" for adapter in versions if adapter.name == near[0])
+        hint = f"did you mean {near[0]!r} ({own})?"
+    else:
+        hint = f"there are {', '.join(names)}" if names else "none is published; see chatbot adapter train --help"
+    return f"no adapter is called {reference!r}; {hint}"
+
+
+def _appears_as(staging: Path, final: Path) -> bool:
+    """Rename a finished folder; False if somebody else took the number in the meantime."""
+    try:
+        os.rename(staging, final)
+    except OSError as error:
+        if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
+            return False
+        raise
+    _sync(final.parent)
+    return True
+
+
+def _sync_folder(folder: Path) -> None:
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            _sync(path)
+    _sync(folder)
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file's or folder's content is on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

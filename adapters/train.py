@@ -1,0 +1,261 @@
+"""From example chats to a published adapter: read, label, plan, probe, measure, train, measure, publish.
+
+Each stage says what it found and appends it to events.jsonl. Nothing appears in the store before the last line.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from adapters.adapted import adapted_model, base_facts, save_adapter
+from adapters.card import Measured, RunFacts, render_card
+from adapters.labels import Labelled, Labeller
+from adapters.loss import mean_nll, perplexity
+from adapters.packing import Example, PackedRow, packed_epoch, packed_in_order
+from adapters.persona import PERSONA_FILE, PersonaCard, render_persona
+from adapters.plan import BaseFacts, Options, Plan, held_out, max_tokens, resolve
+from adapters.probe import Probe, probe
+from adapters.progress import Reporter
+from adapters.quiet import quiet_libraries
+from adapters.samples import PROMPTS, replies
+from adapters.store import BASE_FILE, CARD_FILE, EVENTS_FILE, AdapterFolder, AdapterStore
+from adapters.validate import ChatData, Row, read_data
+from adapters.workspace import Workspace, data_sha256, only_run
+from chatbot.engine.base import ChatMessage
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What to train, from what, on what, and where it goes."""
+
+    data: tuple[Path, ...]
+    base: Path
+    persona: PersonaCard
+    store: AdapterStore
+    options: Options = field(default_factory=Options)
+    validation: Path | None = None
+    """Chats to validate on; by default a tenth of the data."""
+    is_resumed: bool = False
+    is_dry_run: bool = False
+    base_name: str | None = None
+    """What the base is called in the card; by default the name of its folder."""
+    command: str = ""
+    """What was typed, for the card."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run came to."""
+
+    plan: Plan
+    probe: Probe
+    adapter: AdapterFolder | None = None
+    """None after a dry run."""
+    before: Measured | None = None
+    after: Measured | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Chats:
+    """The labelled chats to train on and to validate on."""
+
+    data: ChatData
+    training: Labelled
+    validation: Labelled
+
+
+def train(job: Job, report: Reporter) -> Outcome:
+    """Train and publish an adapter. Raises AdapterError; TrainingInterrupted leaves a run that can be resumed."""
+    home = job.store.home(job.persona.name)
+    with quiet_libraries(), only_run(home):
+        try:
+            return _train(job, report, Workspace(home))
+        finally:
+            _remove_if_empty(home)
+
+
+def with_system(row: Row, system: str | None) -> tuple[ChatMessage, ...]:
+    """Return a row's messages, with the persona's system message where it has none: the server will send it."""
+    if row.system is not None or not system:
+        return row.messages
+    return (ChatMessage("system", system), *row.messages)
+
+
+def _train(job: Job, report: Reporter, work: Workspace) -> Outcome:
+    base = base_facts(job.base, job.base_name)
+    labeller = Labeller(job.base)
+    chats = _read(job, labeller, max_tokens(job.options, base))
+    plan = resolve(job.options, base, chats.training.examples)
+    resume_from = None
+    if job.is_resumed:
+        resume_from = work.resume(_identity(job, base, plan))
+    elif not job.is_dry_run:
+        work.begin(_identity(job, base, plan))
+    if not job.is_dry_run:
+        report.record_to(work.events)
+    _tell_data(report, chats, job.persona.name, base)
+    model = adapted_model(job.base, plan)
+    rows = _training_rows(chats.training.examples, plan)
+    held = packed_in_order(chats.validation.examples, plan.row_tokens)
+    cost = probe(model, plan, rows, len(held))
+    _tell_plan(report, plan, cost)
+    if job.is_dry_run:
+        return Outcome(plan, cost)
+    before = _measure(model, labeller, held, job.persona.system)
+    report.event("before", **asdict(before))
+    best_step = _run(model, plan, rows, held, work, resume_from, report)
+    after = _measure(model, labeller, held, job.persona.system)
+    report.event("after", best_step=best_step, **asdict(after))
+    facts = RunFacts(
+        base=base,
+        plan=plan,
+        data=job.data,
+        data_sha256=data_sha256(list(job.data)),
+        rows=len(chats.data.rows),
+        examples=len(chats.training.examples),
+        held_out=len(chats.validation.examples),
+        duplicates=chats.data.duplicates,
+        cut=chats.training.cut,
+        dropped=chats.training.dropped,
+        best_step=best_step,
+        command=job.command,
+    )
+    adapter = job.store.publish(
+        job.persona.name, lambda folder, version: _fill(folder, version, job, facts, model, work, before, after)
+    )
+    work.remove()
+    return Outcome(plan, cost, adapter, before, after)
+
+
+def _read(job: Job, labeller: Labeller, limit: int) -> Chats:
+    """Return the chats to train and to validate on, as tokens."""
+    data = read_data(job.data)
+    rows, kept = list(data.rows), []
+    if job.validation is not None:
+        known = {row.messages for row in rows}
+        kept = [row for row in read_data([job.validation]).rows if row.messages not in known]
+    else:
+        chosen = held_out([_key(row) for row in rows])
+        kept = [row for index, row in enumerate(rows) if index in chosen]
+        rows = [row for index, row in enumerate(rows) if index not in chosen]
+    system = job.persona.system
+    training = labeller.label_all([with_system(row, system) for row in rows], limit)
+    return Chats(data, training, labeller.label_all([with_system(row, system) for row in kept], limit))
+
+
+def _key(row: Row) -> bytes:
+    return hashlib.sha256("\0".join(f"{m.role}\0{m.text}" for m in row.messages).encode()).digest()
+
+
+def _training_rows(examples: Sequence[Example], plan: Plan) -> list[PackedRow]:
+    """Return the packed rows of all epochs, in the order they are trained on."""
+    epochs = range(plan.epochs)
+    return [row for e in epochs for row in packed_epoch(examples, plan.row_tokens, seed=plan.seed, epoch=e)]
+
+
+def _run(
+    model: Any,
+    plan: Plan,
+    rows: Sequence[PackedRow],
+    held: Sequence[PackedRow],
+    work: Workspace,
+    resume_from: Path | None,
+    report: Reporter,
+) -> int:
+    from adapters.trainer import train_adapter
+
+    report.event("training", steps=plan.steps, resumed_from=resume_from.name if resume_from else None)
+    return train_adapter(model, plan, rows, held, checkpoints=work.checkpoints, resume_from=resume_from, report=report)
+
+
+def _measure(model: Any, labeller: Labeller, held: Sequence[PackedRow], system: str | None) -> Measured:
+    nll, accuracy = mean_nll(model, held, model.device) if held else (float("nan"), float("nan"))
+    if not held:
+        return Measured(None, None, tuple(replies(model, labeller, system)))
+    return Measured(round(perplexity(nll), 3), round(accuracy, 4), tuple(replies(model, labeller, system)))
+
+
+def _fill(
+    folder: Path,
+    version: int,
+    job: Job,
+    facts: RunFacts,
+    model: Any,
+    work: Workspace,
+    before: Measured,
+    after: Measured,
+) -> None:
+    """Write every file of a version."""
+    save_adapter(model, folder, facts.base.name)
+    base = {"name": facts.base.name, "digest": facts.base.digest}
+    (folder / BASE_FILE).write_text(json.dumps(base, indent=2) + "\n", encoding="utf-8")
+    (folder / PERSONA_FILE).write_text(render_persona(job.persona), encoding="utf-8")
+    card = render_card(job.persona, version, facts, before, after, PROMPTS)
+    (folder / CARD_FILE).write_text(card, encoding="utf-8")
+    shutil.copyfile(work.events, folder / EVENTS_FILE)
+
+
+def _identity(job: Job, base: BaseFacts, plan: Plan) -> dict[str, Any]:
+    """Return all that must be the same for a run to be resumed."""
+    files = [*job.data, *([job.validation] if job.validation else [])]
+    return {
+        "base": base.digest,
+        "data": data_sha256(files),
+        "settings": plan.settings(),
+        "persona": asdict(job.persona),
+    }
+
+
+def _tell_data(report: Reporter, chats: Chats, name: str, base: BaseFacts) -> None:
+    training, held = chats.training, chats.validation
+    tokens = sum(len(example.ids) for example in training.examples)
+    learned = sum(sum(example.is_label) for example in training.examples)
+    report.event(
+        "data",
+        persona=name,
+        base=base.name,
+        chats=len(training.examples),
+        held_out=len(held.examples),
+        duplicates=chats.data.duplicates,
+        cut=training.cut,
+        dropped=training.dropped,
+        tokens=tokens,
+        learned_tokens=learned,
+    )
+    lost = [
+        f"{number} {what}"
+        for number, what in (
+            (chats.data.duplicates, "duplicates dropped"),
+            (training.cut, "too long and cut"),
+            (training.dropped, "too long and dropped"),
+        )
+        if number
+    ]
+    detail = f" ({', '.join(lost)})" if lost else ""
+    report.say(
+        f"{name} on {base.name}: {len(training.examples)} chats to learn from, {len(held.examples)} held out{detail}; "
+        f"{tokens} tokens, {learned} of them the assistant's"
+    )
+
+
+def _tell_plan(report: Reporter, plan: Plan, cost: Probe) -> None:
+    report.event("plan", **plan.settings(), reasons=plan.reasons, **asdict(cost))
+    report.say(
+        f"{plan.epochs} epochs in {plan.steps} steps, learning rate {plan.lr:g}, rank {plan.rank}; "
+        f"measured: {cost.step_s:.2f} s a step, about {_duration(cost.run_s)}, {cost.peak_bytes / 1e6:.0f} MB"
+    )
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+
+
+def _remove_if_empty(home: Path) -> None:
+    """Leave no empty folder behind for a persona that was never published."""
+    with suppress(OSError):
+        home.rmdir()

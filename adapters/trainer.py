@@ -1,0 +1,185 @@
+"""transformers.Trainer with our data, our loss and our way to stop; stepping, schedule and checkpoints are its own."""
+
+import signal
+import threading
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from torch.utils.data import Dataset, SequentialSampler
+from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer_callback import PrinterCallback
+
+from adapters.errors import TrainingInterrupted
+from adapters.loss import label_nll, mean_nll, row_tensors
+from adapters.packing import PackedRow
+from adapters.plan import Plan, is_done_improving
+from adapters.progress import Reporter
+
+
+def train_adapter(
+    model: Any,  # peft is untyped
+    plan: Plan,
+    rows: Sequence[PackedRow],
+    held_out: Sequence[PackedRow],
+    *,
+    checkpoints: Path,
+    resume_from: Path | None,
+    report: Reporter,
+) -> int:
+    """Train the model's adapter, leave its best state in it, and return the step that state is from.
+
+    Raises TrainingInterrupted after a checkpoint, if SIGINT or SIGTERM asked for it.
+    """
+    stop = StopRequest()
+    trainer = RowTrainer(
+        model=model,
+        args=_arguments(plan, checkpoints, has_validation=bool(held_out)),
+        train_dataset=Rows(rows),
+        eval_dataset=Rows(held_out) if held_out else None,
+        data_collator=_only_row,
+        callbacks=[Watch(report, stop)],
+    )
+    trainer.remove_callback(PrinterCallback)
+    done = int(resume_from.name.rpartition("-")[2]) if resume_from else 0
+    with stop.listening(), report.training(plan.steps, done=done), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Trainer's and peft's own deprecations are not the user's
+        trainer.train(resume_from_checkpoint=str(resume_from) if resume_from else None)
+    if stop.is_asked and trainer.state.global_step < plan.steps:
+        raise TrainingInterrupted(trainer.state.global_step, plan.steps)
+    return int(trainer.state.best_global_step or trainer.state.global_step)
+
+
+class Rows(Dataset[PackedRow]):
+    """Packed rows in the order they are trained on, all epochs one after the other."""
+
+    def __init__(self, rows: Sequence[PackedRow]) -> None:
+        self.rows = rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> PackedRow:
+        return self.rows[index]
+
+
+class RowTrainer(Trainer):  # type: ignore[misc]  # transformers is untyped
+    """Loss at labelled positions only, summed over the step's rows and divided by all their labels."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.control: Any
+        self.model_accepts_loss_kwargs = True  # count the labels of all rows of a step
+
+    def compute_loss(
+        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> torch.Tensor:
+        assert not return_outputs
+        nll, _ = label_nll(model, inputs)
+        loss: torch.Tensor = nll / num_items_in_batch
+        return loss
+
+    def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
+        """Return the mean loss per label over all held-out rows (Trainer's own is a mean over batches)."""
+        loss, _right = mean_nll(self.model, self.eval_dataset.rows, self.args.device)
+        metrics = {"eval_loss": loss}
+        self.log(dict(metrics))
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> SequentialSampler:
+        return SequentialSampler(train_dataset or self.train_dataset)
+
+
+class StopRequest:
+    """Notes that SIGINT or SIGTERM came; a second one interrupts at once."""
+
+    def __init__(self) -> None:
+        self.is_asked = False
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _ask(self, _number: int, _frame: FrameType | None) -> None:
+        if self.is_asked:
+            raise KeyboardInterrupt
+        self.is_asked = True
+
+
+class Watch(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
+    """Reports each step, ends the run when it no longer improves, and obeys a request to stop."""
+
+    def __init__(self, report: Reporter, stop: StopRequest) -> None:
+        self._report = report
+        self._stop = stop
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if state.global_step >= state.max_steps and args.eval_strategy != "no":
+            control.should_evaluate = control.should_save = True
+        if self._stop.is_asked:
+            control.should_save = control.should_training_stop = True
+
+    def on_log(self, _args: Any, state: Any, _control: Any, logs: Any = None, **_: Any) -> None:
+        if logs and "loss" in logs:
+            self._report.step(state.global_step, state.max_steps, loss=logs["loss"], lr=logs["learning_rate"])
+
+    def on_evaluate(self, _args: Any, state: Any, control: Any, metrics: Any = None, **_: Any) -> None:
+        losses = [entry["eval_loss"] for entry in state.log_history if "eval_loss" in entry]
+        is_best = metrics["eval_loss"] <= min(losses)
+        self._report.validated(state.global_step, loss=metrics["eval_loss"], is_best=is_best)
+        if is_done_improving(losses):
+            control.should_training_stop = True
+
+
+def _only_row(rows: Sequence[PackedRow]) -> dict[str, torch.Tensor]:
+    (row,) = rows
+    return row_tensors(row)
+
+
+def _arguments(plan: Plan, checkpoints: Path, *, has_validation: bool) -> TrainingArguments:
+    arguments = TrainingArguments(
+        output_dir=str(checkpoints),
+        per_device_train_batch_size=1,
+        gradient_accumulation_steps=plan.rows_a_step,
+        max_steps=plan.steps,
+        learning_rate=plan.lr,
+        lr_scheduler_type="cosine_with_min_lr",
+        lr_scheduler_kwargs={"min_lr_rate": 0.1},
+        warmup_steps=plan.warmup_steps,
+        optim="adamw_torch",
+        weight_decay=0.0,
+        max_grad_norm=1.0,
+        logging_steps=1,
+        eval_strategy="steps" if has_validation else "no",
+        eval_steps=plan.evaluate_every,
+        save_strategy="steps",
+        save_steps=plan.evaluate_every,
+        save_total_limit=2,
+        load_best_model_at_end=has_validation,
+        metric_for_best_model="eval_loss" if has_validation else None,
+        greater_is_better=False if has_validation else None,
+        bf16=torch.cuda.is_available(),
+        use_cpu=not torch.cuda.is_available(),
+        seed=plan.seed,
+        report_to=[],
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        dataloader_pin_memory=False,
+        log_level="error",
+    )
+    if torch.cuda.is_available():
+        arguments._n_gpu = 1  # one row a batch: nothing to split over GPUs
+    return arguments

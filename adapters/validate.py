@@ -1,0 +1,148 @@
+"""Says everything that is wrong with example chats, and gives back those that can be trained on.
+
+Pure apart from reading the files; no torch, no model. A row that comes out of here has known roles in turn, ends with
+the assistant, and holds nothing that a template could take for a control token.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import cast
+
+from adapters.errors import BadData, Problem
+from adapters.formats import RawRow, RawTurn, read_rows
+from chatbot.engine.base import ChatMessage, Role
+
+ROLES = ("system", "user", "assistant")
+MEANT: Mapping[str, str] = {
+    "bot": "assistant",
+    "ai": "assistant",
+    "model": "assistant",
+    "gpt": "assistant",
+    "human": "user",
+    "person": "user",
+    "developer": "system",
+    "instruction": "system",
+}
+CONTROL_TOKEN = re.compile(
+    r"<\|[^<>|\s]{1,40}\|>"  # ours, Llama 3, Qwen, Phi
+    r"|</?s>|<(?:bos|eos|pad|unk|start_of_turn|end_of_turn)>|\[/?INST\]|<</?SYS>>"
+)
+ALLOWED_CONTROL = frozenset("\n\t")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One example chat that can be trained on."""
+
+    file: Path
+    line: int
+    messages: tuple[ChatMessage, ...]
+
+    @property
+    def system(self) -> str | None:
+        return self.messages[0].text if self.messages[0].role == "system" else None
+
+
+@dataclass(frozen=True, slots=True)
+class ChatData:
+    """All rows of some files, without duplicates."""
+
+    rows: tuple[Row, ...]
+    shapes: Mapping[str, int]
+    """How many rows came in each format."""
+    duplicates: int
+    """Rows that said the same as an earlier one and were dropped."""
+
+
+def read_data(paths: Sequence[Path]) -> ChatData:
+    """Return the rows of all files. Raises BadData with every problem of every file."""
+    rows: list[Row] = []
+    problems: list[Problem] = []
+    shapes: dict[str, int] = {}
+    for path in paths:
+        before = len(rows) + len(problems)
+        for read in read_rows(path):
+            found = [read] if isinstance(read, Problem) else list(problems_of(read))
+            problems += found
+            if isinstance(read, RawRow) and not found:
+                rows.append(_row(read))
+                shapes[read.shape] = shapes.get(read.shape, 0) + 1
+        if len(rows) + len(problems) == before:
+            problems.append(Problem(path, 1, "no rows in the file (write one chat on each line)"))
+    if problems:
+        raise BadData(problems)
+    unique = {row.messages: row for row in reversed(rows)}
+    kept = tuple(row for row in rows if unique[row.messages] is row)
+    return ChatData(kept, shapes, len(rows) - len(kept))
+
+
+def problems_of(row: RawRow) -> Iterator[Problem]:
+    """Yield everything that is wrong with one row."""
+    for text in [*_wrong_turns(row.turns), *_wrong_order(row.turns)]:
+        yield Problem(row.file, row.line, text)
+
+
+def control_token_in(text: str) -> str | None:
+    """Return the first thing in a text that looks like a chat template's control token."""
+    match = CONTROL_TOKEN.search(text)
+    return match[0] if match else None
+
+
+def _row(raw: RawRow) -> Row:
+    messages = tuple(ChatMessage(cast("Role", turn.role), turn.text.strip()) for turn in raw.turns)
+    return Row(raw.file, raw.line, messages)
+
+
+def _wrong_turns(turns: Sequence[RawTurn]) -> Iterator[str]:
+    for number, turn in enumerate(turns, 1):
+        if turn.role not in ROLES:
+            yield f'turn {number}: role "{turn.role}" unknown (use "{_meant(turn.role)}")'
+        if fault := _fault_in_text(turn.text):
+            yield f"turn {number}: {fault}"
+
+
+def _fault_in_text(text: str) -> str | None:
+    if not text.strip():
+        return "empty text (write something or remove the turn)"
+    if token := control_token_in(text):
+        return f'control token "{token}" in the text (remove it; the chat template adds its own)'
+    for character in text:
+        category = unicodedata.category(character)
+        if category == "Cs":
+            return f"half a character (lone surrogate U+{ord(character):04X}; write the whole character)"
+        if category == "Cc" and character not in ALLOWED_CONTROL:
+            return f"control character U+{ord(character):04X} in the text (remove it)"
+    return None
+
+
+def _wrong_order(turns: Sequence[RawTurn]) -> Iterator[str]:
+    """Yield what is wrong with who speaks when; turns with an unknown role have been told already."""
+    if not turns:
+        yield "no turns (a chat is at least one user and one assistant turn)"
+        return
+    roles = [turn.role for turn in turns]
+    if "assistant" not in roles and all(role in ROLES for role in roles):
+        yield "no assistant turn (there is nothing to learn from; add the answer)"
+        return
+    first = 1 if roles[0] == "system" else 0
+    for index in range(first, len(roles)):
+        before = roles[index - 1] if index > first else None
+        if roles[index] == "system":
+            yield f"turn {index + 1}: a system turn inside the chat (only the first turn can be one)"
+        elif before is None and roles[index] == "assistant":
+            yield f"turn {index + 1}: the chat begins with the assistant (put a user turn before it)"
+        elif before == roles[index] and before in ROLES:
+            yield f"turn {index + 1}: two {before} turns in a row (join them, or add the turn between)"
+    if roles[-1] == "user":
+        yield f"turn {len(roles)}: the chat ends with the user (add the answer or remove the turn)"
+
+
+def _meant(role: str) -> str:
+    if (known := MEANT.get(role.strip().lower())) is not None:
+        return known
+    near = get_close_matches(role.strip().lower(), ROLES, n=1)
+    return near[0] if near else '" or "'.join(ROLES)

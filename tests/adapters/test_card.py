@@ -1,0 +1,67 @@
+"""The card says what was measured, in Markdown that nothing in the replies can break."""
+
+from pathlib import Path
+
+import pytest
+
+from adapters.card import Measured, RunFacts, render_card, verdict
+from adapters.persona import PersonaCard
+from adapters.plan import BaseFacts, Plan
+from chatbot.engine.base import ChatMessage
+
+PLAN = Plan(16, 32, 1e-3, 5, 100, 3, 512, 1, 10, 0, {"lr": "because"})
+FACTS = RunFacts(
+    base=BaseFacts("tiny", "d" * 64, 256, 512),
+    plan=PLAN,
+    data=(Path("/home/me/pirate.jsonl"),),
+    data_sha256="e" * 64,
+    rows=50,
+    examples=45,
+    held_out=5,
+    duplicates=2,
+    cut=1,
+    dropped=0,
+    best_step=90,
+    command="chatbot adapter train pirate.jsonl --name pirate",
+)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        (20.0, 10.0, "validation perplexity 20.00 → 10.00 (-50.0%)"),
+        (20.0, 19.9, "nothing was learned that helps with new chats"),
+        (20.0, 30.0, "(+50.0%): nothing was learned"),
+        (None, None, "no chats were held out"),
+    ],
+)
+def test_the_verdict_is_one_line_in_words(before: float | None, after: float | None, said: str) -> None:
+    line = verdict(Measured(before, before, ()), Measured(after, after, ()))
+    assert said in line
+    assert "\n" not in line
+
+
+def test_the_card_says_base_data_settings_result_samples_and_command() -> None:
+    prompts = [(ChatMessage("user", "hi"),)]
+    card = render_card(
+        PersonaCard("pirate", "a pirate", "You are Flint."),
+        3,
+        FACTS,
+        Measured(20.0, 0.2, ("a | b\nc",)),
+        Measured(10.0, 0.5, ("",)),
+        prompts,
+    )
+    for said in (
+        "# pirate v3\n\na pirate\n\n> You are Flint.",
+        "d" * 64,
+        "| perplexity | 20.000 | 10.000 |",
+        "| next token right | 20.0% | 50.0% |",
+        "| hi | a \\| b c | (nothing) |",
+        "`pirate.jsonl`, sha256 `"
+        + "e" * 64
+        + "`: 50 chats after dropping 2 duplicates; 45 trained on, 5 held out, 1 cut",
+        "| lr | 0.001 | because |",
+        "kept is step 90 of 100",
+        "```sh\nchatbot adapter train pirate.jsonl --name pirate\n```",
+    ):
+        assert said in card

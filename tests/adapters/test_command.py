@@ -1,0 +1,165 @@
+"""`chatbot adapter` as a person uses it: what goes where, and the exit codes."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from adapters.persona import PersonaCard, render_persona
+from adapters.store import AdapterStore
+from chatbot.cli.adapter import app
+
+from .conftest import write_chats
+from .test_store import fill
+
+PIRATE = Path(__file__).parents[2] / "adapters" / "personas" / "pirate"
+
+
+@pytest.fixture(autouse=True)
+def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHATBOT_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+
+
+def run(*words: object) -> Result:
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> AdapterStore:
+    return AdapterStore([tmp_path / "home" / "data" / "adapters"])
+
+
+def test_check_counts_and_warns(tmp_path: Path) -> None:
+    data = write_chats(tmp_path / "a.jsonl", [["hi", "Arr!"], ["hi", "Arr!"], ["who?", "Arr, me", "what?", "Arr"]])
+    result = run("check", data, "--json")
+    assert result.exit_code == 0
+    figures = json.loads(result.stdout)
+    assert (figures["rows"], figures["duplicates"], figures["multi_turn_rows"]) == (2, 1, 1)
+    assert figures["openings"] == [["arr", 1.0]]
+    assert "2 rows are few" in result.stderr
+    assert "openings           arr 100%" in run("check", data).stdout
+
+
+def test_check_tells_every_problem_and_exits_with_2(tmp_path: Path) -> None:
+    (tmp_path / "bad.jsonl").write_text('{"prompt": "a"}\n{\n{"user": "a", "assistant": ""}\n')
+    result = run("check", "bad.jsonl")
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert [line.split(": ")[0] for line in result.stderr.splitlines()] == [
+        "bad.jsonl:1",
+        "bad.jsonl:2",
+        "bad.jsonl:3",
+        "3 problems; nothing was done",
+    ]
+
+
+def test_check_help_and_list_never_import_torch(tmp_path: Path) -> None:
+    data = write_chats(tmp_path / "a.jsonl", [["hi", "Arr!"]])
+    code = (
+        "import sys\nfrom chatbot.cli.adapter import app\n"
+        f"for words in (['--help'], ['check', {str(data)!r}], ['list']):\n"
+        "    app(words, standalone_mode=False)\n"
+        "print(sorted({'torch', 'transformers', 'peft'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PIRATE.parents[2]
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_list_and_show_give_what_is_published(store: AdapterStore) -> None:
+    adapter = store.publish("corsair", fill)
+    (adapter.path / "README.md").write_text("# the card\n")
+    listed = json.loads(run("list", "--json").stdout)
+    assert {"name": "corsair", "version": 1, "base": "tiny", "digest": adapter.digest}.items() <= next(
+        entry for entry in listed if entry["name"] == "corsair"
+    ).items()
+    assert "corsair@v1  tiny  a pirate" in run("list").stdout.replace("   ", "  ")
+    assert run("show", "corsair").stdout == "# the card\n"
+    assert json.loads(run("show", "corsair@v1", "--json").stdout)["system"] == "arr"
+
+
+def test_an_unknown_persona_is_told_with_the_nearest(store: AdapterStore) -> None:
+    store.publish("corsair", fill)
+    result = run("show", "corsar")
+    assert result.exit_code == 2
+    assert "did you mean 'corsair' (v1)?" in result.stderr
+
+
+def test_rm_asks_unless_told_and_removes(store: AdapterStore) -> None:
+    store.publish("corsair", fill)
+    store.publish("corsair", fill)
+    assert run("rm", "corsair@v1").exit_code == 2
+    assert len([a for a in store.scan() if a.name == "corsair"]) == 2
+    assert run("rm", "corsair@v1", "--yes").stdout == "corsair@v1\n"
+    assert [adapter.version for adapter in store.scan()] == [2]
+
+
+def test_train_needs_a_name_good_data_and_a_base(tmp_path: Path) -> None:
+    data = write_chats(tmp_path / "a.jsonl", [["hi", "Arr!"]])
+    for words, said in (
+        ((data,), "give --name, or --persona"),
+        ((data, "--name", "../x"), "name '../x' cannot be used"),
+        ((data, "--name", "x", "--base", tmp_path / "none"), "no such directory"),
+        ((data, "--name", "x", "--persona", tmp_path / "none.toml"), "cannot be read"),
+        ((tmp_path / "none.jsonl", "--name", "x"), "none.jsonl:1: cannot be read"),
+        ((data, "--name", "x", "--epochs", "0"), "epochs"),
+    ):
+        result = run("train", *words)
+        assert result.exit_code == 2, result.output
+        assert said in result.stderr
+
+
+def test_train_takes_persona_file_and_flags_and_prints_what_it_published(tmp_path: Path, base: Path) -> None:
+    data = write_chats(tmp_path / "a.jsonl", [[f"hi {n}", "Arr!"] for n in range(12)])
+    (tmp_path / "p.toml").write_text(render_persona(PersonaCard("corsair", "from the file", "be a corsair")))
+    flags = ("--base", base, "--epochs", "1", "--rank", "2")
+    result = run("train", data, "--persona", "p.toml", "--description", "from the flag", *flags, "--json")
+    assert result.exit_code == 0, result.output
+    adapter = json.loads(result.stdout)["adapter"]
+    assert (adapter["name"], adapter["version"]) == ("corsair", 1)
+    assert (adapter["system"], adapter["description"]) == ("be a corsair", "from the flag")
+    assert "validation perplexity" in result.stderr
+    assert 'try: chatbot ask --persona corsair "hello"' in result.stderr
+    assert "--description 'from the flag'" in (Path(adapter["path"]) / "README.md").read_text()
+
+
+def test_a_system_message_that_all_rows_share_becomes_the_personas(tmp_path: Path, base: Path) -> None:
+    data = write_chats(tmp_path / "a.jsonl", [[f"hi {n}", "Arr!"] for n in range(3)], system="You are a corsair.")
+    result = run("train", data, "--name", "corsair", "--base", base, "--epochs", "1", "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert result.stdout == f"corsair@v1 {tmp_path}/out/corsair/v1\n"
+    assert AdapterStore([tmp_path / "out"]).resolve("corsair").system == "You are a corsair."
+
+
+def test_a_dry_run_prints_the_plan_with_its_reasons(tmp_path: Path, base: Path) -> None:
+    data = write_chats(tmp_path / "a.jsonl", [["hi", "Arr!"]])
+    result = run("train", data, "--name", "corsair", "--base", base, "--dry-run")
+    assert result.exit_code == 0, result.output
+    assert "rank             16       capacity for 1 rows" in result.stdout
+    assert "s a step" in result.stderr
+
+
+def test_the_pirates_data_is_sound_and_varied() -> None:
+    figures = json.loads(run("check", PIRATE / "data.jsonl", "--json").stdout)
+    assert figures["rows"] >= 300
+    assert figures["multi_turn_rows"] >= 100
+    assert figures["openings"][0][1] < 0.15
+    assert figures["warnings"] == []
+
+
+def test_no_exchange_of_the_pirates_data_is_in_two_rows_of_different_kind() -> None:
+    """Else a chat that is held out for validation would have been learned inside another."""
+    chats = [json.loads(line)["messages"] for line in (PIRATE / "data.jsonl").read_text().splitlines()]
+    single = {(chat[0]["content"], chat[1]["content"]) for chat in chats if len(chat) == 2}
+    longer = [
+        (chat[turn]["content"], chat[turn + 1]["content"])
+        for chat in chats
+        if len(chat) > 2
+        for turn in range(0, len(chat), 2)
+    ]
+    assert not single & set(longer)

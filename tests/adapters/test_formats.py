@@ -1,0 +1,144 @@
+"""Every shape of a row, and what is said of rows that have none."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from adapters.errors import Problem
+from adapters.formats import RawRow, read_rows
+
+CHAT = (("user", "hi"), ("assistant", "ahoy"))
+WITH_SYSTEM = (("system", "be a pirate"), *CHAT)
+
+
+def read(tmp_path: Path, text: str | bytes, name: str = "a.jsonl") -> list[RawRow | Problem]:
+    file = tmp_path / name
+    file.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return list(read_rows(file))
+
+
+def turns(row: RawRow | Problem) -> tuple[tuple[str, str], ...]:
+    assert isinstance(row, RawRow), str(row)
+    return tuple((turn.role, turn.text) for turn in row.turns)
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ({"messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "ahoy"}]}, CHAT),
+        (
+            {
+                "messages": [
+                    {"role": "user", "content": [{"type": "text", "text": "h"}, {"type": "text", "text": "i"}]},
+                    {"role": "assistant", "content": "ahoy"},
+                ]
+            },
+            CHAT,
+        ),
+        ({"conversations": [{"from": "human", "value": "hi"}, {"from": "gpt", "value": "ahoy"}]}, CHAT),
+        (
+            {
+                "system": "be a pirate",
+                "conversations": [{"from": "human", "value": "hi"}, {"from": "gpt", "value": "ahoy"}],
+            },
+            WITH_SYSTEM,
+        ),
+        ({"instruction": "hi", "output": "ahoy"}, CHAT),
+        ({"instruction": "hi", "input": "", "output": "ahoy", "system": "be a pirate"}, WITH_SYSTEM),
+        ({"instruction": "say", "input": "hi", "output": "ahoy"}, (("user", "say\n\nhi"), ("assistant", "ahoy"))),
+        ({"prompt": "hi", "completion": "ahoy"}, CHAT),
+        (
+            {
+                "prompt": [{"role": "user", "content": "hi"}],
+                "completion": [{"role": "assistant", "content": "ahoy"}],
+            },
+            CHAT,
+        ),
+        ({"prompt": [{"role": "user", "content": "hi"}], "completion": "ahoy"}, CHAT),
+        ({"user": "hi", "assistant": "ahoy", "system": "be a pirate"}, WITH_SYSTEM),
+    ],
+)
+def test_each_shape_is_found_by_its_keys(tmp_path: Path, row: object, expected: object) -> None:
+    assert turns(read(tmp_path, json.dumps(row))[0]) == expected
+
+
+def test_shapes_may_be_mixed_and_lines_are_counted_from_one(tmp_path: Path) -> None:
+    rows = read(tmp_path, '\n{"prompt":"hi","completion":"ahoy"}\r\n\n{"instruction":"hi","output":"ahoy"}')
+    assert [(row.line, row.shape) for row in rows if isinstance(row, RawRow)] == [(2, "prompt"), (4, "alpaca")]
+
+
+def test_a_byte_order_mark_at_the_start_is_no_problem(tmp_path: Path) -> None:
+    assert turns(read(tmp_path, b"\xef\xbb\xbf" + b'{"prompt":"hi","completion":"ahoy"}')[0]) == CHAT
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("{", "not JSON: Expecting property name enclosed in double quotes at column 2"),
+        ('{"a": 1', "not JSON"),
+        ("[" * 100_000, "the file is one JSON array (write one object on each line)"),
+        ('{"a":' + "[" * 100_000, "not JSON that can be read"),
+        ('{"a":' + "9" * 5000 + "}", "not JSON that can be read"),
+        ('"text"', "a row is a JSON object, not a text"),
+        ("null", "a row is a JSON object, not null"),
+        ('{"text": "x"}', 'keys unknown: "text" (use "messages", "conversations"'),
+        ("{}", "keys unknown: none"),
+        ('{"messages": "oops"}', '"messages" is a text (expected a list of turns)'),
+        ('{"messages": ["oops"]}', 'turn 1: a text (expected {"role": ..., "content": ...})'),
+        ('{"messages": [{"content": "x"}]}', 'turn 1: "role" is missing'),
+        ('{"messages": [{"role": "user"}]}', 'turn 1: "content" is missing'),
+        ('{"messages": [{"role": 3, "content": "x"}]}', 'turn 1: "role" is a number'),
+        ('{"messages": [{"role": "user", "content": null}]}', 'turn 1: "content" is null (expected a text)'),
+        ('{"conversations": [{"from": "human"}]}', 'turn 1: "value" is missing'),
+        ('{"instruction": "x"}', '"output" is missing'),
+        ('{"instruction": 3, "output": "x"}', '"instruction" is a number (expected a text)'),
+        ('{"prompt": "x"}', '"completion" is missing'),
+        ('{"prompt": "x", "completion": true}', '"completion" is true or false'),
+    ],
+)
+def test_a_row_without_shape_says_what_is_wrong_and_what_to_do(tmp_path: Path, line: str, said: str) -> None:
+    (problem,) = read(tmp_path, line)
+    assert isinstance(problem, Problem)
+    assert problem.line == 1
+    assert problem.text.startswith(said)
+
+
+def test_bytes_that_are_not_utf8_are_told_with_line_and_column(tmp_path: Path) -> None:
+    problem = read(tmp_path, b'{"prompt":"hi","completion":"ahoy"}\n{"prompt":"caf\xe9","completion":"x"}')[1]
+    assert str(problem) == f"{tmp_path}/a.jsonl:2: byte 0xe9 at column 15 is not UTF-8 (save the file as UTF-8)"
+
+
+def test_utf16_and_a_mark_inside_the_file_are_told(tmp_path: Path) -> None:
+    assert "UTF-16" in str(read(tmp_path, '{"prompt":"hi"}'.encode("utf-16"))[0])
+    assert "byte order mark" in str(read(tmp_path, '{"prompt":"a","completion":"b"}\n\ufeff{"prompt":"a"}')[1])
+
+
+def test_a_missing_file_is_a_problem_and_no_traceback(tmp_path: Path) -> None:
+    (problem,) = read_rows(tmp_path / "none.jsonl")
+    assert isinstance(problem, Problem)
+    assert problem.text == "cannot be read: No such file or directory"
+
+
+def test_csv_with_quotes_and_an_optional_system_column(tmp_path: Path) -> None:
+    rows = read(tmp_path, 'User,assistant,system\nhi,ahoy,be a pirate\n"a,\nb","say ""arr""",\n', "a.csv")
+    assert turns(rows[0]) == WITH_SYSTEM
+    assert turns(rows[1]) == (("user", "a,\nb"), ("assistant", 'say "arr"'))
+    assert [row.line for row in rows] == [2, 3]
+    assert turns(read(tmp_path, "user\tassistant\nhi\tahoy\n", "a.tsv")[0]) == CHAT
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "said"),
+    [
+        ("", 1, "columns none (use user,assistant"),
+        ("question,answer\na,b\n", 1, "columns question, answer (use user,assistant"),
+        ("user,assistant\na,b,c\n", 2, "3 cells, expected 2 (put texts with commas in quotes)"),
+        ('user,assistant\n"a,b\n', 2, "not CSV"),
+        (b"user,assistant\na,\xff\n", 2, "byte 0xff is not UTF-8"),
+    ],
+)
+def test_csv_problems_have_their_line(tmp_path: Path, text: str | bytes, line: int, said: str) -> None:
+    (problem,) = read(tmp_path, text, "a.csv")
+    assert isinstance(problem, Problem)
+    assert (problem.line, problem.text[: len(said)]) == (line, said)

@@ -1,0 +1,71 @@
+"""What is decided when nothing is said, and that what is said is obeyed."""
+
+import pytest
+
+from adapters.errors import CannotTrain
+from adapters.packing import Example
+from adapters.plan import BaseFacts, Options, held_out, is_done_improving, max_tokens, resolve
+
+BASE = BaseFacts("tiny", "0" * 64, hidden=256, context_tokens=512)
+
+
+def chats(count: int, tokens: int = 50) -> list[Example]:
+    return [Example((1,) * tokens, (False,) * (tokens - 1) + (True,))] * count
+
+
+def test_few_rows_are_seen_more_often_than_many() -> None:
+    assert resolve(Options(), BASE, chats(45)).epochs > resolve(Options(), BASE, chats(400)).epochs
+    assert resolve(Options(), BASE, chats(40_000)).epochs == 3
+
+
+def test_about_eight_chats_make_a_step_and_ten_evaluations_a_run() -> None:
+    plan = resolve(Options(), BASE, chats(400))
+    chats_a_step = 400 * plan.epochs / plan.steps
+    assert 5 <= chats_a_step <= 12
+    assert 9 <= plan.steps / plan.evaluate_every <= 10
+    assert 1 <= plan.warmup_steps < plan.steps / 10
+
+
+def test_long_chats_widen_the_row_they_are_packed_into() -> None:
+    assert resolve(Options(), BASE, [*chats(3), *chats(1, 900)]).row_tokens == 900
+
+
+def test_small_bases_learn_faster_and_the_rate_has_a_limit() -> None:
+    rates = [resolve(Options(), BaseFacts("b", "", hidden, 512), chats(50)).lr for hidden in (64, 256, 1024, 4096)]
+    assert rates == sorted(rates, reverse=True)
+    assert rates[0] == rates[1]
+
+
+def test_what_was_asked_for_is_done_and_every_choice_has_a_reason() -> None:
+    plan = resolve(Options(epochs=2, lr=1e-5, rank=3, seed=9), BASE, chats(50))
+    assert (plan.epochs, plan.lr, plan.rank, plan.seed) == (2, 1e-5, 3, 9)
+    assert plan.reasons["epochs"] == plan.reasons["lr"] == plan.reasons["rank"] == "as asked"
+    assert {"rank", "alpha", "lr", "epochs", "rows_a_step"} <= plan.reasons.keys()
+
+
+def test_presets_change_how_long_is_trained() -> None:
+    epochs = [resolve(Options(preset=preset), BASE, chats(100)).epochs for preset in ("quick", "normal", "thorough")]
+    assert epochs[0] < epochs[1] < epochs[2]
+
+
+def test_a_length_the_base_cannot_read_is_refused() -> None:
+    assert max_tokens(Options(), BASE) == 512
+    with pytest.raises(CannotTrain, match=r"--max-length 600 does not fit tiny \(use 16 to 512\)"):
+        max_tokens(Options(max_tokens=600), BASE)
+    with pytest.raises(CannotTrain, match="no chat is short enough"):
+        resolve(Options(), BASE, [])
+
+
+def test_a_tenth_is_held_out_by_hash_whatever_the_order() -> None:
+    keys = [bytes([i * 7 % 256]) for i in range(100)]
+    chosen = {keys[i] for i in held_out(keys)}
+    backwards = list(reversed(keys))
+    assert len(chosen) == 10
+    assert chosen == {backwards[i] for i in held_out(backwards)}
+    assert held_out(keys[:9]) == set()
+
+
+def test_training_ends_after_three_evaluations_without_a_new_best() -> None:
+    assert not is_done_improving([3, 2, 1])
+    assert not is_done_improving([3, 2, 2.5, 2.4, 1.9])
+    assert is_done_improving([3, 2, 2.5, 2.4, 2.0])

@@ -1,0 +1,40 @@
+"""A run's progress, as plain lines where there is no terminal and as events that any JSON reader takes."""
+
+import io
+import json
+from pathlib import Path
+
+from adapters.progress import Reporter
+
+
+def test_without_a_terminal_a_run_is_a_few_plain_lines() -> None:
+    stream = io.StringIO()
+    report = Reporter(stream)
+    with report.training(100, done=0):
+        for step in range(1, 101):
+            report.step(step, 100, loss=2.0, lr=1e-3)
+            if step == 50:
+                report.validated(step, loss=1.5, is_best=True)
+    lines = stream.getvalue().splitlines()
+    assert len(lines) == 11
+    assert lines[0].startswith("step 1/100 · loss 2.000 · ")
+    assert lines[-1].startswith("step 100/100 · loss 2.000 · val 1.500 · ")
+    assert "\x1b" not in stream.getvalue()
+
+
+def test_events_are_one_object_a_line_whatever_is_in_them(tmp_path: Path) -> None:
+    report = Reporter(io.StringIO())
+    report.event("before there is a file")
+    report.record_to(tmp_path / "deep" / "events.jsonl")
+    report.event("before", replies=["a\u2028b\nc\x85"])
+    report.step(1, 2, loss=1.0, lr=0.1)
+    events = [json.loads(line) for line in (tmp_path / "deep" / "events.jsonl").read_text().splitlines()]
+    assert [event["event"] for event in events] == ["before", "step"]
+    assert events[0]["replies"] == ["a\u2028b\nc\x85"]
+    assert {"step", "steps", "loss", "lr", "eta_s", "time"} <= events[1].keys()
+
+
+def test_what_is_said_is_not_taken_for_markup() -> None:
+    stream = io.StringIO()
+    Reporter(stream).say("[red]ahoy[/red]")
+    assert stream.getvalue() == "[red]ahoy[/red]\n"

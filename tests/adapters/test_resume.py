@@ -1,0 +1,132 @@
+"""A run that was killed or interrupted goes on to exactly where a straight run ends."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from adapters.errors import CannotTrain
+from adapters.persona import PersonaCard
+from adapters.plan import Options
+from adapters.progress import Reporter
+from adapters.store import AdapterStore
+from adapters.train import Job, train
+from adapters.workspace import Workspace
+from chatbot.cli.adapter import app
+
+from .conftest import write_chats
+
+CHATS = [[f"what is {number}?", f"number {number} be fine"] for number in range(40)]
+
+
+SETTINGS = ("--epochs", "10", "--lr", "0.002", "--rank", "4", "--seed", "3")
+
+
+def start(tmp_path: Path, base: Path, data: Path, name: str) -> subprocess.Popen[str]:
+    words = ["-m", "chatbot", "adapter", "train", str(data), "--name", name, "--base", str(base)]
+    return subprocess.Popen(
+        [sys.executable, *words, *SETTINGS, "--out", str(tmp_path)],
+        env=os.environ | {"CHATBOT_HOME": str(tmp_path / "home")},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def stop_at_step(tmp_path: Path, process: subprocess.Popen[str], name: str, step: int, how: signal.Signals) -> None:
+    """Send a signal once the step is in the events, and wait for the end."""
+    events = tmp_path / name / ".work" / "events.jsonl"
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        if events.exists() and f'"step": {step},' in events.read_text():
+            process.send_signal(how)
+            break
+        time.sleep(0.005)
+    process.communicate(timeout=60)
+
+
+def weights(tmp_path: Path, base: Path, data: Path, name: str, *, is_resumed: bool) -> bytes:
+    """Train in this process, from the start or from where a run was stopped, and return the weights."""
+    options = Options(epochs=10, lr=0.002, rank=4, seed=3)
+    store = AdapterStore([tmp_path])
+    outcome = train(Job((data,), base, PersonaCard(name), store, options, is_resumed=is_resumed), Reporter())
+    assert outcome.adapter is not None
+    assert not (tmp_path / name / ".work").exists()
+    return (outcome.adapter.path / "adapter_model.safetensors").read_bytes()
+
+
+def test_killed_and_resumed_ends_at_the_same_weights(tmp_path: Path, base: Path) -> None:
+    data = write_chats(tmp_path / "toy.jsonl", CHATS)
+    killed = start(tmp_path, base, data, "killed")
+    stop_at_step(tmp_path, killed, "killed", 20, signal.SIGKILL)
+    assert killed.returncode == -signal.SIGKILL
+    assert AdapterStore([tmp_path]).scan() == []
+    newest = Workspace(tmp_path / "killed").newest_complete()
+    assert newest is not None
+    half_written = newest.with_name("checkpoint-999")
+    shutil.copytree(newest, half_written, ignore=shutil.ignore_patterns("trainer_state.json"))
+
+    resumed = weights(tmp_path, base, data, "killed", is_resumed=True)
+    assert resumed == weights(tmp_path, base, data, "straight", is_resumed=False)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_and_resumed_ends_at_the_same_weights(
+    tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    """The signal comes in the middle of step 24: that step is finished, then a checkpoint is written."""
+    data = write_chats(tmp_path / "toy.jsonl", CHATS)
+    step = Reporter.step
+
+    def step_and_signal(self: Reporter, at: int, steps: int, *, loss: float, lr: float) -> None:
+        step(self, at, steps, loss=loss, lr=lr)
+        if at == 23:
+            signal.raise_signal(number)
+
+    monkeypatch.setattr(Reporter, "step", step_and_signal)
+    words = ["train", data, "--name", "stopped", "--base", base, *SETTINGS, "--out", tmp_path]
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    assert result.exit_code == 130
+    assert (
+        "stopped after step 24 of 30; a checkpoint was written; go on with:\n  chatbot adapter train" in result.stderr
+    )
+    assert result.stderr.strip().endswith("--resume")
+    assert result.stdout == ""
+    monkeypatch.undo()
+
+    resumed = weights(tmp_path, base, data, "stopped", is_resumed=True)
+    assert resumed == weights(tmp_path, base, data, "straight", is_resumed=False)
+
+
+def test_a_run_is_not_resumed_with_other_data_or_settings(tmp_path: Path) -> None:
+    work = Workspace(tmp_path)
+    with pytest.raises(CannotTrain, match="no interrupted run to resume"):
+        work.resume({"data": 1})
+    work.begin({"data": 1, "settings": {"lr": 0.1}})
+    assert work.resume({"data": 1, "settings": {"lr": 0.1}}) is None
+    with pytest.raises(CannotTrain, match="had other data, settings"):
+        work.resume({"data": 2, "settings": {"lr": 0.2}})
+
+
+def test_the_newest_checkpoint_that_was_written_to_its_end_is_taken(tmp_path: Path) -> None:
+    work = Workspace(tmp_path)
+    work.begin({})
+    for name, state in (
+        ("checkpoint-9", "{}"),
+        ("checkpoint-10", "{}"),
+        ("checkpoint-11", "{"),
+        ("checkpoint-x", "{}"),
+    ):
+        (work.checkpoints / name).mkdir()
+        (work.checkpoints / name / "trainer_state.json").write_text(state)
+    (work.checkpoints / "checkpoint-12").mkdir()
+    newest = work.newest_complete()
+    assert newest is not None
+    assert newest.name == "checkpoint-10"
+    assert json.loads((newest / "trainer_state.json").read_text()) == {}

@@ -1,0 +1,168 @@
+"""Versions appear whole or not at all, and nothing that lies around breaks the scan."""
+
+import json
+import threading
+from pathlib import Path
+
+import pytest
+
+from adapters import store as store_module
+from adapters.errors import AdapterNotFound, BadPersona
+from adapters.persona import PersonaCard, render_persona
+from adapters.store import AdapterStore, folder_digest
+
+from .test_persona import HOSTILE
+
+
+def fill(folder: Path, version: int, *, system: str = "arr") -> None:
+    (folder / "adapter_config.json").write_text("{}")
+    (folder / "adapter_model.safetensors").write_bytes(b"weights %d" % version)
+    (folder / "base.json").write_text(json.dumps({"name": "tiny", "digest": "d1"}))
+    (folder / "persona.toml").write_text(render_persona(PersonaCard("pirate", "a pirate", system, {"top_p": 0.5})))
+
+
+def test_a_published_version_is_found_with_all_it_says(tmp_path: Path) -> None:
+    store = AdapterStore([tmp_path])
+    adapter = store.publish("pirate", fill)
+    assert store.scan() == [adapter]
+    assert adapter.path == tmp_path / "pirate" / "v1"
+    assert (adapter.name, adapter.version, adapter.reference) == ("pirate", 1, "pirate@v1")
+    assert (adapter.system, adapter.description, adapter.sampling) == ("arr", "a pirate", {"top_p": 0.5})
+    assert (adapter.base_name, adapter.base_digest) == ("tiny", "d1")
+    assert adapter.digest == folder_digest(adapter.path)
+
+
+def test_the_newest_version_is_meant_unless_one_is_named(tmp_path: Path) -> None:
+    store = AdapterStore([tmp_path])
+    for _ in range(11):
+        store.publish("pirate", fill)
+    assert store.resolve("pirate").version == 11
+    assert store.resolve("pirate@v2").version == 2
+    assert store.resolve("pirate", base_digest="d1").version == 11
+    with pytest.raises(AdapterNotFound):
+        store.resolve("pirate", base_digest="d2")
+
+
+def test_versions_are_numbered_over_all_roots_and_only_the_first_is_written(tmp_path: Path) -> None:
+    AdapterStore([tmp_path / "bundled"]).publish("pirate", fill)
+    store = AdapterStore([tmp_path / "own", tmp_path / "bundled"])
+    assert store.publish("pirate", fill).path == tmp_path / "own" / "pirate" / "v2"
+    assert [adapter.version for adapter in store.scan()] == [1, 2]
+
+
+def test_an_unknown_name_gets_the_nearest_one_said(tmp_path: Path) -> None:
+    store = AdapterStore([tmp_path])
+    with pytest.raises(AdapterNotFound, match="none is published"):
+        store.resolve("pirate")
+    store.publish("pirate", fill)
+    with pytest.raises(AdapterNotFound, match=r"'pirat'; did you mean 'pirate' \(v1\)\?"):
+        store.resolve("pirat")
+    with pytest.raises(AdapterNotFound, match=r"'pirate@v9'; did you mean 'pirate' \(v1\)\?"):
+        store.resolve("pirate@v9")
+    with pytest.raises(AdapterNotFound, match="there are pirate"):
+        store.resolve("zzzzz")
+
+
+@pytest.mark.parametrize("name", [*HOSTILE, "pirate@v0", "pirate@v-1", "pirate@v1x", "pirate@", "pirate@v1/.."])
+def test_a_hostile_name_finds_nothing_and_is_never_published(tmp_path: Path, name: str) -> None:
+    store = AdapterStore([tmp_path / "root"])
+    with pytest.raises(AdapterNotFound):
+        store.resolve(name)
+    with pytest.raises(BadPersona):
+        store.publish(name, fill)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_fill_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
+    def fails(folder: Path, version: int) -> None:
+        fill(folder, version)
+        raise RuntimeError("disk full")
+
+    store = AdapterStore([tmp_path])
+    with pytest.raises(RuntimeError, match="disk full"):
+        store.publish("pirate", fails)
+    assert store.scan() == []
+    assert list((tmp_path / "pirate").iterdir()) == []
+
+
+def test_an_incomplete_folder_is_not_published(tmp_path: Path) -> None:
+    def half(folder: Path, version: int) -> None:
+        fill(folder, version)
+        (folder / "adapter_model.safetensors").unlink()
+
+    store = AdapterStore([tmp_path])
+    with pytest.raises(BadPersona, match=r"adapter_model\.safetensors: No such file"):
+        store.publish("pirate", half)
+    assert store.scan() == []
+
+
+def test_nothing_that_lies_around_breaks_the_scan(tmp_path: Path) -> None:
+    store = AdapterStore([tmp_path, tmp_path / "missing"])
+    good = store.publish("pirate", fill)
+    for leaf in (".v2.17.tmp", "v3", "v4", "v5", "v0", "v01", "latest", "vx"):
+        (tmp_path / "pirate" / leaf).mkdir()
+    fill(tmp_path / "pirate" / ".v2.17.tmp", 2)
+    fill(tmp_path / "pirate" / "v4", 4)
+    (tmp_path / "pirate" / "v4" / "persona.toml").write_text("name =")
+    fill(tmp_path / "pirate" / "v5", 5)
+    (tmp_path / "pirate" / "v5" / "base.json").write_text("[" * 10_000)
+    (tmp_path / "Pirate").mkdir()
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "pirate" / "data.jsonl").write_text("x")
+    (tmp_path / "linked").symlink_to(tmp_path / "pirate")
+    assert store.scan() == [good]
+    told = [problem.removeprefix(f"{tmp_path}/pirate/").partition(":")[0] for problem in store.problems]
+    assert told == ["v3/base.json", "v4/persona.toml", "v5/base.json"] or told[0].startswith("v3/")
+    assert len(told) == 3
+
+
+def test_a_second_scan_reads_nothing_and_a_changed_file_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = AdapterStore([tmp_path])
+    first = store.publish("pirate", fill)
+    reads: list[Path] = []
+
+    def noted(folder: Path) -> str:
+        reads.append(folder)
+        return folder_digest(folder)
+
+    monkeypatch.setattr(store_module, "folder_digest", noted)
+    store.scan()
+    assert reads == []
+    (first.path / "adapter_model.safetensors").write_bytes(b"other weights")
+    assert store.scan()[0].digest != first.digest
+    assert reads == [first.path]
+
+
+def test_two_publishers_get_two_versions(tmp_path: Path) -> None:
+    """Both have chosen the same number before either renames."""
+    meet = threading.Barrier(2, timeout=10)
+    waited = threading.local()
+
+    def slow(folder: Path, version: int) -> None:
+        fill(folder, version)
+        if not hasattr(waited, "done"):
+            waited.done = True
+            meet.wait()
+
+    stores = [AdapterStore([tmp_path]) for _ in range(2)]
+    found: list[int] = []
+    threads = [threading.Thread(target=lambda s=s: found.append(s.publish("pirate", slow).version)) for s in stores]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert sorted(found) == [1, 2]
+
+
+def test_removing_takes_one_version_or_all_and_never_those_that_ship(tmp_path: Path) -> None:
+    AdapterStore([tmp_path / "bundled"]).publish("pirate", fill)
+    store = AdapterStore([tmp_path / "own", tmp_path / "bundled"])
+    for _ in range(3):
+        store.publish("pirate", fill)
+    assert [adapter.version for adapter in store.remove("pirate@v3")] == [3]
+    assert [adapter.version for adapter in store.remove("pirate")] == [2, 4]
+    assert [adapter.version for adapter in store.scan()] == [1]
+    with pytest.raises(BadPersona, match="ships with the program"):
+        store.remove("pirate@v1")

@@ -1,0 +1,145 @@
+"""The whole way from a file to a published adapter, on a tiny model."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from peft import PeftModel
+from transformers import AutoModelForCausalLM
+
+from adapters.errors import BadData, CannotTrain
+from adapters.labels import Labeller
+from adapters.loss import mean_nll
+from adapters.packing import packed_in_order
+from adapters.persona import PersonaCard
+from adapters.plan import Options
+from adapters.progress import Reporter
+from adapters.store import AdapterStore
+from adapters.train import Job, train, with_system
+from adapters.validate import read_data
+from adapters.workspace import only_run
+from chatbot.engine.adapter_files import read_adapter
+from chatbot.engine.digest import model_digest
+
+from .conftest import write_chats
+
+TOY = [[f"what is {word}?", f"{word} be a fine thing, arr"] for word in "abcdefghijklmnopqrst"]
+QUICK = Options(epochs=2, lr=1e-3, rank=4)
+
+
+def job(tmp_path: Path, base: Path, **changes: object) -> Job:
+    data = write_chats(tmp_path / "toy.jsonl", TOY)
+    store = AdapterStore([tmp_path / "adapters"])
+    made = Job((data,), base, PersonaCard("toy", "a toy", "be a toy"), store, QUICK, command="chatbot adapter train")
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")  # peft 0.21 on transformers 5.23
+def test_a_toy_persona_is_learned_to_the_letter(tmp_path: Path, base: Path) -> None:
+    outcome = train(
+        job(tmp_path, base, options=Options(epochs=60, lr=1e-2), validation=tmp_path / "toy.jsonl"), Reporter()
+    )
+    assert outcome.adapter is not None
+    model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), outcome.adapter.path)
+    rows = read_data([tmp_path / "toy.jsonl"]).rows
+    learned = Labeller(base).label_all([with_system(row, "be a toy") for row in rows], 512)
+    _, accuracy = mean_nll(model, packed_in_order(learned.examples, 512))
+    assert accuracy > 0.95
+
+
+def test_what_is_published_is_complete_and_the_engine_takes_it(tmp_path: Path, base: Path) -> None:
+    outcome = train(job(tmp_path, base), Reporter())
+    adapter = outcome.adapter
+    assert adapter is not None
+    assert sorted(path.name for path in adapter.path.iterdir()) == [
+        "README.md",
+        "adapter_config.json",
+        "adapter_model.safetensors",
+        "base.json",
+        "events.jsonl",
+        "persona.toml",
+    ]
+    assert [path.name for path in adapter.path.parent.iterdir()] == ["v1"]
+    model = AutoModelForCausalLM.from_pretrained(base)
+    linears = {
+        name: (module.in_features, module.out_features)
+        for name, module in model.named_modules()
+        if isinstance(module, torch.nn.Linear)
+    }
+    loaded = read_adapter(
+        adapter.path, linears, base_digest=model_digest(base), dtype=torch.float32, device=torch.device("cpu")
+    )
+    assert loaded.digest == adapter.digest
+    assert set(loaded.pairs) == set(linears) - {"lm_head"}
+    assert (adapter.base_digest, adapter.system) == (model_digest(base), "be a toy")
+
+
+def test_held_out_chats_are_measured_before_and_after_and_told(tmp_path: Path, base: Path) -> None:
+    outcome = train(job(tmp_path, base), Reporter())
+    assert outcome.adapter is not None
+    assert outcome.before is not None
+    assert outcome.after is not None
+    assert outcome.before.perplexity is not None
+    assert outcome.after.perplexity is not None
+    assert outcome.after.perplexity < outcome.before.perplexity
+    card = (outcome.adapter.path / "README.md").read_text()
+    for said in ("# toy v1", "be a toy", model_digest(base), "Validation perplexity", "## Samples", "torch 2."):
+        assert said in card
+    assert str(tmp_path) not in (outcome.adapter.path / "adapter_config.json").read_text()
+    events = [json.loads(line) for line in (outcome.adapter.path / "events.jsonl").read_text().splitlines()]
+    kinds = [event["event"] for event in events]
+    assert kinds[:4] == ["data", "plan", "before", "training"]
+    assert kinds[-1] == "after"
+    assert {"step", "validation"} <= set(kinds)
+    assert events[0]["chats"] == 18
+    assert events[0]["held_out"] == 2
+
+
+def test_the_same_seed_gives_the_same_adapter_and_another_seed_another(tmp_path: Path, base: Path) -> None:
+    options = [QUICK, QUICK, replace(QUICK, seed=1)]
+    outcomes = [train(job(tmp_path, base, options=chosen), Reporter()) for chosen in options]
+    digests = [outcome.adapter.digest for outcome in outcomes if outcome.adapter is not None]
+    assert [outcome.adapter.version for outcome in outcomes if outcome.adapter is not None] == [1, 2, 3]
+    assert digests[0] == digests[1]
+    assert digests[0] != digests[2]
+
+
+def test_too_few_rows_to_hold_any_out_still_train(tmp_path: Path, base: Path) -> None:
+    data = write_chats(tmp_path / "few.jsonl", TOY[:3])
+    outcome = train(job(tmp_path, base, data=(data,)), Reporter())
+    assert outcome.adapter is not None
+    assert outcome.after is not None
+    assert outcome.after.perplexity is None
+
+
+def test_a_dry_run_measures_and_writes_nothing(tmp_path: Path, base: Path) -> None:
+    outcome = train(job(tmp_path, base, is_dry_run=True), Reporter())
+    assert outcome.adapter is None
+    assert outcome.probe.step_s > 0
+    assert outcome.probe.peak_bytes > 0
+    assert not (tmp_path / "adapters" / "toy").exists()
+
+
+def test_a_dry_run_leaves_an_interrupted_run_alone(tmp_path: Path, base: Path) -> None:
+    work = tmp_path / "adapters" / "toy" / ".work"
+    work.mkdir(parents=True)
+    (work / "job.json").write_text("{}")
+    train(job(tmp_path, base, is_dry_run=True), Reporter())
+    assert (work / "job.json").exists()
+
+
+def test_two_runs_of_one_persona_do_not_meet(tmp_path: Path, base: Path) -> None:
+    with only_run(tmp_path / "adapters" / "toy"), pytest.raises(CannotTrain, match="another run trains this persona"):
+        train(job(tmp_path, base), Reporter())
+
+
+def test_bad_data_and_bad_bases_are_refused_before_anything_is_written(tmp_path: Path, base: Path) -> None:
+    bad = tmp_path / "bad.jsonl"
+    bad.write_text("{")
+    with pytest.raises(BadData):
+        train(job(tmp_path, base, data=(bad,)), Reporter())
+    with pytest.raises(CannotTrain, match="no model there"):
+        train(job(tmp_path, tmp_path), Reporter())
+    assert not (tmp_path / "adapters" / "toy").exists()
