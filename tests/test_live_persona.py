@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -24,15 +25,17 @@ def test_a_persona_trained_while_the_server_runs_is_used_in_the_next_message(tmp
     data = tmp_path / "pirate.jsonl"
     data.write_text("".join(json.dumps(row) + "\n" for row in PIRATE))
     home = tmp_path / "home"
-    with server_process(home, *CHATBOT, "--model", str(model)) as server:
-        with httpx.Client(base_url=server.url(), timeout=60) as http:
-            turn = {"input": "say 7", "temperature": 0, "max_output_tokens": 16}
-            plain = http.post("/v1/responses", json=turn).json()
-            assert http.post("/v1/responses", json={**turn, "model": "pirate"}).status_code == 404
-            train(data, home, model)
-            assert "pirate" in [entry["id"] for entry in http.get("/v1/models").json()["data"]]
-            pirate = http.post("/v1/responses", json={**turn, "model": "pirate"}).json()
-            again = http.post("/v1/responses", json=turn).json()
+    with (
+        server_process(home, *CHATBOT, "--model", str(model)) as server,
+        httpx.Client(base_url=server.url(), timeout=60) as http,
+    ):
+        turn = {"input": "say 7", "temperature": 0, "max_output_tokens": 16}
+        plain = http.post("/v1/responses", json=turn).json()
+        assert http.post("/v1/responses", json={**turn, "model": "pirate"}).status_code == 404
+        train(data, home, model)
+        assert "pirate" in [entry["id"] for entry in http.get("/v1/models").json()["data"]]
+        pirate = http.post("/v1/responses", json={**turn, "model": "pirate"}).json()
+        again = http.post("/v1/responses", json=turn).json()
     assert (pirate["status"], pirate["model"]) == ("completed", "pirate")
     assert text_of(pirate) == "arr arr arr"
     assert text_of(again) == text_of(plain) != text_of(pirate)
@@ -59,7 +62,7 @@ def train(data: Path, home: Path, model: Path) -> None:
     )
 
 
-def text_of(response: dict[str, object]) -> str:
-    (item,) = response["output"]  # type: ignore[misc]
+def text_of(response: dict[str, Any]) -> str:
+    (item,) = response["output"]
     text: str = item["content"][0]["text"]
     return text

@@ -1,0 +1,64 @@
+"""A real terminal: a program in a tmux of its own, typed at and looked at."""
+
+import os
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+TIMEOUT_S = 60.0
+
+
+class Terminal:
+    """One tmux session with one program in it."""
+
+    def __init__(self, socket: Path) -> None:
+        self._tmux = ["tmux", "-S", str(socket)]
+
+    def start(self, command: str, *, columns: int = 110, lines: int = 32) -> None:
+        """Run a command; the screen stays when it ends, so that it can be read."""
+        size = ["-x", str(columns), "-y", str(lines)]
+        self._run("new-session", "-d", "-s", "main", *size, f"{command}; echo ended with $?; cat")
+
+    def type(self, text: str) -> None:
+        self._run("send-keys", "-t", "main", "-l", text)
+
+    def press(self, *keys: str) -> None:
+        """Press keys by their tmux names, such as Enter, Escape or C-q."""
+        self._run("send-keys", "-t", "main", *keys)
+
+    def screen(self) -> str:
+        return self._run("capture-pane", "-t", "main", "-p")
+
+    def wait_for(self, text: str, *, times: int = 1) -> str:
+        """Return the screen once it shows the text; fail with the screen as it is after a minute."""
+        deadline = time.monotonic() + TIMEOUT_S
+        while time.monotonic() < deadline:
+            shown = self.screen()
+            if shown.count(text) >= times:
+                return shown
+            time.sleep(0.1)
+        raise AssertionError(f"the screen never showed {text!r} {times} times:\n{self.screen()}")
+
+    def close(self) -> None:
+        subprocess.run([*self._tmux, "kill-server"], check=False, capture_output=True)
+
+    def _run(self, *arguments: str) -> str:
+        return subprocess.run([*self._tmux, *arguments], check=True, capture_output=True, text=True).stdout
+
+
+@contextmanager
+def chat_terminal(folder: Path, *arguments: str) -> Iterator[Terminal]:
+    """Open the chat in a terminal, with everything it keeps below a folder; its server goes away by itself."""
+    terminal = Terminal(folder / "tmux")
+    environment = {"CHATBOT_HOME": str(folder / "home"), "CHATBOT_IDLE_EXIT_S": "2", "TERM": "xterm-256color"}
+    assigned = " ".join(f"{name}={shlex.quote(value)}" for name, value in environment.items())
+    path = f"PYTHONPATH={shlex.quote(os.getcwd())}"
+    try:
+        terminal.start(f"env {assigned} {path} {sys.executable} -m chatbot {shlex.join(arguments)}")
+        yield terminal
+    finally:
+        terminal.close()
