@@ -1,0 +1,64 @@
+"""Finds the directory of a model, local or from the Hugging Face cache, and says what is missing in it.
+
+Only configuration, tokenizer and safetensors files are ever asked for: no Python code and no pickle.
+"""
+
+import json
+import re
+from pathlib import Path
+
+from chatbot.engine.base import ModelNotFound
+
+WANTED_FILES = ("*.json", "*.jinja", "*.safetensors", "*.model", "*.txt")
+HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
+EXPECTED = "a Hugging Face causal LM: config.json, tokenizer.json and *.safetensors"
+ADVICE = "try: chatbot --model bundled, a directory that holds one, or a hub name such as Qwen/Qwen3-0.6B"
+
+
+def locate(model: str | Path) -> Path:
+    """Return the directory of a model, fetching it from the hub if `model` is no directory but a hub name.
+
+    Raises ModelNotFound, which says what was expected and where. HF_HUB_OFFLINE is honoured.
+    """
+    folder = Path(model).expanduser()
+    if not folder.is_dir():
+        if isinstance(model, Path) or folder.is_absolute() or not HUB_NAME.fullmatch(model) or folder.exists():
+            raise ModelNotFound(f"{folder}: no such directory; expected {EXPECTED}. {ADVICE}")
+        folder = _fetch(model)
+    _check(folder)
+    return folder
+
+
+def read_context_tokens(folder: Path) -> int:
+    """Return how many tokens the model's configuration says it can see at once."""
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    tokens = (config.get("text_config") or config).get("max_position_embeddings")
+    if not isinstance(tokens, int):
+        raise ModelNotFound(f"{folder / 'config.json'}: max_position_embeddings is missing")
+    return tokens
+
+
+def _fetch(name: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(name, allow_patterns=list(WANTED_FILES)))
+    except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, OSError) as error:
+        first_line = str(error).strip().splitlines()[0]
+        raise ModelNotFound(
+            f"{name}: neither a directory nor a model that could be fetched ({first_line}). {ADVICE}"
+        ) from error
+
+
+def _check(folder: Path) -> None:
+    """Raise ModelNotFound if the directory lacks a file that every model needs or has a broken config."""
+    for pattern in ("config.json", "tokenizer*.json", "*.safetensors"):
+        if not any(folder.glob(pattern)):
+            raise ModelNotFound(f"{folder}: {pattern} is missing; expected {EXPECTED}. {ADVICE}")
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelNotFound(f"{folder / 'config.json'}: cannot be read as JSON: {error}") from error
+    if not isinstance(config, dict) or "model_type" not in config:
+        raise ModelNotFound(f"{folder / 'config.json'}: expected an object with model_type")

@@ -1,0 +1,250 @@
+"""The engine in this process: any transformers causal LM, its KV kept per conversation, adapters mixed in one batch.
+
+Three threads: the caller's event loop, one that renders prompts, one that computes. Each has its own tokenizer.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from chatbot.engine.adapter_files import LoraAdapter, read_adapter
+from chatbot.engine.base import (
+    AdapterUnknown,
+    BaseModel,
+    ChatMessage,
+    Delta,
+    EngineError,
+    Finish,
+    GenerationFailed,
+    GenerationRequest,
+    PromptTooLong,
+)
+from chatbot.engine.checkpoint import locate, read_context_tokens
+from chatbot.engine.detokenize import ReplyText
+from chatbot.engine.digest import model_digest
+from chatbot.engine.machine import cores
+from chatbot.engine.runner import HFRunner
+from chatbot.engine.sampling import RowSampler
+from chatbot.engine.template import ChatTemplate
+from chatbot.engine.worker import STOPPED, Event, Generation, Worker
+
+MOST_CONTEXT_TOKENS = 8192
+"""Context by default even where the model has more: KV memory grows with it."""
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+@dataclass(slots=True)
+class _Loaded:
+    """All that exists between start and stop."""
+
+    base: BaseModel
+    runner: HFRunner
+    worker: Worker
+    render_thread: ThreadPoolExecutor
+    counting: ChatTemplate
+    """For the event loop's thread."""
+    rendering: ChatTemplate
+    """For the rendering thread."""
+    replying: ChatTemplate
+    """For the computing thread."""
+
+
+class LocalEngine:
+    """Serves one base model from a directory or a hub name. Implements `chatbot.engine.base.Engine`."""
+
+    def __init__(
+        self,
+        model: str | Path,
+        *,
+        name: str | None = None,
+        device: str = "auto",
+        dtype: str = "auto",
+        slots: int = 32,
+        context_tokens: int | None = None,
+        threads: int | None = None,
+        max_waiting: int = 64,
+        prefill_tokens: int = 256,
+        ignore_end: bool = False,
+    ) -> None:
+        """Name the model and its limits; nothing is loaded before `start`.
+
+        device: "auto" takes CUDA where there is one.
+        dtype: "auto" is bfloat16 on CUDA and float32 on a CPU.
+        slots: conversations whose KV is kept, which is also how many run at once; fewer if memory is short.
+        context_tokens: at most what the model can see; by default that, but no more than 8192.
+        threads: by default one less than the cores, so that the event loop has one to itself.
+        max_waiting: generations that may wait for a slot before EngineBusy.
+        prefill_tokens: prompt tokens computed per step beside the decoding rows.
+        ignore_end: every reply goes on to its max_tokens; for benchmarks.
+        """
+        self._model = model
+        self._name = name or (model if isinstance(model, str) else model.name)
+        self._device = _device(device)
+        self._dtype = _dtype(dtype, self._device)
+        self._slots = slots
+        self._context_tokens = context_tokens
+        self._threads = threads or max(1, cores() - 1)
+        self._max_waiting = max_waiting
+        self._prefill_tokens = prefill_tokens
+        self._ignore_end = ignore_end
+        self._adapters: dict[str, LoraAdapter] = {}
+        self._queues: dict[Generation, asyncio.Queue[Event]] = {}
+        self._loaded: _Loaded | None = None
+
+    @property
+    def base(self) -> BaseModel:
+        """The model that is served; only after `start`."""
+        return self._running().base
+
+    async def start(self) -> None:
+        """Load the model. Raises ModelNotFound."""
+        loop = asyncio.get_running_loop()
+        loaded = await asyncio.to_thread(self._load, loop)
+        loaded.worker.start()
+        self._loaded = loaded
+
+    async def stop(self) -> None:
+        """End all generations and free the model; a second stop does nothing."""
+        loaded, self._loaded = self._loaded, None
+        if loaded is not None:
+            loaded.render_thread.shutdown(wait=False)
+            await asyncio.to_thread(loaded.worker.stop)
+        self._adapters.clear()
+
+    def count_tokens(self, messages: Sequence[ChatMessage]) -> int:
+        """Return the length of the prompt these messages make, the opening of the reply included."""
+        return len(self._running().counting.render(messages))
+
+    async def load_adapter(self, folder: Path) -> str:
+        """Make a LoRA adapter usable and return its content digest. Raises AdapterRejected."""
+        loaded = self._running()
+        adapter = await asyncio.to_thread(
+            read_adapter,
+            folder,
+            loaded.runner.linears,
+            base_digest=loaded.base.digest,
+            dtype=self._dtype,
+            device=self._device,
+        )
+        self._adapters.setdefault(adapter.digest, adapter)
+        loaded.worker.keep_adapters(set(self._adapters))
+        return adapter.digest
+
+    async def unload_adapter(self, digest: str) -> None:
+        """Refuse new generations with this adapter; running ones end with it, then it is freed."""
+        if self._adapters.pop(digest, None) is not None:
+            self._running().worker.keep_adapters(set(self._adapters))
+
+    async def generate(self, request: GenerationRequest) -> AsyncGenerator[Delta | Finish, None]:
+        """Stream one reply. Raises PromptTooLong, AdapterUnknown, EngineBusy or GenerationFailed."""
+        loaded = self._loaded
+        if loaded is None:
+            raise GenerationFailed(STOPPED)
+        adapter = self._adapter(request.adapter)
+        prompt = await _render(loaded, request.messages)
+        generation = self._admit(loaded, request, prompt, adapter)
+        queue = self._queues[generation] = asyncio.Queue()
+        try:
+            loaded.worker.submit(generation)
+            while True:
+                event = await queue.get()
+                if isinstance(event, EngineError):
+                    raise event
+                yield event
+                if isinstance(event, Finish):
+                    return
+        finally:
+            generation.is_cancelled = True
+            del self._queues[generation]
+
+    def _admit(
+        self, loaded: _Loaded, request: GenerationRequest, prompt: list[int], adapter: LoraAdapter | None
+    ) -> Generation:
+        """Return the generation of a request, its length clipped to the context. Raises PromptTooLong."""
+        room = loaded.base.context_tokens - len(prompt)
+        if room < 1:
+            raise PromptTooLong(
+                f"the prompt has {len(prompt)} tokens; the context of {loaded.base.context_tokens} "
+                "must have room for it and at least one more"
+            )
+        sampling = request.sampling
+        return Generation(
+            session=request.session,
+            prompt=prompt,
+            max_tokens=max(1, min(sampling.max_tokens, room)),
+            digest=request.adapter,
+            adapter=adapter,
+            sampler=RowSampler(sampling, prompt),
+            text=ReplyText(loaded.replying.detokenizer(), sampling.stop),
+        )
+
+    def _adapter(self, digest: str | None) -> LoraAdapter | None:
+        if digest is None:
+            return None
+        if digest not in self._adapters:
+            raise AdapterUnknown(f"adapter {digest[:12]} is not loaded")
+        return self._adapters[digest]
+
+    def _running(self) -> _Loaded:
+        if self._loaded is None:
+            raise RuntimeError("the engine is not running; await start() first")
+        return self._loaded
+
+    def _load(self, loop: asyncio.AbstractEventLoop) -> _Loaded:
+        folder = locate(self._model)
+        context = min(self._context_tokens or MOST_CONTEXT_TOKENS, read_context_tokens(folder))
+        template = ChatTemplate(folder)
+        runner = HFRunner(folder, slots=self._slots, context_tokens=context, device=self._device, dtype=self._dtype)
+        worker = Worker(
+            runner,
+            end_ids=frozenset() if self._ignore_end else template.end_ids | runner.end_ids,
+            slots=runner.kv.shape.slots,
+            max_waiting=self._max_waiting,
+            prefill_tokens=self._prefill_tokens,
+            threads=self._threads,
+            deliver=lambda events: _hand_over(loop, self._receive, events),
+        )
+        base = BaseModel(self._name, model_digest(folder), context)
+        render_thread = ThreadPoolExecutor(1, "chatbot-render")
+        return _Loaded(base, runner, worker, render_thread, template, ChatTemplate(folder), ChatTemplate(folder))
+
+    def _receive(self, events: list[tuple[Generation, Event]]) -> None:
+        """Put a step's events into the queues of those still listening. Runs in the event loop."""
+        for generation, event in events:
+            if queue := self._queues.get(generation):
+                queue.put_nowait(event)
+
+
+async def _render(loaded: _Loaded, messages: Sequence[ChatMessage]) -> list[int]:
+    """Render in the rendering thread. Raises GenerationFailed if the template refuses or the engine was stopped."""
+    loop = asyncio.get_running_loop()
+    try:
+        return await loop.run_in_executor(loaded.render_thread, loaded.rendering.render, messages)
+    except RuntimeError as error:
+        raise GenerationFailed(f"the prompt could not be rendered: {error}") from error
+
+
+Receive = Callable[[list[tuple[Generation, Event]]], None]
+
+
+def _hand_over(loop: asyncio.AbstractEventLoop, receive: Receive, events: list[tuple[Generation, Event]]) -> None:
+    """Call `receive` in the loop; if the loop is closed, nobody listens any more."""
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(receive, events)
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+def _dtype(name: str, device: torch.device) -> torch.dtype:
+    if name == "auto":
+        return torch.float32 if device.type == "cpu" else torch.bfloat16
+    return DTYPES[name]

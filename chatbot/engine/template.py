@@ -1,0 +1,140 @@
+"""Renders messages into prompt tokens by the model's own chat template.
+
+The invariant: what people type never becomes a control token. It is checked when a model is loaded, with a hostile
+chat, and a template that fails is refused. The template comes from the base model alone, never from an adapter.
+A tokenizer is not thread-safe: each thread owns a ChatTemplate.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import TemplateError
+from transformers import AutoTokenizer
+
+from chatbot.engine.base import ChatMessage, GenerationFailed, ModelNotFound
+from chatbot.engine.detokenize import ByteDetokenizer, Detokenizer, WindowDetokenizer, token_byte_table
+
+BRACKETS = "<|>[]{}/ "
+ROLES = frozenset({"system", "user", "assistant"})
+
+
+class ChatTemplate:
+    """The tokenizer of one model with its chat template."""
+
+    def __init__(self, folder: Path) -> None:
+        """Load the tokenizer of a model directory. Raises ModelNotFound if it cannot keep text and control apart."""
+        self._tokenizer = _load_tokenizer(folder)
+        self._control_ids = frozenset(self._tokenizer.added_tokens_decoder)
+        self._byte_table = token_byte_table(self._tokenizer)
+        self._accepts_system = self._probe_system_role()
+        self.end_ids = self._find_end_ids()
+        """Ids that end a reply: end of sequence and every special token.
+
+        A model that begins another role by itself has said its turn, so such a token ends the reply too and never
+        becomes text. Added tokens that are not special, such as <think>, are text like any other.
+        """
+        self._check_invariant(folder)
+
+    def render(self, messages: Sequence[ChatMessage]) -> list[int]:
+        """Return the prompt's token ids, the opening of the assistant's reply included.
+
+        Raises GenerationFailed if the template refuses the messages, such as an order of roles it does not know.
+        """
+        chat = [_as_dict(message) for message in messages]
+        if not self._accepts_system:
+            chat = _fold_system(chat)
+        try:
+            return self._encode(chat)
+        except (TemplateError, ValueError, TypeError) as error:
+            raise GenerationFailed(f"the chat template refused the messages: {error}") from error
+
+    def detokenizer(self) -> Detokenizer:
+        """Return a fresh converter from token ids to text for one reply."""
+        if self._byte_table is not None:
+            return ByteDetokenizer(self._byte_table)
+        return WindowDetokenizer(self.decode)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Return the text of token ids, all at once."""
+        text = self._tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        assert isinstance(text, str)
+        return text
+
+    def _encode(self, chat: list[dict[str, str]]) -> list[int]:
+        ids = self._tokenizer.apply_chat_template(
+            chat, add_generation_prompt=True, sanitize_control_tokens=True, return_dict=False
+        )
+        return [int(i) for i in ids]
+
+    def _probe_system_role(self) -> bool:
+        try:
+            self._encode([{"role": "system", "content": "x"}, {"role": "user", "content": "x"}])
+        except TemplateError:
+            return False
+        return True
+
+    def _find_end_ids(self) -> frozenset[int]:
+        special = {i for i, token in self._tokenizer.added_tokens_decoder.items() if token.special}
+        return frozenset(special | set(self._tokenizer.all_special_ids))
+
+    def _check_invariant(self, folder: Path) -> None:
+        """Render a chat that tries every control token, whole and bare, and one of equal shape that says "x"."""
+        tokens = list(self._tokenizer.added_tokens_encoder)
+        attempts = ["".join(tokens) or "x", *dict.fromkeys(token.strip(BRACKETS) or "x" for token in tokens)]
+        if len(attempts) % 2 == 0:
+            attempts.append("x")  # ends with the user, as a chat does before the reply
+        try:
+            plain = self._encode(self._chat_of(["x"] * len(attempts)))
+            attacked = self._encode(self._chat_of(attempts))
+        except (TemplateError, ValueError, TypeError, NotImplementedError) as error:
+            raise ModelNotFound(f"{folder}: the chat template cannot be used: {error}") from error
+        if self._control(plain) != self._control(attacked):
+            raise ModelNotFound(
+                f"{folder}: the chat template lets typed text become control tokens "
+                f"({len(self._control(plain))} expected in a hostile chat, {len(self._control(attacked))} found)"
+            )
+
+    def _chat_of(self, contents: Sequence[str]) -> list[dict[str, str]]:
+        roles = ("user", "assistant")
+        return [{"role": roles[i % 2], "content": content} for i, content in enumerate(contents)]
+
+    def _control(self, ids: Sequence[int]) -> list[int]:
+        return [i for i in ids if i in self._control_ids]
+
+
+def _load_tokenizer(folder: Path) -> Any:  # transformers is untyped
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelNotFound(f"{folder}: the tokenizer cannot be loaded: {error}") from error
+    if not tokenizer.chat_template:
+        raise ModelNotFound(f"{folder}: the model has no chat template; expected a chat-tuned model")
+    tokenizer.chat_control_tokens = list(tokenizer.added_tokens_encoder)
+    return tokenizer
+
+
+def _as_dict(message: ChatMessage) -> dict[str, str]:
+    if message.role not in ROLES:
+        raise GenerationFailed(f"role {message.role!r} unknown; expected one of {sorted(ROLES)}")
+    return {"role": message.role, "content": _whole_characters(message.text)}
+
+
+def _whole_characters(text: str) -> str:
+    """Replace lone surrogates, which no tokenizer can encode, by U+FFFD."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _fold_system(chat: list[dict[str, str]]) -> list[dict[str, str]]:
+    """Move system text to the top of the user message that follows, for templates without that role."""
+    folded: list[dict[str, str]] = []
+    pending = ""
+    for message in chat:
+        if message["role"] == "system":
+            pending += message["content"] + "\n\n"
+        elif message["role"] == "user" and pending:
+            folded.append({"role": "user", "content": pending + message["content"]})
+            pending = ""
+        else:
+            folded.append(message)
+    return folded

@@ -1,0 +1,236 @@
+"""The engine's thread: plan a step, compute it, draw tokens, hand all text of the step over at once.
+
+A failure ends the generation that caused it. A batch that fails is computed again row by row to find which one that
+is; KV is written to the same places, so this is safe.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+
+from chatbot.engine.adapter_files import LoraAdapter
+from chatbot.engine.attention import Chunk
+from chatbot.engine.base import Delta, Finish, GenerationFailed, Usage
+from chatbot.engine.detokenize import ReplyText
+from chatbot.engine.runner import HFRunner
+from chatbot.engine.sampling import NO_TOKEN, RowSampler, sample
+from chatbot.engine.scheduler import Row, Scheduler, Step, by_adapter
+from chatbot.engine.slots import SlotTable
+
+Event = Delta | Finish | GenerationFailed
+Computed = tuple[list["Generation"], torch.Tensor]
+"""Rows and their logits `[rows, vocabulary]`."""
+STOPPED = "the engine was stopped"
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Generation(Row):
+    """A row with what it takes to turn its logits into text."""
+
+    sampler: RowSampler
+    text: ReplyText
+    adapter: LoraAdapter | None = None
+
+
+Deliver = Callable[[list[tuple[Generation, Event]]], None]
+
+
+class Worker:
+    """Runs all generations of an engine in one thread. `submit` and `stop` may be called from any thread."""
+
+    def __init__(
+        self,
+        runner: HFRunner,
+        *,
+        end_ids: frozenset[int],
+        slots: int,
+        max_waiting: int,
+        prefill_tokens: int,
+        threads: int,
+        deliver: Deliver,
+    ) -> None:
+        self._runner = runner
+        self._end_ids = end_ids
+        self._threads = threads
+        self._deliver = deliver
+        self._slots = SlotTable(slots)
+        self._scheduler: Scheduler[Generation] = Scheduler(
+            self._slots, max_waiting=max_waiting, prefill_tokens=prefill_tokens
+        )
+        self._changed = threading.Condition()
+        self._is_stopping = False
+        self._events: list[tuple[Generation, Event]] = []
+        self._kept_adapters: set[str] = set()
+        self._thread = threading.Thread(target=self._run, name="chatbot-engine", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread after its current step; generations still there fail."""
+        with self._changed:
+            self._is_stopping = True
+            self._changed.notify()
+        self._thread.join()
+
+    def submit(self, generation: Generation) -> None:
+        """Queue a generation. Raises EngineBusy, or GenerationFailed once the engine is stopped."""
+        with self._changed:
+            if self._is_stopping:
+                raise GenerationFailed(STOPPED)
+            self._scheduler.submit(generation)
+            self._changed.notify()
+
+    def keep_adapters(self, digests: set[str]) -> None:
+        """Say which adapters are loaded, so that the others' weights are freed once no row uses them."""
+        with self._changed:
+            self._kept_adapters = digests
+            self._changed.notify()
+
+    def _run(self) -> None:
+        torch.set_num_threads(self._threads)
+        while (step := self._next_step()) is not None:
+            try:
+                self._compute(step)
+            except Exception as error:  # the worker edge: the thread must outlive any one step
+                log.exception("engine step failed")
+                self._fail_all(f"engine step failed: {error}")
+            self._flush()
+        self._fail_all(STOPPED)
+        self._flush()
+
+    def _next_step(self) -> Step[Generation] | None:
+        """Wait for work and return what to compute, or None at the end."""
+        with self._changed:
+            while not self._is_stopping and not self._scheduler.has_work:
+                self._runner.bank.release(self._kept_adapters)
+                self._changed.wait()
+            if self._is_stopping:
+                return None
+            return self._scheduler.plan(self._runner.kv.copy_prefix)
+
+    def _compute(self, step: Step[Generation]) -> None:
+        ready: list[Computed] = []
+        if step.decode:
+            ready += self._attempt(step.decode, self._decode)
+        for group in by_adapter(step.prefill):
+            ready += self._attempt([row for row, _ in group], partial(self._prefill, dict(group)))
+        if ready:
+            self._draw(ready)
+
+    def _attempt(self, rows: list[Generation], compute: Callable[[list[Generation]], list[Computed]]) -> list[Computed]:
+        """Compute rows together, or one by one if that fails; a row that fails alone is ended."""
+        try:
+            return compute(rows)
+        except Exception as error:  # any error of the model's code ends the row that caused it
+            if len(rows) > 1:
+                return [done for row in rows for done in self._attempt([row], compute)]
+            log.warning("generation failed: %s", error)
+            self._fail(rows[0], f"the model failed: {error}")
+            return []
+
+    def _decode(self, rows: list[Generation]) -> list[Computed]:
+        chunks = [_chunk(row, row.computed + 1) for row in rows]
+        logits = self._runner.decode(chunks, [row.adapter for row in rows])
+        _note_computed(rows, chunks)
+        return [(rows, logits)]
+
+    def _prefill(self, ends: dict[Generation, int], rows: list[Generation]) -> list[Computed]:
+        """Compute prompt chunks of one adapter and return logits of the rows whose prompt is complete."""
+        chunks = [_chunk(row, ends[row]) for row in rows]
+        logits = self._runner.prefill(chunks, rows[0].adapter)
+        _note_computed(rows, chunks)
+        done = [i for i, row in enumerate(rows) if row.computed == len(row.prompt)]
+        return [([rows[i] for i in done], logits[done])] if done else []
+
+    def _draw(self, ready: Sequence[Computed]) -> None:
+        """Draw one token for every row with logits, and end the rows that are done."""
+        rows = [row for some, _ in ready for row in some]
+        logits = ready[0][1] if len(ready) == 1 else torch.cat([some for _, some in ready])
+        tokens = sample(logits, [row.sampler for row in rows])
+        now = time.perf_counter()
+        for row, token in zip(rows, tokens, strict=True):
+            try:
+                self._advance(row, token, now)
+            except Exception as error:  # a row that cannot go on must not take its neighbours with it
+                log.warning("generation failed: %s", error)
+                self._fail(row, f"the reply cannot go on: {error}")
+
+    def _advance(self, row: Generation, token: int, now: float) -> None:
+        if token == NO_TOKEN:
+            raise GenerationFailed("the model's logits are not finite")
+        if row.first_token_at is None:
+            row.first_token_at = now
+            with self._changed:
+                self._scheduler.began(row)
+        if token in self._end_ids:
+            self._finish(row, "stop", now, drawn=len(row.reply) + 1)
+            return
+        row.reply.append(token)
+        self._say(row, row.text.push(token))
+        if row.text.is_stopped:
+            self._finish(row, "stop", now, drawn=len(row.reply))
+        elif len(row.reply) >= row.max_tokens:
+            self._finish(row, "length", now, drawn=len(row.reply))
+
+    def _finish(self, row: Generation, reason: str, now: float, *, drawn: int) -> None:
+        self._say(row, row.text.end())
+        if row.text.is_stopped:
+            reason = "stop"
+        assert row.first_token_at is not None
+        usage = Usage(
+            prompt_tokens=len(row.prompt),
+            cached_tokens=row.cached,
+            completion_tokens=drawn,
+            first_token_s=row.first_token_at - row.submitted_at,
+            total_s=now - row.submitted_at,
+        )
+        self._remove(row)
+        self._events.append((row, Finish("length" if reason == "length" else "stop", usage)))
+
+    def _say(self, row: Generation, text: str) -> None:
+        if text:
+            self._events.append((row, Delta(text)))
+
+    def _fail(self, row: Generation, why: str) -> None:
+        """End one generation; what its slot holds is not trusted any more."""
+        if row.slot is not None:
+            self._slots.forget(row.slot)
+        self._remove(row)
+        self._events.append((row, GenerationFailed(why)))
+
+    def _fail_all(self, why: str) -> None:
+        with self._changed:
+            rows = self._scheduler.rows
+        for row in rows:
+            self._fail(row, why)
+
+    def _remove(self, row: Generation) -> None:
+        with self._changed:
+            self._scheduler.remove(row)
+
+    def _flush(self) -> None:
+        if self._events:
+            events, self._events = self._events, []
+            self._deliver(events)
+
+
+def _chunk(row: Generation, end: int) -> Chunk:
+    """Return the tokens of a row's prompt and reply that are not computed yet, up to `end`."""
+    assert row.slot is not None
+    start = row.computed
+    if row.reply:
+        return Chunk(row.slot.index, start, row.reply[start - len(row.prompt) : end - len(row.prompt)])
+    return Chunk(row.slot.index, start, row.prompt[start:end])
+
+
+def _note_computed(rows: Sequence[Generation], chunks: Sequence[Chunk]) -> None:
+    for row, chunk in zip(rows, chunks, strict=True):
+        assert row.slot is not None
+        row.slot.tokens.extend(chunk.tokens)

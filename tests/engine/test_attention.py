@@ -1,0 +1,92 @@
+"""Attention over slots equals plain causal attention over each conversation alone."""
+
+import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chatbot.engine.attention import Chunk, DecodePlan, PrefillPlan, slot_attention
+from chatbot.engine.kv import KVShape, SlotKV
+
+HEADS, KV_HEADS, DIM, MAX_LEN, SLOTS = 4, 2, 8, 400, 6
+
+
+def _kv() -> SlotKV:
+    return SlotKV(KVShape(1, SLOTS, KV_HEADS, MAX_LEN, DIM), dtype=torch.float32, device=torch.device("cpu"))
+
+
+class Conversation:
+    """Random queries, keys and values of one conversation, and what attention makes of them."""
+
+    def __init__(self, length: int, seed: int, window: int | None = None) -> None:
+        chance = torch.Generator().manual_seed(seed)
+        self.query = torch.randn(1, HEADS, length, DIM, generator=chance)
+        self.key = torch.randn(1, KV_HEADS, length, DIM, generator=chance)
+        self.value = torch.randn(1, KV_HEADS, length, DIM, generator=chance)
+        position = torch.arange(length)
+        seen = position <= position[:, None]
+        if window is not None:
+            seen &= position > position[:, None] - window
+        self.output = F.scaled_dot_product_attention(
+            self.query, self.key, self.value, attn_mask=seen, enable_gqa=True
+        ).transpose(1, 2)
+
+
+def _prefill(kv: SlotKV, parts: list[tuple[Conversation, int, int, int]], window: int | None) -> list[torch.Tensor]:
+    """Compute parts `(conversation, slot, start, end)` in one plan and return each one's output."""
+    plan = PrefillPlan(kv, [Chunk(slot, start, [0] * (end - start)) for _, slot, start, end in parts])
+    query, key, value = (
+        torch.cat([getattr(talk, name)[:, :, start:end] for talk, _, start, end in parts], dim=2)
+        for name in ("query", "key", "value")
+    )
+    output = plan.attend(0, query, key, value, None, window)
+    return list(torch.split(output, [end - start for _, _, start, end in parts], dim=1))
+
+
+@pytest.mark.parametrize("window", [None, 7])
+def test_prompts_in_chunks_side_by_side(window: int | None) -> None:
+    kv = _kv()
+    one, two = Conversation(30, 1, window), Conversation(20, 2, window)
+    first, second = _prefill(kv, [(one, 3, 0, 11), (two, 0, 0, 20)], window)
+    third, *_ = _prefill(kv, [(one, 3, 11, 30)], window)
+    assert torch.allclose(torch.cat([first, third], dim=1), one.output, atol=1e-5)
+    assert torch.allclose(second, two.output, atol=1e-5)
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    rows=st.dictionaries(st.integers(0, SLOTS - 1), st.integers(2, MAX_LEN), min_size=1),
+    window=st.sampled_from([None, 5, 100]),
+    is_sorted=st.booleans(),
+)
+def test_decoding_rows_of_any_slots_and_lengths(rows: dict[int, int], window: int | None, is_sorted: bool) -> None:
+    kv = _kv()
+    talks = {slot: Conversation(length, slot, window) for slot, length in rows.items()}
+    for slot, talk in talks.items():
+        _prefill(kv, [(talk, slot, 0, rows[slot] - 1)], window)
+    order = sorted(rows) if is_sorted else list(rows)
+    plan = DecodePlan(kv, [Chunk(slot, rows[slot] - 1, [0]) for slot in order])
+    query, key, value = (
+        torch.cat([getattr(talks[slot], name)[:, :, -1:] for slot in order]) for name in ("query", "key", "value")
+    )
+    output = plan.attend(0, query, key, value, None, window)
+    expected = torch.cat([talks[slot].output[:, -1:] for slot in order])
+    assert torch.allclose(output, expected, atol=1e-5)
+
+
+def test_a_copied_prefix_is_as_good_as_a_computed_one() -> None:
+    kv = _kv()
+    talk = Conversation(20, 1)
+    _prefill(kv, [(talk, 1, 0, 15)], None)
+    kv.copy_prefix(1, 4, 15)
+    (output,) = _prefill(kv, [(talk, 4, 15, 20)], None)
+    assert torch.allclose(output, talk.output[:, 15:], atol=1e-5)
+
+
+def test_attention_that_the_plans_do_not_know_is_refused() -> None:
+    x = torch.zeros(1, HEADS, 1, DIM)
+    with pytest.raises(ValueError, match="not supported"):
+        slot_attention(torch.nn.Module(), x, x, x, None, softcap=30.0, slots=PrefillPlan(_kv(), []))
+    with pytest.raises(ValueError, match="not supported"):
+        slot_attention(torch.nn.Module(), x, x, x, None)

@@ -1,0 +1,75 @@
+"""A model directory that is missing or broken is told by what was expected and where."""
+
+from pathlib import Path
+from shutil import copytree
+
+import pytest
+
+from chatbot.engine.base import ModelNotFound
+from chatbot.engine.checkpoint import locate, read_context_tokens
+from chatbot.engine.digest import model_digest
+
+
+@pytest.fixture
+def folder(tiny: Path, tmp_path: Path) -> Path:
+    return copytree(tiny, tmp_path / "model")
+
+
+def test_a_directory_is_found_by_path_and_by_text(tiny: Path) -> None:
+    assert locate(tiny) == locate(str(tiny)) == tiny
+
+
+@pytest.mark.parametrize("model", ["/no/such/place", "./nowhere/to/be/found", Path("gone"), "what is this?"])
+def test_a_missing_directory_is_named(model: str | Path) -> None:
+    with pytest.raises(ModelNotFound, match="no such directory; expected a Hugging Face causal LM"):
+        locate(model)
+
+
+def test_a_hub_name_that_cannot_be_fetched_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(ModelNotFound, match="some-org/some-model: neither a directory nor a model"):
+        locate("some-org/some-model")
+
+
+@pytest.mark.parametrize("file", ["config.json", "model.safetensors"])
+def test_a_missing_file_is_named(folder: Path, file: str) -> None:
+    (folder / file).unlink()
+    with pytest.raises(ModelNotFound, match=f"{file.replace('model', '.')}.* is missing"):
+        locate(folder)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"model_type"'])
+def test_a_broken_config_is_refused(folder: Path, text: str) -> None:
+    (folder / "config.json").write_text(text)
+    with pytest.raises(ModelNotFound, match=r"config\.json"):
+        locate(folder)
+
+
+def test_the_context_is_read_from_the_config(folder: Path) -> None:
+    assert read_context_tokens(folder) == 512
+    (folder / "config.json").write_text('{"model_type": "mystery"}')
+    with pytest.raises(ModelNotFound, match="max_position_embeddings"):
+        read_context_tokens(folder)
+
+
+def test_the_digest_is_about_contents_and_not_about_places(tiny: Path, folder: Path) -> None:
+    assert model_digest(folder) == model_digest(tiny)
+    (folder / "README.md").write_text("card")
+    assert model_digest(folder) == model_digest(tiny)
+
+
+@pytest.mark.parametrize("file", ["config.json", "tokenizer.json", "chat_template.jinja", "model.safetensors"])
+def test_a_change_of_any_part_changes_the_digest(tiny: Path, folder: Path, file: str) -> None:
+    path = folder / file
+    path.write_bytes(path.read_bytes() + b" ")
+    assert model_digest(folder) != model_digest(tiny)
+
+
+def test_a_template_inside_the_tokenizer_config_counts_too(folder: Path) -> None:
+    (folder / "chat_template.jinja").unlink()
+    config = folder / "tokenizer_config.json"
+    bare = model_digest(folder)
+    config.write_text('{"chat_template": "one"}')
+    one = model_digest(folder)
+    config.write_text('{"chat_template": "two"}')
+    assert len({bare, one, model_digest(folder)}) == 3

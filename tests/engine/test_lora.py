@@ -1,0 +1,98 @@
+"""Each row gets its own adapter's update, and the model its plain linears back."""
+
+import pytest
+import torch
+from torch import nn
+
+from chatbot.engine.adapter_files import LoraAdapter, LoraPair
+from chatbot.engine.lora import AdaptedLinear, LoraBank
+
+
+class Twins(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.left = nn.Linear(6, 5)
+        self.right = nn.Linear(6, 5, bias=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        left: torch.Tensor = self.left(x)
+        right: torch.Tensor = self.right(x)
+        return left + 10 * right
+
+
+def _adapter(digest: str, rank: int, *names: str) -> LoraAdapter:
+    torch.manual_seed(len(digest) + rank)
+    pairs = {name: LoraPair(torch.randn(rank, 6), torch.randn(5, rank)) for name in names}
+    return LoraAdapter(digest, rank, pairs)
+
+
+ONE, TWO, THREE = _adapter("one", 2, "left", "right"), _adapter("two", 3, "left"), _adapter("three", 4, "right")
+
+
+def _expected(model: Twins, x: torch.Tensor, adapter: LoraAdapter | None) -> torch.Tensor:
+    y: torch.Tensor = model(x)
+    for name, scale in (("left", 1), ("right", 10)):
+        if adapter is not None and name in adapter.pairs:
+            pair = adapter.pairs[name]
+            y = y + scale * (x @ pair.down.T) @ pair.up.T
+    return y
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [[None, None], [ONE, ONE], [TWO, TWO], [ONE, None], [None, TWO, ONE], [ONE, TWO, THREE, None, TWO], [THREE]],
+)
+@torch.no_grad()
+def test_each_row_is_changed_by_its_adapter_alone(rows: list[LoraAdapter | None]) -> None:
+    model = Twins()
+    x = torch.randn(len(rows), 1, 6)
+    expected = torch.stack([_expected(model, x[i], adapter) for i, adapter in enumerate(rows)])
+    bank = LoraBank(model)
+    bank.use([ONE, THREE])
+    bank.use(rows)
+    assert torch.allclose(model(x), expected, atol=1e-4)
+
+
+@torch.no_grad()
+def test_a_prompt_of_many_tokens_under_one_adapter() -> None:
+    model = Twins()
+    x = torch.randn(1, 9, 6)
+    expected = _expected(model, x, TWO)
+    bank = LoraBank(model)
+    bank.use([TWO])
+    assert torch.allclose(model(x), expected, atol=1e-4)
+
+
+def test_a_model_without_active_adapters_holds_plain_linears_after_release() -> None:
+    model = Twins()
+    plain = model.left
+    bank = LoraBank(model)
+    bank.use([ONE, TWO])
+    assert isinstance(model.left, AdaptedLinear)
+    bank.release({"one", "two"})
+    assert isinstance(model.left, AdaptedLinear)
+    bank.release({"one"})
+    assert model.left is plain
+    assert bank.stacked == ()
+
+
+def test_only_adapters_in_use_are_stacked_once_others_outnumber_them() -> None:
+    bank = LoraBank(Twins())
+    bank.use([ONE, TWO, THREE])
+    bank.use([ONE, TWO])
+    assert [adapter.digest for adapter in bank.stacked] == ["one", "two", "three"]
+    bank.use([TWO])
+    assert [adapter.digest for adapter in bank.stacked] == ["two"]
+
+
+@torch.no_grad()
+def test_two_adapters_of_equal_shape_are_told_apart_after_a_swap() -> None:
+    model = Twins()
+    other = _adapter("other", 2, "left", "right")
+    x = torch.randn(1, 1, 6)
+    expected = [_expected(model, x, adapter) for adapter in (ONE, other)]
+    bank = LoraBank(model)
+    for adapter, output in zip((ONE, other), expected, strict=True):
+        bank.use([adapter])
+        assert torch.allclose(model(x), output, atol=1e-4)

@@ -1,0 +1,104 @@
+"""Typed text never becomes a control token, whatever the text."""
+
+import random
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chatbot.engine.base import ChatMessage, GenerationFailed, ModelNotFound
+from chatbot.engine.template import ChatTemplate
+from tests.tiny import CHAT_TEMPLATE, CONTROL_TOKENS, make_tiny_tokenizer
+
+PIECES = st.one_of(
+    st.sampled_from([*CONTROL_TOKENS, "<|", "|>", "<|us", "er|>", "\ue000", "\ue001"]), st.text(max_size=4)
+)
+TYPED = st.lists(PIECES, max_size=6).map("".join)
+
+
+@pytest.fixture(scope="module")
+def template(tiny: Path) -> ChatTemplate:
+    return ChatTemplate(tiny)
+
+
+def _control(template: ChatTemplate, ids: list[int]) -> list[int]:
+    return [i for i in ids if i in template.end_ids]
+
+
+def test_a_prompt_is_laid_out_as_the_bundled_template_says(template: ChatTemplate) -> None:
+    ids = template.render([ChatMessage("system", "Be kind."), ChatMessage("user", "hello")])
+    assert template.decode(ids) == "<|begin|><|system|>Be kind.<|end|><|user|>hello<|end|><|assistant|>"
+
+
+@settings(max_examples=200, deadline=None)
+@given(texts=st.lists(TYPED, min_size=1, max_size=4))
+def test_hostile_text_makes_no_control_token(template: ChatTemplate, texts: list[str]) -> None:
+    def chat(contents: list[str]) -> list[ChatMessage]:
+        return [ChatMessage("user", content) for content in contents]
+
+    plain, hostile = template.render(chat(["x"] * len(texts))), template.render(chat(texts))
+    assert _control(template, hostile) == _control(template, plain)
+
+
+def test_lone_surrogates_become_the_replacement_character(template: ChatTemplate) -> None:
+    ids = template.render([ChatMessage("user", "a\ud800b")])
+    assert "<|user|>a\ufffdb<|end|>" in template.decode(ids)
+
+
+def test_an_unknown_role_is_refused(template: ChatTemplate) -> None:
+    with pytest.raises(GenerationFailed, match="role 'tool' unknown"):
+        template.render([ChatMessage("tool", "x")])  # type: ignore[arg-type]
+
+
+def test_an_empty_chat_is_refused(template: ChatTemplate) -> None:
+    with pytest.raises(GenerationFailed, match="refused the messages"):
+        template.render([])
+
+
+def test_a_template_that_joins_typed_text_into_control_tokens_is_refused(tmp_path: Path) -> None:
+    joining = "{% for m in messages %}<|user|>{{ '<|' + m['content'] + '|>' }}<|end|>{% endfor %}"
+    make_tiny_tokenizer(joining).save_pretrained(tmp_path)
+    with pytest.raises(ModelNotFound, match="lets typed text become control tokens"):
+        ChatTemplate(tmp_path)
+
+
+def test_a_tokenizer_without_template_is_refused(tmp_path: Path) -> None:
+    tokenizer = make_tiny_tokenizer()
+    tokenizer.chat_template = None
+    tokenizer.save_pretrained(tmp_path)
+    with pytest.raises(ModelNotFound, match="no chat template"):
+        ChatTemplate(tmp_path)
+
+
+def test_a_broken_template_is_refused(tmp_path: Path) -> None:
+    make_tiny_tokenizer("{% for %}").save_pretrained(tmp_path)
+    with pytest.raises(ModelNotFound, match="chat template cannot be used"):
+        ChatTemplate(tmp_path)
+
+
+def test_system_text_goes_into_the_user_message_where_the_template_has_no_system_role(tmp_path: Path) -> None:
+    refusing = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system') }}{% endif %}" + CHAT_TEMPLATE
+    make_tiny_tokenizer(refusing).save_pretrained(tmp_path)
+    template = ChatTemplate(tmp_path)
+    ids = template.render([ChatMessage("system", "Be kind."), ChatMessage("user", "hello")])
+    assert template.decode(ids) == "<|begin|><|user|>Be kind.\n\nhello<|end|><|assistant|>"
+
+
+def test_non_special_added_tokens_are_text_when_heard_and_not_tokens_when_typed(tmp_path: Path) -> None:
+    tokenizer = make_tiny_tokenizer()
+    tokenizer.add_tokens(["<think>"])
+    tokenizer.save_pretrained(tmp_path)
+    template = ChatTemplate(tmp_path)
+    think = tokenizer.convert_tokens_to_ids("<think>")
+    assert think not in template.end_ids
+    assert think not in template.render([ChatMessage("user", "<think>")])
+    assert template.detokenizer().push(think) == "<think>"
+
+
+def test_streamed_text_equals_the_full_decode_for_random_ids(template: ChatTemplate) -> None:
+    chance = random.Random(0)
+    for _ in range(200):
+        ids = [chance.randrange(273) for _ in range(chance.randrange(30))]
+        stream = template.detokenizer()
+        assert "".join([*map(stream.push, ids), stream.flush()]) == template.decode(ids)

@@ -1,0 +1,121 @@
+"""A failure ends the generation that caused it and no other."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from chatbot.engine.attention import Chunk
+from chatbot.engine.base import GenerationFailed
+from chatbot.engine.local import LocalEngine
+from chatbot.engine.runner import HFRunner
+from tests.engine.alone import Alone
+from tests.engine.talk import GREEDY, ask, says
+
+POISON = 60
+"""A prompt token that makes the model fail: `]`."""
+
+
+@pytest.fixture
+async def engine(tiny: Path) -> AsyncIterator[LocalEngine]:
+    engine = LocalEngine(tiny, slots=4, threads=1)
+    await engine.start()
+    yield engine
+    await engine.stop()
+
+
+def _spoil(
+    monkeypatch: pytest.MonkeyPatch, method: str, spoil: Callable[[Sequence[Chunk], torch.Tensor], None]
+) -> None:
+    """Let `spoil` see the chunks and change the logits of a runner's method."""
+    original = getattr(HFRunner, method)
+
+    def spoilt(self: HFRunner, chunks: Sequence[Chunk], adapters: Any) -> torch.Tensor:
+        logits: torch.Tensor = original(self, chunks, adapters).clone()
+        spoil(chunks, logits)
+        return logits
+
+    monkeypatch.setattr(HFRunner, method, spoilt)
+
+
+async def _ask_three(engine: LocalEngine) -> list[Any]:
+    """Ask three conversations at once, the second one with poison in it."""
+    texts = ("one", "two ]", "three")
+    return await asyncio.gather(*(ask(engine, says(text), session=text) for text in texts), return_exceptions=True)
+
+
+def _check(results: list[Any], tiny: Path, complaint: str) -> None:
+    first, second, third = results
+    assert isinstance(second, GenerationFailed)
+    assert complaint in str(second)
+    assert first.text == Alone(tiny).reply(says("one"), GREEDY.max_tokens)
+    assert third.text == Alone(tiny).reply(says("three"), GREEDY.max_tokens)
+
+
+async def test_a_prompt_that_breaks_the_model_fails_alone(
+    engine: LocalEngine, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def spoil(chunks: Sequence[Chunk], logits: torch.Tensor) -> None:
+        if any(POISON in chunk.tokens for chunk in chunks):
+            raise RuntimeError("out of memory")
+
+    _spoil(monkeypatch, "prefill", spoil)
+    _check(await _ask_three(engine), tiny, "the model failed: out of memory")
+
+
+async def test_a_row_that_breaks_the_model_while_it_decodes_fails_alone(
+    engine: LocalEngine, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poisoned: set[int] = set()
+
+    def mark(chunks: Sequence[Chunk], logits: torch.Tensor) -> None:
+        poisoned.update(chunk.slot for chunk in chunks if POISON in chunk.tokens)
+
+    def spoil(chunks: Sequence[Chunk], logits: torch.Tensor) -> None:
+        if any(chunk.slot in poisoned for chunk in chunks):
+            raise RuntimeError("device lost")
+
+    _spoil(monkeypatch, "prefill", mark)
+    _spoil(monkeypatch, "decode", spoil)
+    _check(await _ask_three(engine), tiny, "the model failed: device lost")
+
+
+async def test_logits_that_are_no_numbers_end_one_reply(
+    engine: LocalEngine, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def spoil(chunks: Sequence[Chunk], logits: torch.Tensor) -> None:
+        for i, chunk in enumerate(chunks):
+            if POISON in chunk.tokens:
+                logits[i] = float("nan")
+
+    _spoil(monkeypatch, "prefill", spoil)
+    _check(await _ask_three(engine), tiny, "not finite")
+
+
+async def test_the_engine_goes_on_after_an_error_nobody_expected(
+    engine: LocalEngine, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as broken:
+        broken.setattr("chatbot.engine.worker.sample", lambda *_: 1 / 0)
+        with pytest.raises(GenerationFailed, match="division by zero"):
+            await ask(engine, says("hello"))
+    reply = await ask(engine, says("hello"))
+    assert reply.usage.cached_tokens == 0
+    assert reply.text == Alone(tiny).reply(says("hello"), GREEDY.max_tokens)
+
+
+async def test_unused_adapters_leave_the_model_when_it_idles(engine: LocalEngine, pirate: Path) -> None:
+    digest = await engine.load_adapter(pirate)
+    await ask(engine, says("hi"), adapter=digest)
+    bank = engine._running().runner.bank
+    assert [adapter.digest for adapter in bank.stacked] == [digest]
+    await engine.unload_adapter(digest)
+    await ask(engine, says("hi"))
+    for _ in range(1000):
+        if not bank.stacked:
+            break
+        await asyncio.sleep(0.001)
+    assert bank.stacked == ()
