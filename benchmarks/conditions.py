@@ -1,0 +1,38 @@
+"""What a figure depends on besides the code: written into every result."""
+
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from chatbot.engine.digest import model_digest
+from chatbot.engine.machine import cores
+
+
+def conditions(model: Path, *, threads: int, parameters: int) -> dict[str, Any]:
+    """Return machine, versions, load and model as plain JSON data."""
+    return {
+        "cpu": _cpu_name(),
+        "cores": cores(),
+        "threads": threads,
+        "load_average": [round(load, 2) for load in os.getloadavg()],
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+        "python": platform.python_version(),
+        "torch": version("torch"),
+        "transformers": version("transformers"),
+        "model": model.name,
+        "model_digest": model_digest(model),
+        "parameters": parameters,
+    }
+
+
+def _cpu_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
