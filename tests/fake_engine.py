@@ -23,6 +23,7 @@ class FakeEngine:
         self.reply = reply
         self.requests: list[GenerationRequest] = []
         self.loaded: list[Path] = []
+        self.digest_of: Callable[[Path], str] = lambda folder: f"digest-of-{folder.name}"
         self.cancelled = 0
         self.gate = asyncio.Event()
         """Deltas after the first `free` ones wait for this."""
@@ -37,7 +38,7 @@ class FakeEngine:
 
     async def load_adapter(self, folder: Path) -> str:
         self.loaded.append(folder)
-        return f"digest-of-{folder.name}"
+        return self.digest_of(folder)
 
     async def unload_adapter(self, digest: str) -> None: ...
 

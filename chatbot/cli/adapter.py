@@ -89,7 +89,8 @@ def train(
         data, card.name, base, persona, system, description, preset, epochs, lr, rank, max_length, seed, val, out
     )
     store = AdapterStore([out]) if out else _store(settings)
-    job = Job(tuple(data), folder, card, store, options, val, resume, dry_run, command)
+    base_name = settings.model_name if base is None else None
+    job = Job(tuple(data), folder, card, store, options, val, resume, dry_run, base_name, command)
     _spare_a_core()
     try:
         outcome = train_job(job, Reporter())

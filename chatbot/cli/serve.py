@@ -31,6 +31,10 @@ def serve(
         log_level=log_level,
     )
     import asyncio
+    import os
+
+    # Threads that spin while they wait lose to any neighbour on the machine; torch reads this when it is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
     from chatbot.engine.base import ModelNotFound
     from chatbot.engine.local import LocalEngine

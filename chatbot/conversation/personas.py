@@ -20,6 +20,8 @@ class Persona:
     system: str | None = None
     sampling: Mapping[str, float] = field(default_factory=dict)
     folder: Path | None = None
+    digest: str | None = None
+    """Content digest of the adapter."""
     version: int | None = None
     created_at: int = 0
 
@@ -30,6 +32,7 @@ class Personas:
     def __init__(self, engine: Engine, store: AdapterStore) -> None:
         self._engine = engine
         self._store = store
+        self._loaded: set[str] = set()
 
     @property
     def base(self) -> Persona:
@@ -60,10 +63,14 @@ class Personas:
         """Return the digest of the persona's adapter, loaded; None for the base model."""
         if persona.folder is None:
             return None
+        if persona.digest in self._loaded:
+            return persona.digest
         try:
-            return await self._engine.load_adapter(persona.folder)
+            digest = await self._engine.load_adapter(persona.folder)
         except AdapterRejected as error:
             raise InvalidRequest("adapter_rejected", str(error), "model") from None
+        self._loaded.add(digest)
+        return digest
 
     def _fits(self, adapter: AdapterFolder) -> bool:
         return adapter.base_digest is None or adapter.base_digest == self._engine.base.digest
@@ -82,6 +89,7 @@ def _persona(adapter: AdapterFolder) -> Persona:
         system=adapter.system,
         sampling=adapter.sampling,
         folder=adapter.path,
+        digest=adapter.digest,
         version=adapter.version,
         created_at=adapter.created_at,
     )

@@ -78,38 +78,8 @@ def test_each_end_has_its_terminal_event() -> None:
 
 
 def test_a_response_has_every_key_that_the_open_responses_schema_requires() -> None:
-    required = [
-        "id",
-        "object",
-        "created_at",
-        "completed_at",
-        "status",
-        "incomplete_details",
-        "model",
-        "previous_response_id",
-        "instructions",
-        "output",
-        "error",
-        "tools",
-        "tool_choice",
-        "truncation",
-        "parallel_tool_calls",
-        "text",
-        "top_p",
-        "presence_penalty",
-        "frequency_penalty",
-        "top_logprobs",
-        "temperature",
-        "reasoning",
-        "user",
-        "usage",
-        "max_output_tokens",
-        "max_tool_calls",
-        "store",
-        "background",
-        "service_tier",
-        "metadata",
-        "safety_identifier",
-        "prompt_cache_key",
-    ]
-    assert set(required) <= set(events.replay(settled(["x"]), -1)[-1]["response"])
+    required = """id object created_at completed_at status incomplete_details model previous_response_id instructions
+        output error tools tool_choice truncation parallel_tool_calls text top_p presence_penalty frequency_penalty
+        top_logprobs temperature reasoning user usage max_output_tokens max_tool_calls store background service_tier
+        metadata safety_identifier prompt_cache_key"""
+    assert set(required.split()) <= set(events.replay(settled(["x"]), -1)[-1]["response"])

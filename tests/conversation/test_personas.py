@@ -1,0 +1,90 @@
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from adapters.store import AdapterStore
+from chatbot.conversation.personas import Personas
+from chatbot.protocol.errors import InvalidRequest, NotFound
+from tests.fake_engine import FakeEngine
+from tests.tiny import make_tiny_adapter, make_tiny_model
+
+
+@dataclass
+class World:
+    """A store in which a test publishes adapters, and the personas over it."""
+
+    root: Path
+    engine: FakeEngine = field(default_factory=FakeEngine)
+
+    def __post_init__(self) -> None:
+        self.store = AdapterStore([self.root / "adapters"])
+        self.personas = Personas(self.engine, self.store)
+        self.base = make_tiny_model(self.root / "base")
+
+    def publish(self, name: str, *, base_digest: str = "digest-of-fake", seed: int = 0) -> None:
+        def fill(folder: Path, version: int) -> None:
+            made = make_tiny_adapter(self.base, self.root / f"{name}-{version}", seed=seed)
+            for file in made.iterdir():
+                (folder / file.name).write_bytes(file.read_bytes())
+            (folder / "base.json").write_text(f'{{"name": "fake", "digest": "{base_digest}"}}')
+            (folder / "persona.toml").write_text(
+                f'name = "{name}"\nsystem = "You are a {name}."\n[sampling]\ntemperature = 0.1\n'
+            )
+
+        self.store.publish(name, fill)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def test_the_base_model_answers_by_its_name_or_by_none(world: World) -> None:
+    assert world.personas.resolve(None) == world.personas.resolve("fake") == world.personas.base
+
+
+def test_a_persona_brings_its_system_prompt_and_sampling(world: World) -> None:
+    world.publish("pirate")
+    pirate = world.personas.resolve("pirate")
+    assert (pirate.system, dict(pirate.sampling), pirate.version) == ("You are a pirate.", {"temperature": 0.1}, 1)
+
+
+def test_a_version_published_while_the_server_runs_is_used_at_once(world: World) -> None:
+    world.publish("pirate")
+    first = world.personas.resolve("pirate")
+    world.publish("pirate", seed=1)
+    second = world.personas.resolve("pirate")
+    assert (first.version, second.version) == (1, 2)
+    assert first.digest != second.digest
+    assert world.personas.resolve("pirate@v1") == first
+
+
+def test_a_persona_of_another_base_is_not_offered_and_says_why(world: World) -> None:
+    world.publish("pirate", base_digest="another")
+    assert [persona.name for persona in world.personas.all()] == ["fake"]
+    with pytest.raises(InvalidRequest) as caught:
+        world.personas.resolve("pirate")
+    assert caught.value.code == "model_mismatch"
+
+
+def test_a_newer_version_on_another_base_does_not_hide_one_that_fits(world: World) -> None:
+    world.publish("pirate")
+    world.publish("pirate", base_digest="another")
+    assert world.personas.resolve("pirate").version == 1
+    assert [persona.version for persona in world.personas.all()] == [None, 1]
+
+
+def test_an_unknown_name_is_answered_with_the_nearest(world: World) -> None:
+    world.publish("pirate")
+    with pytest.raises(NotFound, match="did you mean 'pirate'"):
+        world.personas.resolve("pirrate")
+
+
+async def test_an_adapter_is_loaded_once(world: World) -> None:
+    world.publish("pirate")
+    pirate = world.personas.resolve("pirate")
+    world.engine.digest_of = lambda folder: pirate.digest or ""
+    assert await world.personas.load(pirate) == await world.personas.load(pirate) == pirate.digest
+    assert len(world.engine.loaded) == 1
+    assert await world.personas.load(world.personas.base) is None
