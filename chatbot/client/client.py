@@ -1,0 +1,230 @@
+"""The client people use: sends that never double, replies that survive a dropped socket.
+
+Invariant: at most one send is unacknowledged at a time, so that messages are stored in the order they were sent.
+A send waits only for the acknowledgement of the one before it, never for a reply.
+"""
+
+import asyncio
+import uuid
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from chatbot.client.connection import Backoff, Connection, ConnectionState, Ensure
+from chatbot.client.errors import ChatbotError, RequestRejected, rejection
+from chatbot.client.http_api import HttpApi, _without_none
+from chatbot.client.reply import TERMINAL_OF_STATUS, Event, JsonObject, Reply
+
+DEFAULT_PATIENCE_S = 30.0
+
+
+@dataclass(slots=True)
+class _Unacknowledged:
+    """A send that waits for its `response.created`."""
+
+    frame: Event
+    reply: "asyncio.Future[Reply]"
+
+
+class Client(HttpApi):
+    """Talks to one chatbot server: turns over a WebSocket that is opened when needed, the rest over HTTP."""
+
+    def __init__(
+        self,
+        url: str,
+        api_key: str | None = None,
+        *,
+        ensure: Ensure | None = None,
+        patience_s: float | None = DEFAULT_PATIENCE_S,
+        backoff: Backoff | None = None,
+        on_state: Callable[[ConnectionState], None] = lambda state: None,
+        on_event: Callable[[Event], None] = lambda event: None,
+    ) -> None:
+        """`ensure` finds or starts a server when none answers; `patience_s=None` never gives up.
+
+        `on_event` gets what belongs to no reply of this client, such as `chatbot:conversation.updated`.
+        """
+        self._connection = Connection(
+            url.rstrip("/"),
+            api_key=api_key,
+            ensure=ensure,
+            patience_s=patience_s,
+            backoff=backoff or Backoff(),
+            on_live=self._say_again,
+            on_event=self._route,
+            on_state=on_state,
+            on_gone=self._fail_all,
+        )
+        super().__init__(api_key, url=lambda: self._connection.url, wait_live=self._connection.wait_live)
+        self._on_stray_event = on_event
+        self._replies: dict[str, Reply] = {}
+        self._unacknowledged: _Unacknowledged | None = None
+        self._sending = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    @property
+    def url(self) -> str:
+        """Where the server is now; `ensure` may move it."""
+        return self._connection.url
+
+    @property
+    def state(self) -> ConnectionState:
+        return self._connection.state
+
+    async def connect(self) -> None:
+        """Open the WebSocket now instead of at the first send."""
+        await self._connection.wait_live()
+
+    async def close(self) -> None:
+        """Close the socket; whatever still waits gets an error. Running replies go on at the server."""
+        self._fail_all(ChatbotError("the client was closed"))
+        for task in self._tasks:
+            task.cancel()
+        await self._connection.close()
+        await self._close_http()
+
+    async def send(
+        self,
+        text: str | list[JsonObject],
+        *,
+        conversation: str | None = None,
+        model: str | None = None,
+        instructions: str | None = None,
+        idempotency_key: str | None = None,
+        **options: object,
+    ) -> Reply:
+        """Send a turn and return its reply once the server has stored the message.
+
+        `options` are further fields of `response.create`, such as `temperature` or `previous_response_id`.
+        """
+        send_id = f"send_{uuid.uuid4().hex}"
+        frame: Event = {"type": "response.create", "input": text, "conversation": conversation, "model": model}
+        frame |= {"instructions": instructions, "idempotency_key": idempotency_key or send_id, **options}
+        frame |= {"event_id": send_id, "stream_id": send_id}
+        async with self._sending:
+            waiting = _Unacknowledged(_without_none(frame), asyncio.get_running_loop().create_future())
+            self._unacknowledged = waiting
+            try:
+                await self._connection.send(waiting.frame)
+                return await waiting.reply
+            finally:
+                self._unacknowledged = None
+
+    async def attach(self, response_id: str, *, starting_after: int = -1) -> Reply:
+        """Follow a response from a point in its log: -1 brings everything from the start."""
+        followed = self._replies.get(response_id)
+        if followed and starting_after < 0:
+            return followed
+        reply = Reply({"id": response_id}, cancel=self._cancel, starting_after=starting_after)
+        self._replies[response_id] = reply
+        await self._connection.send(_attach_frame(reply))
+        return reply
+
+    async def subscribe(self, conversation: str, *, after: str | None = None) -> None:
+        """Receive what other clients do in a conversation, through `on_event`."""
+        frame = {"type": "chatbot:conversation.subscribe", "conversation": conversation, "after": after}
+        await self._connection.wait_live()
+        await self._connection.send(_without_none(frame))
+
+    async def _cancel(self, response_id: str) -> None:
+        """Cancel over HTTP: unlike a frame, the request is known to have arrived."""
+        await self.cancel_response(response_id)
+
+    def _route(self, event: Event) -> None:
+        """Hand an event to the send or reply it belongs to."""
+        if event.get("type") == "error":
+            self._route_error(event)
+            return
+        response_id = event.get("response_id") or (event.get("response") or {}).get("id")
+        if event.get("type") == "response.created" and response_id not in self._replies:
+            self._acknowledge(event)
+        reply = self._replies.get(response_id) if response_id else None
+        if reply is None:
+            self._on_stray_event(event)
+            return
+        reply.receive(event)
+        if reply.is_finished:
+            del self._replies[reply.id]
+
+    def _acknowledge(self, created: Event) -> None:
+        """Give the waiting send its reply. Events carry the `stream_id` of the frame that asked for them."""
+        waiting = self._unacknowledged
+        if waiting and not waiting.reply.done() and created.get("stream_id") == waiting.frame["stream_id"]:
+            reply = Reply(created["response"], cancel=self._cancel)
+            self._replies[reply.id] = reply
+            waiting.reply.set_result(reply)
+
+    def _route_error(self, event: Event) -> None:
+        """An error names the frame it answers in `event_id`, or the response it ended."""
+        error = rejection(int(event.get("status") or 0), event.get("error") or {})
+        event_id = str(event.get("event_id") or "")
+        response_id = event.get("response_id") or event_id.removeprefix("attach_")
+        waiting = self._unacknowledged
+        if waiting and event_id == waiting.frame["event_id"]:
+            if not waiting.reply.done():
+                waiting.reply.set_exception(error)
+        elif reply := self._replies.pop(response_id, None):
+            reply.fail(error)
+        else:
+            self._on_stray_event(event)
+
+    def _say_again(self) -> None:
+        """On a new socket: repeat the unacknowledged send, and take up every running reply."""
+        if self._unacknowledged and not self._unacknowledged.reply.done():
+            self._spawn(self._send_frame(self._unacknowledged.frame))
+        for reply in list(self._replies.values()):
+            self._spawn(self._resume(reply))
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _send_frame(self, frame: Event) -> None:
+        await self._connection.send(frame)
+
+    async def _resume(self, reply: Reply) -> None:
+        """Go on after the last event seen, or settle from the stored response if it has ended.
+
+        A server that crashed may have saved less text than it sent; then its log is shorter than our place in
+        it, and only the stored response can end the reply.
+        """
+        try:
+            response = await self.response(reply.id)
+        except RequestRejected as refusal:
+            self._replies.pop(reply.id, None)
+            reply.fail(refusal)
+            return
+        except ChatbotError:
+            return  # lost again: the next socket tries again
+        if response.get("status") in TERMINAL_OF_STATUS and not reply.is_finished:
+            self._replies.pop(reply.id, None)
+            reply.settle(response)
+        elif not reply.is_finished:
+            await self._connection.send(_attach_frame(reply))
+
+    def _fail_all(self, error: ChatbotError) -> None:
+        """Patience has run out: nothing that waits will come."""
+        if self._unacknowledged and not self._unacknowledged.reply.done():
+            self._unacknowledged.reply.set_exception(error)
+        for reply in self._replies.values():
+            reply.fail(error)
+        self._replies.clear()
+
+
+def _attach_frame(reply: Reply) -> Event:
+    return {
+        "type": "chatbot:response.attach",
+        "event_id": f"attach_{reply.id}",
+        "response_id": reply.id,
+        "starting_after": reply.last_sequence,
+    }

@@ -1,0 +1,150 @@
+"""The HTTP half of the client: models, conversations, items and stored responses.
+
+A request that found no server waits for the connection to come back and is sent again, if sending it twice
+is harmless.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from chatbot.client.connection import LOOPBACK
+from chatbot.client.errors import ServerUnreachable, rejection
+from chatbot.client.reply import JsonObject
+
+if TYPE_CHECKING:
+    import httpx
+
+REQUEST_TIMEOUT_S = 30.0
+ATTEMPTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a list."""
+
+    data: list[JsonObject]
+    has_more: bool
+    last_id: str | None
+
+
+class HttpApi:
+    """Typed calls for the routes under `/v1`, and `/health`."""
+
+    def __init__(self, api_key: str | None, *, url: Callable[[], str], wait_live: Callable[[], Awaitable[None]]):
+        self._api_key = api_key
+        self._url = url
+        self._wait_live = wait_live
+        self._http: httpx.AsyncClient | None = None
+
+    async def health(self) -> JsonObject:
+        """Return the server's status, version and model."""
+        return await self._request("GET", "/health")
+
+    async def models(self) -> list[JsonObject]:
+        """List the base model and every persona."""
+        return list((await self._request("GET", "/v1/models"))["data"])
+
+    async def conversations(self, *, limit: int = 100, after: str | None = None) -> Page:
+        """List conversations, newest first."""
+        return await self._page("/v1/conversations", {"limit": limit, "after": after})
+
+    async def conversation(self, conversation: str) -> JsonObject:
+        return await self._request("GET", _path("conversations", conversation))
+
+    async def conversation_titled(self, title: str) -> JsonObject | None:
+        """Find the newest conversation with this exact title."""
+        after: str | None = None
+        while True:
+            page = await self.conversations(after=after)
+            for conversation in page.data:
+                if conversation.get("title") == title:
+                    return conversation
+            if not page.has_more or page.last_id is None:
+                return None
+            after = page.last_id
+
+    async def create_conversation(
+        self, *, title: str | None = None, model: str | None = None, metadata: JsonObject | None = None
+    ) -> JsonObject:
+        """Create an empty conversation and return it."""
+        body = {"title": title, "model": model, "metadata": metadata}
+        return await self._request("POST", "/v1/conversations", body=_without_none(body))
+
+    async def rename(self, conversation: str, title: str) -> JsonObject:
+        return await self._request("POST", _path("conversations", conversation), body={"title": title})
+
+    async def set_model(self, conversation: str, model: str) -> JsonObject:
+        """Choose who answers in a conversation from now on."""
+        return await self._request("POST", _path("conversations", conversation), body={"model": model})
+
+    async def delete_conversation(self, conversation: str) -> None:
+        await self._request("DELETE", _path("conversations", conversation))
+
+    async def items(self, conversation: str, *, order: str = "asc", limit: int = 100, after: str | None = None) -> Page:
+        """List the messages of a conversation."""
+        path = _path("conversations", conversation) + "/items"
+        return await self._page(path, {"order": order, "limit": limit, "after": after})
+
+    async def response(self, response_id: str) -> JsonObject:
+        """Return a response as it is stored."""
+        return await self._request("GET", _path("responses", response_id))
+
+    async def cancel_response(self, response_id: str) -> JsonObject:
+        return await self._request("POST", _path("responses", response_id) + "/cancel")
+
+    async def _page(self, path: str, params: JsonObject) -> Page:
+        body = await self._request("GET", path, params=_without_none(params))
+        return Page(list(body["data"]), bool(body.get("has_more")), body.get("last_id"))
+
+    async def _request(
+        self, method: str, path: str, *, body: JsonObject | None = None, params: JsonObject | None = None
+    ) -> JsonObject:
+        """Send a request and return its JSON; raise `RequestRejected` or `ServerUnreachable`."""
+        import httpx
+
+        for _ in range(ATTEMPTS):
+            if self._http is None:
+                self._http = self._open_http()
+            try:
+                answer = await self._http.request(method, self._url() + path, json=body, params=params)
+            except httpx.ConnectError:
+                await self._wait_live()  # it never arrived: safe to send again
+            except httpx.TransportError as error:
+                if method == "POST":
+                    raise ServerUnreachable(f"the server broke off {method} {path}") from error
+                await self._wait_live()
+            else:
+                return _body(answer)
+        raise ServerUnreachable(f"no server answers at {self._url()}")
+
+    def _open_http(self) -> "httpx.AsyncClient":
+        import httpx
+
+        headers = {"Authorization": f"Bearer {self._api_key}"} if self._api_key else {}
+        uses_proxy = not any(host in self._url() for host in LOOPBACK)
+        return httpx.AsyncClient(headers=headers, timeout=REQUEST_TIMEOUT_S, trust_env=uses_proxy)
+
+    async def _close_http(self) -> None:
+        if self._http is not None:
+            await self._http.aclose()
+
+
+def _path(collection: str, name: str) -> str:
+    return f"/v1/{collection}/{quote(name, safe='')}"
+
+
+def _without_none(fields: JsonObject) -> JsonObject:
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _body(answer: "httpx.Response") -> JsonObject:
+    try:
+        body: JsonObject = answer.json() if answer.content else {}
+    except ValueError:
+        body = {}
+    if answer.is_error:
+        error = body.get("error")
+        raise rejection(answer.status_code, error if isinstance(error, dict) else {})
+    return body

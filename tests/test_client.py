@@ -1,0 +1,219 @@
+"""The client against a server that drops sockets, refuses, dies and comes back."""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from chatbot.client import (
+    Backoff,
+    Client,
+    NotFound,
+    Reply,
+    ReplyFailed,
+    RequestRejected,
+    ServerUnreachable,
+)
+from tests.tui.fake_server import FakeServer
+
+QUICK = Backoff(0.001, 0.01)
+PIECES = [f"token{n} " for n in range(12)]
+TEXT = "".join(PIECES)
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[FakeServer]:
+    async with FakeServer().running() as server:
+        yield server
+
+
+@pytest.fixture
+async def client(server: FakeServer) -> AsyncIterator[Client]:
+    async with Client(server.url, backoff=QUICK) as client:
+        yield client
+
+
+async def test_a_turn_streams_and_knows_its_ids(client: Client, server: FakeServer) -> None:
+    name = server.add_conversation("Sea talk")
+    reply = await client.send("hi", conversation=name, model="pirate", temperature=0)
+    assert [delta async for delta in reply.text_stream()] == server.pieces
+    assert (reply.conversation, reply.status, reply.id) == (name, "completed", "resp_1")
+    assert server.creates[0]["model"] == "pirate"
+    assert server.creates[0]["temperature"] == 0
+
+
+async def test_a_reply_can_be_read_twice_and_late(client: Client) -> None:
+    reply = await client.send("hi")
+    assert await reply.text() == "Hello there."
+    assert "".join([delta async for delta in reply.text_stream()]) == "Hello there."
+
+
+@given(cuts=st.lists(st.integers(0, len(PIECES) + 3), max_size=6))
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+def test_cutting_the_socket_anywhere_loses_and_repeats_nothing(cuts: list[int]) -> None:
+    async def scenario() -> None:
+        async with FakeServer().running() as server:
+            server.pieces, server.cut_after = PIECES, list(cuts)
+            async with Client(server.url, backoff=QUICK) as client:
+                reply = await client.send("hi")
+                events = [event async for event in reply]
+                deltas = [e["delta"] for e in events if e["type"] == "response.output_text.delta"]
+                assert "".join(deltas) == TEXT
+                assert [e["sequence_number"] for e in events] == list(range(len(events)))
+                assert len(server.responses) == 1
+
+    asyncio.run(scenario())
+
+
+async def test_a_reply_is_taken_up_again_while_it_still_runs(client: Client, server: FakeServer) -> None:
+    server.gate.clear()
+    reply = await client.send("hi")
+    stream = reply.text_stream()
+    assert await anext(stream) == "Hello"
+    await server.drop_sockets()
+    await server.attached.wait()
+    server.gate.set()
+    assert [delta async for delta in stream] == [" ", "there", "."]
+
+
+async def test_a_send_whose_acknowledgement_was_lost_is_not_doubled(client: Client, server: FakeServer) -> None:
+    server.cut_after = [0]
+    name = server.add_conversation("Once")
+    reply = await client.send("hi", conversation=name)
+    await reply.text()
+    assert len(server.creates) == 2
+    assert [item["role"] for item in server.items[name]] == ["user", "assistant"]
+
+
+async def test_two_conversations_stream_over_one_socket(client: Client, server: FakeServer) -> None:
+    server.gate.clear()
+    one = await client.send("a", conversation=server.add_conversation("One"))
+    two = await client.send("b", conversation=server.add_conversation("Two"))
+    server.gate.set()
+    assert list(await asyncio.gather(one.text(), two.text())) == ["Hello there."] * 2
+    assert len(server.sockets) == 1
+
+
+async def test_stop_keeps_the_partial_text(client: Client, server: FakeServer) -> None:
+    server.gate.clear()
+    reply = await client.send("hi")
+    await anext(reply.text_stream())
+    await reply.cancel()
+    assert await reply.text() == "Hello"
+    assert reply.status == "cancelled"
+
+
+async def test_attach_brings_all_from_the_start_or_from_a_point(client: Client) -> None:
+    await (await client.send("hi")).text()
+    assert await (await client.attach("resp_1")).text() == "Hello there."
+    later = await client.attach("resp_1", starting_after=2)
+    assert "".join([delta async for delta in later.text_stream()]) == " there."
+
+
+async def test_a_refused_turn_says_why(client: Client, server: FakeServer) -> None:
+    error = {"type": "invalid_request_error", "code": "model_not_found", "message": "no persona parrot"}
+    server.refusal = {"status": 404, "error": error}
+    with pytest.raises(NotFound, match="no persona parrot") as caught:
+        await client.send("hi", model="parrot")
+    assert caught.value.code == "model_not_found"
+
+
+async def test_a_failed_turn_raises_on_reading(client: Client, server: FakeServer) -> None:
+    server.ending = "failed"
+    reply = await client.send("hi")
+    with pytest.raises(ReplyFailed, match="the engine failed"):
+        await reply.text()
+
+
+async def test_nobody_at_the_address_is_said_within_the_patience() -> None:
+    async with Client("http://127.0.0.1:9", patience_s=0.0, backoff=QUICK) as client:
+        with pytest.raises(ServerUnreachable, match=r"127\.0\.0\.1:9"):
+            await client.send("hi")
+        with pytest.raises(ServerUnreachable):
+            await client.models()
+
+
+async def test_a_reply_ends_with_an_error_when_the_server_stays_away() -> None:
+    fake = FakeServer()
+    async with fake.running():
+        fake.gate.clear()
+        client = Client(fake.url, patience_s=0.05, backoff=QUICK)
+        reply = await client.send("hi")
+    with pytest.raises(ServerUnreachable):
+        await reply.text()
+    await client.close()
+
+
+async def test_ensure_starts_a_server_and_the_client_moves_there(server: FakeServer) -> None:
+    async def ensure() -> str:
+        return server.url
+
+    async with Client("http://127.0.0.1:9", ensure=ensure, backoff=QUICK) as client:
+        assert [model["id"] for model in await client.models()] == ["chatbot-mini", "pirate", "poet"]
+        assert client.url == server.url
+
+
+async def test_states_are_told_in_order(server: FakeServer) -> None:
+    told: asyncio.Queue[str] = asyncio.Queue()
+    async with Client(server.url, backoff=QUICK, on_state=told.put_nowait) as client:
+        await client.connect()
+        assert [await told.get(), await told.get()] == ["connecting", "live"]
+        await server.drop_sockets()
+        assert [await told.get(), await told.get()] == ["lost", "live"]
+
+
+async def test_conversations_are_made_renamed_listed_and_deleted(client: Client) -> None:
+    made = await client.create_conversation(title="One", model="pirate")
+    await client.rename(made["id"], "Two")
+    await client.set_model(made["id"], "poet")
+    (listed,) = (await client.conversations()).data
+    assert (listed["title"], listed["model"]) == ("Two", "poet")
+    assert (await client.conversation_titled("Two") or {})["id"] == made["id"]
+    await client.delete_conversation(made["id"])
+    assert await client.conversation_titled("Two") is None
+    with pytest.raises(NotFound):
+        await client.items(made["id"])
+
+
+async def test_items_come_in_pages(client: Client, server: FakeServer) -> None:
+    name = server.add_conversation("Long", ("a", "b"), ("c", "d"))
+    page = await client.items(name, order="desc", limit=3)
+    assert [item["content"][0]["text"] for item in page.data] == ["d", "c", "b"]
+    rest = await client.items(name, order="desc", limit=3, after=page.last_id)
+    assert (len(rest.data), rest.has_more) == (1, False)
+
+
+def stored(text: str, status: str = "incomplete") -> dict[str, object]:
+    output = [{"type": "message", "content": [{"type": "output_text", "text": text}]}]
+    return {"id": "resp_1", "status": status, "output": output}
+
+
+async def _no_cancel(response_id: str) -> None:
+    raise AssertionError(response_id)
+
+
+@pytest.mark.parametrize(("final", "pieces"), [("Hello", ["Hel", "lo"]), ("He", ["Hel"]), ("Hel", ["Hel"])])
+async def test_the_stored_text_decides_when_the_server_saved_less_or_more(final: str, pieces: list[str]) -> None:
+    reply = Reply({"id": "resp_1"}, cancel=_no_cancel)
+    reply.receive({"type": "response.output_text.delta", "sequence_number": 4, "delta": "Hel"})
+    reply.settle(stored(final))
+    assert [delta async for delta in reply.text_stream()] == pieces
+    assert await reply.text() == final
+
+
+async def test_nothing_is_accepted_after_the_end() -> None:
+    reply = Reply({"id": "resp_1"}, cancel=_no_cancel)
+    reply.settle(stored("x", "completed"))
+    reply.receive({"type": "response.output_text.delta", "sequence_number": 99, "delta": "y"})
+    reply.fail(RequestRejected("late"))
+    assert await reply.text() == "x"
+
+
+def test_importing_the_client_loads_no_model_code() -> None:
+    heavy = "('torch', 'transformers', 'textual', 'pydantic')"
+    code = f"import sys, chatbot.client; print([name for name in {heavy} if name in sys.modules])"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
