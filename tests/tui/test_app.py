@@ -1,0 +1,217 @@
+"""The whole screen, driven by keys against a fake server."""
+
+from functools import partial
+
+from textual.widgets import Markdown
+
+from tests.tui.conftest import OpenApp
+from tests.tui.fake_server import FakeServer
+from tests.tui.screens import assert_golden, say, screen_text, until, until_shown
+from tui.app import ChatApp
+from tui.widgets.editor import Editor
+from tui.widgets.message import FrozenReply
+from tui.widgets.transcript import Transcript
+
+
+async def test_a_first_run_says_hello_with_the_editor_ready(open_app: OpenApp) -> None:
+    async with open_app() as pilot:
+        await until_shown(pilot, "Say hello.", "chatbot-mini · live")
+        assert isinstance(pilot.app.focused, Editor)
+        assert_golden(_app(pilot.app), "first_run")
+
+
+async def test_a_first_turn_makes_a_conversation_and_streams(open_app: OpenApp, server: FakeServer) -> None:
+    server.gate.clear()
+    server.pieces = ["Ahoy, ", "**matey**", "!"]
+    async with open_app() as pilot:
+        await say(pilot, "hi")
+        await until_shown(pilot, "Assistant  writing…", "Ahoy,", "Esc stops")
+        server.gate.set()
+        await until_shown(pilot, "Ahoy, matey!", "hi\n")
+        await until(pilot, lambda: "writing…" not in screen_text(_app(pilot.app)))
+        assert server.creates[0]["input"] == "hi"
+        assert [item["role"] for item in server.items["conv_1"]] == ["user", "assistant"]
+
+
+async def test_the_newest_conversation_is_there_after_a_restart(open_app: OpenApp, server: FakeServer) -> None:
+    server.add_conversation("Old one", ("a", "b"))
+    server.add_conversation("Trade winds", ("Where from?", "From the **north**:\n\n- cold\n- dry"), model="pirate")
+    async with open_app() as pilot:
+        await until_shown(pilot, "Pirate\n", "From the north:", "• dry", "pirate · live", "Old one")
+        assert_golden(_app(pilot.app), "restart")
+
+
+async def test_a_conversation_opens_by_its_title(open_app: OpenApp, server: FakeServer) -> None:
+    server.add_conversation("Old one", ("a", "bee"))
+    for number in range(60):
+        server.add_conversation(f"New {number}", ("c", "dee"))
+    async with open_app(conversation="Old one") as pilot:
+        await until_shown(pilot, "bee")
+
+
+async def test_escape_stops_and_keeps_the_partial_text(open_app: OpenApp, server: FakeServer) -> None:
+    server.gate.clear()
+    async with open_app() as pilot:
+        await say(pilot, "hi")
+        await until_shown(pilot, "Hello\n", "writing…")
+        await pilot.press("escape")
+        await until_shown(pilot, "Assistant  stopped", "Hello\n")
+
+
+async def test_leaving_in_the_middle_of_a_reply_is_quiet(open_app: OpenApp, server: FakeServer) -> None:
+    server.gate.clear()
+    server.pieces = ["word "] * 500
+    async with open_app() as pilot:
+        await say(pilot, "hi")
+        await until_shown(pilot, "word", "writing…")
+        server.gate.set()
+        await pilot.press("ctrl+q")
+    assert pilot.app.return_value == 0
+
+
+async def test_messages_sent_meanwhile_wait_their_turn(open_app: OpenApp, server: FakeServer) -> None:
+    server.gate.clear()
+    async with open_app() as pilot:
+        await say(pilot, "one")
+        await until_shown(pilot, "writing…")
+        await say(pilot, "two")
+        await until_shown(pilot, "two", "Assistant  queued")
+        server.gate.set()
+        await until(pilot, lambda: screen_text(_app(pilot.app)).count("Hello there.") == 2)
+        assert [frame["input"] for frame in server.creates] == ["one", "two"]
+
+
+async def test_a_reply_streams_on_in_its_chat_while_another_is_read(open_app: OpenApp, server: FakeServer) -> None:
+    server.add_conversation("First", ("x", "why"))
+    server.add_conversation("Second", ("q", "because"))
+    server.gate.clear()
+    async with open_app() as pilot:
+        await until_shown(pilot, "because")
+        await say(pilot, "go")
+        await until_shown(pilot, "writing…")
+        await say(pilot, "/open First")
+        await until_shown(pilot, "why")
+        server.gate.set()
+        await until_shown(pilot, "● Second")
+        assert "Hello there." not in screen_text(_app(pilot.app))
+        await say(pilot, "/open Second")
+        await until_shown(pilot, "Hello there.")
+        assert "●" not in screen_text(_app(pilot.app))
+
+
+async def test_a_running_reply_is_taken_up_when_the_client_opens(open_app: OpenApp, server: FakeServer) -> None:
+    server.gate.clear()
+    async with open_app() as pilot:
+        await say(pilot, "hi")
+        await until_shown(pilot, "writing…", "Hello")
+    async with open_app() as pilot:
+        await until_shown(pilot, "writing…", "Hello")
+        server.gate.set()
+        await until_shown(pilot, "Hello there.")
+        assert screen_text(_app(pilot.app)).count("Hello") == 1
+
+
+async def test_a_lost_server_is_told_and_the_reply_goes_on_after_it(open_app: OpenApp, server: FakeServer) -> None:
+    server.gate.clear()
+    async with open_app() as pilot:
+        await say(pilot, "hi")
+        await until_shown(pilot, "writing…", "Hello")
+        server.accepts = False
+        await server.drop_sockets()
+        await until_shown(pilot, "The server does not answer", "offline")
+        await pilot.press(*"draft")
+        assert pilot.app.query_one(Editor).text == "draft"
+        server.accepts = True
+        await server.attached.wait()
+        server.gate.set()
+        await until_shown(pilot, "Hello there.", "live")
+        assert "does not answer" not in screen_text(_app(pilot.app))
+
+
+async def test_a_crash_leaves_an_interrupted_reply(open_app: OpenApp, server: FakeServer) -> None:
+    server.ending = "incomplete"
+    async with open_app() as pilot:
+        await say(pilot, "hi")
+        await until_shown(pilot, "Assistant  interrupted", "Hello there.")
+    async with open_app() as pilot:
+        await until_shown(pilot, "Assistant  interrupted", "Hello there.")
+
+
+async def test_a_refusal_stands_at_the_message(open_app: OpenApp, server: FakeServer) -> None:
+    server.refusal = {"status": 413, "error": {"code": "message_too_large", "message": "the message is too long"}}
+    async with open_app() as pilot:
+        await say(pilot, "hi")
+        await until_shown(pilot, "You  not sent: the message is too long")
+
+
+async def test_a_wrong_key_is_told_on_the_blank_page(open_app: OpenApp, server: FakeServer) -> None:
+    server.denies = True
+    async with open_app() as pilot:
+        await until_shown(pilot, "The server refused: wrong API key", "offline")
+
+
+async def test_the_reader_is_not_moved_and_comes_back_by_a_key(open_app: OpenApp, server: FakeServer) -> None:
+    server.add_conversation("Long", *[(f"question {n}", f"answer {n}") for n in range(12)])
+    server.gate.clear()
+    server.pieces = [f"line {n}\n\n" for n in range(30)]
+    async with open_app() as pilot:
+        await until_shown(pilot, "answer 11")
+        await say(pilot, "go")
+        await until_shown(pilot, "writing…")
+        await pilot.press("pageup", "pageup")
+        await until_shown(pilot, "more below")
+        transcript = pilot.app.query_one(Transcript)
+        place = transcript.scroll_y
+        server.gate.set()
+        await until(pilot, lambda: server.responses["resp_1"].body["status"] == "completed")
+        await until(pilot, lambda: "writing…" not in _all_text(pilot.app))
+        assert transcript.scroll_y == place
+        await pilot.press("ctrl+end")
+        await until_shown(pilot, "line 29")
+        assert "more below" not in screen_text(_app(pilot.app))
+
+
+async def test_older_history_comes_when_the_reader_reaches_the_top(open_app: OpenApp, server: FakeServer) -> None:
+    server.add_conversation("Long", *[(f"question {n};", f"answer {n};") for n in range(45)])
+    async with open_app() as pilot:
+        await until_shown(pilot, "answer 44;")
+        transcript = pilot.app.query_one(Transcript)
+        assert len(transcript.query(".message")) <= 40
+        for mounted, first_shown in ((60, 25), (80, 15), (90, 5)):
+            transcript.scroll_home(animate=False, immediate=True)
+            await until(pilot, partial(_has_messages, transcript, mounted))
+            await until(pilot, lambda: transcript.scroll_y > 0)
+            await until_shown(pilot, f"question {first_shown};")  # what was read stays in view
+
+
+async def test_one_reply_is_live_and_earlier_ones_are_frozen(open_app: OpenApp, server: FakeServer) -> None:
+    async with open_app() as pilot:
+        for number in range(3):
+            server.gate.clear()
+            await say(pilot, f"m{number}")
+            await until_shown(pilot, f"m{number}", "writing…", "Hello\n")
+            server.gate.set()
+            await until(pilot, lambda: "writing…" not in screen_text(_app(pilot.app)))
+        await until(pilot, lambda: len(pilot.app.query(FrozenReply)) == 2)
+        assert len(pilot.app.query(Markdown)) == 1
+
+
+async def test_what_a_model_writes_cannot_steer_the_terminal(open_app: OpenApp, server: FakeServer) -> None:
+    server.pieces = ["\x1b[2J", "\x1b]0;owned\x07", "[red]not markup[/red] ", "```\nunclosed \x9b31m"]
+    async with open_app() as pilot:
+        await say(pilot, "hi")
+        await until_shown(pilot, "]0;owned[red]not markup[/red]", "unclosed 31m")
+        assert "\x1b" not in screen_text(_app(pilot.app))
+
+
+def _app(app: object) -> ChatApp:
+    assert isinstance(app, ChatApp)
+    return app
+
+
+def _has_messages(transcript: Transcript, count: int) -> bool:
+    return len(transcript.query(".message")) >= count
+
+
+def _all_text(app: object) -> str:
+    return " ".join(str(static.render()) for static in _app(app).query(".headline"))

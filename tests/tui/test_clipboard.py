@@ -1,0 +1,33 @@
+"""Copying: the escape sequences, the tools, and code blocks from the source text."""
+
+import sys
+
+import pytest
+
+from tui import clipboard
+
+
+def test_the_escape_sequence_is_wrapped_for_tmux() -> None:
+    assert clipboard.osc52("hi", in_tmux=False) == "\x1b]52;c;aGk=\x07"
+    assert clipboard.osc52("hi", in_tmux=True) == "\x1bPtmux;\x1b\x1b]52;c;aGk=\x07\x1b\\"
+
+
+def test_the_tool_gets_the_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    code = "import sys; sys.exit(sys.stdin.buffer.read().decode() != 'grüße')"
+    monkeypatch.setattr(clipboard, "tool_command", lambda: [sys.executable, "-c", code])
+    assert clipboard.copy_with_tool("grüße") is not None
+    assert clipboard.copy_with_tool("other") is None
+
+
+def test_no_desktop_means_no_tool(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    assert clipboard.tool_command() is None
+    assert clipboard.copy_with_tool("x") is None
+
+
+def test_code_blocks_come_from_the_source() -> None:
+    text = "a\n```python\nx = 1\n\ny = 2\n```\nb\n~~~\n```\n~~~\n````\n```\n````\n```\nopen"
+    assert clipboard.code_blocks(text) == ["x = 1\n\ny = 2", "```", "```", "open"]
+    assert clipboard.code_blocks("no code") == []

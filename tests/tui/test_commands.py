@@ -1,0 +1,47 @@
+"""The table of commands, and that app and plain mode have a handler for each."""
+
+import pytest
+
+from tui.app import ChatApp
+from tui.commands import COMMANDS, UnknownCommand, key_label, matching, message_of, parse
+from tui.plain import PlainChat
+
+
+def test_a_line_is_a_command_or_a_message() -> None:
+    parsed = parse("/rename  Sea talk ")
+    assert parsed is not None
+    assert (parsed[0].name, parsed[1]) == ("rename", "Sea talk")
+    assert parse("hello") is None
+    assert parse("/a\n/b") is None
+    assert parse("//etc/passwd") is None
+    assert message_of("//etc/passwd") == "/etc/passwd"
+
+
+@pytest.mark.parametrize(("typed", "name"), [("/model x", "persona"), ("/q", "quit"), ("/HELP", "help")])
+def test_aliases_beginnings_and_case_are_understood(typed: str, name: str) -> None:
+    parsed = parse(typed)
+    assert parsed is not None
+    assert parsed[0].name == name
+
+
+def test_a_slip_is_met_with_the_nearest_name() -> None:
+    with pytest.raises(UnknownCommand, match="did you mean /rename"):
+        parse("/renmae x")
+    with pytest.raises(UnknownCommand, match="/help lists them"):
+        parse("/zzz")
+
+
+def test_half_typed_commands_are_offered() -> None:
+    assert [command.name for command in matching("/re")] == ["rename"]
+    assert len(matching("/")) == len(COMMANDS)
+    assert matching("/rename x") == matching("hello") == ()
+
+
+def test_every_command_has_its_handlers_and_a_key_of_its_own() -> None:
+    for command in COMMANDS:
+        assert hasattr(ChatApp, f"command_{command.name}")
+        assert hasattr(PlainChat, f"command_{command.name}") == command.is_plain
+    keys = [command.key for command in COMMANDS if command.key]
+    assert len(keys) == len(set(keys))
+    assert not {"ctrl+i", "ctrl+m", "ctrl+h", "ctrl+["} & set(keys)
+    assert (key_label("ctrl+n"), key_label("f1"), key_label("escape")) == ("^N", "F1", "Esc")

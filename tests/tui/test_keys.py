@@ -1,0 +1,173 @@
+"""Keys, commands, dialogs and terminal sizes."""
+
+import pytest
+from textual.widgets import Input, OptionList
+
+from tests.tui.conftest import OpenApp
+from tests.tui.fake_server import FakeServer
+from tests.tui.screens import assert_golden, say, until, until_shown
+from tui.app import ChatApp
+from tui.widgets.conversations import ConversationList
+from tui.widgets.editor import Editor
+
+
+async def test_the_persona_picker_finds_by_letters_and_the_choice_is_kept(
+    open_app: OpenApp, server: FakeServer
+) -> None:
+    server.add_conversation("Sea", ("a", "b"))
+    async with open_app() as pilot:
+        await until_shown(pilot, "chatbot-mini · live", "Sea")
+        await pilot.press("ctrl+t")
+        await until(pilot, lambda: bool(pilot.app.screen.query(Input)))
+        await pilot.press(*"prt")
+        await until(pilot, lambda: pilot.app.screen.query_one(OptionList).option_count == 1)
+        assert_golden(_app(pilot.app), "persona_picker")
+        await pilot.press("enter")
+        await until_shown(pilot, "pirate · live")
+        await until(pilot, lambda: server.conversations["conv_1"]["model"] == "pirate")
+        await say(pilot, "hi")
+        await until_shown(pilot, "Pirate")
+        assert server.creates[0]["model"] == "pirate"
+
+
+async def test_rename_and_delete(open_app: OpenApp, server: FakeServer) -> None:
+    server.add_conversation("Keep", ("a", "kept"))
+    server.add_conversation("Sea", ("a", "b"))
+    async with open_app() as pilot:
+        await until_shown(pilot, "Sea")
+        await pilot.press("ctrl+r")
+        await until(pilot, lambda: bool(pilot.app.screen.query(Input)))
+        await pilot.press(*"Sea talk", "enter")
+        await until_shown(pilot, "Sea talk")
+        assert server.conversations["conv_2"]["title"] == "Sea talk"
+        await say(pilot, "/delete")
+        await until_shown(pilot, "Delete “Sea talk” for good?")
+        await pilot.press("escape")
+        await until(pilot, lambda: len(pilot.app.screen_stack) == 1)
+        await say(pilot, "/delete")
+        await until_shown(pilot, "Delete “Sea talk” for good?")
+        await pilot.press("enter")
+        await until_shown(pilot, "kept")
+        assert list(server.conversations) == ["conv_1"]
+
+
+async def test_slash_commands_are_offered_completed_and_corrected(open_app: OpenApp) -> None:
+    async with open_app() as pilot:
+        await pilot.press(*"/pe")
+        await until_shown(pilot, "/persona [NAME]")
+        await pilot.press("tab")
+        assert pilot.app.query_one(Editor).text == "/persona "
+        await say(pilot, "nobody")
+        await until_shown(pilot, "Nobody is called “nobody”")
+        await say(pilot, "/renmae")
+        await until_shown(pilot, "did you mean /rename?")
+
+
+async def test_several_lines_history_and_drafts(open_app: OpenApp, server: FakeServer) -> None:
+    server.add_conversation("Sea", ("earlier", "b"))
+    async with open_app() as pilot:
+        editor = pilot.app.query_one(Editor)
+        await until_shown(pilot, "earlier")
+        await pilot.press("up")
+        assert editor.text == "earlier"
+        await pilot.press("down", *"one", "shift+enter", *"two", "ctrl+j", *"x")
+        assert editor.text == "one\ntwo\nx"
+        await pilot.press("ctrl+n")
+        await until_shown(pilot, "Say hello.")
+        assert editor.text == ""
+        await say(pilot, "/open sea")
+        await until(pilot, lambda: editor.text == "one\ntwo\nx")
+        await pilot.press("enter")
+        await until(pilot, lambda: bool(server.creates))
+        assert server.creates[0]["input"] == "one\ntwo\nx"
+
+
+async def test_a_narrow_terminal_hides_the_list_until_asked(open_app: OpenApp, server: FakeServer) -> None:
+    server.add_conversation("Sea talk", ("hello", "welcome"))
+    server.add_conversation("Other", ("a", "bee"))
+    async with open_app(size=(70, 20)) as pilot:
+        await until_shown(pilot, "bee")
+        listing = pilot.app.query_one(ConversationList)
+        assert not listing.display
+        await pilot.press("ctrl+b")
+        await until_shown(pilot, "Sea talk")
+        assert_golden(_app(pilot.app), "narrow_list")
+        await pilot.press("down", "enter")
+        await until_shown(pilot, "welcome")
+        assert not listing.display
+        await pilot.press("ctrl+b")
+        await until_shown(pilot, "Other")
+        await pilot.press("escape")
+        await until(pilot, lambda: not listing.display)
+
+
+@pytest.mark.parametrize("columns", [40, 60, 200])
+async def test_any_width_will_do(open_app: OpenApp, server: FakeServer, columns: int) -> None:
+    server.add_conversation(
+        "Wide 你好", ("[bold]markup[/bold]", "| a | b |\n|---|---|\n| שלום | 👩‍🚀 |\n\n" + "long " * 200)
+    )
+    async with open_app(size=(columns, 24)) as pilot:
+        await until_shown(pilot, "long long", "live")
+        await pilot.resize_terminal(columns + 7, 18)
+        await until_shown(pilot, "long long")
+
+
+async def test_copy_takes_the_source_of_a_reply_or_of_a_code_block(open_app: OpenApp, server: FakeServer) -> None:
+    server.add_conversation("Code", ("x", "See **this**:\n\n```python\nx = 1\n```"))
+    async with open_app() as pilot:
+        await until_shown(pilot, "See this")
+        await say(pilot, "/copy")
+        await until(pilot, lambda: pilot.app.clipboard.startswith("See **this**"))
+        await say(pilot, "/copy 1")
+        await until(pilot, lambda: pilot.app.clipboard == "x = 1")
+        await say(pilot, "/copy 2")
+        await until_shown(pilot, "no code block 2")
+
+
+async def test_the_list_pages_and_deletes_by_key(open_app: OpenApp, server: FakeServer) -> None:
+    for number in range(55):
+        server.add_conversation(f"Chat {number}", ("a", "b"))
+    async with open_app() as pilot:
+        listing = pilot.app.query_one(ConversationList)
+        await until(pilot, lambda: listing.option_count == 51)
+        listing.focus()
+        listing.highlighted = 50
+        await pilot.press("enter")
+        await until(pilot, lambda: listing.option_count == 55)
+        listing.focus()
+        listing.highlighted = 0
+        await pilot.press("delete")
+        await until_shown(pilot, "Delete “Chat 54” for good?")
+        await pilot.press("enter")
+        await until(pilot, lambda: listing.option_count == 54)
+
+
+async def test_typing_reaches_the_editor_from_anywhere(open_app: OpenApp) -> None:
+    async with open_app() as pilot:
+        pilot.app.query_one(ConversationList).focus()
+        await pilot.press("h", "e", "y")
+        assert pilot.app.query_one(Editor).text == "hey"
+
+
+async def test_help_lists_the_keys_and_the_palette_the_commands(open_app: OpenApp) -> None:
+    async with open_app() as pilot:
+        await pilot.press("f1")
+        await until_shown(pilot, "Keys", "^T", "choose who answers")
+        await pilot.press("escape")
+        await until(pilot, lambda: len(pilot.app.screen_stack) == 1)
+        await pilot.press("ctrl+p")
+        await until(pilot, lambda: len(pilot.app.screen_stack) == 2)
+        await pilot.press(*"rena")
+        await until_shown(pilot, "rename this conversation")
+
+
+@pytest.mark.parametrize("keys", [("ctrl+q",), ("ctrl+c", "ctrl+c"), ("/", "q", "u", "i", "t", "enter")])
+async def test_ways_out(open_app: OpenApp, keys: tuple[str, ...]) -> None:
+    async with open_app() as pilot:
+        await pilot.press(*keys)
+        await until(pilot, lambda: pilot.app.return_value == 0)
+
+
+def _app(app: object) -> ChatApp:
+    assert isinstance(app, ChatApp)
+    return app

@@ -1,0 +1,121 @@
+"""Plain mode and `ask`: what is on stdout, what is on stderr, and the exit code."""
+
+import asyncio
+import io
+import json
+
+import pytest
+
+from tests.tui.fake_server import FakeServer
+from tui import plain
+from tui.plain import ask, run_plain
+
+NOWHERE = "http://127.0.0.1:9"
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plain, "PATIENCE_S", 0.0)
+
+
+def type_in(monkeypatch: pytest.MonkeyPatch, *lines: str) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("".join(f"{line}\n" for line in lines)))
+
+
+async def test_one_turn_prints_the_reply_and_nothing_else(
+    server: FakeServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.pieces = ["Ahoy\x1b[2J", " there"]
+    assert await ask(server.url, "hi") == 0
+    assert capsys.readouterr() == ("Ahoy[2J there\n", "")
+
+
+async def test_a_named_conversation_is_made_once_and_then_found(server: FakeServer) -> None:
+    assert await ask(server.url, "one", conversation="Sea", model="pirate") == 0
+    assert await ask(server.url, "two", conversation="Sea") == 0
+    (conversation,) = server.conversations.values()
+    assert (conversation["title"], conversation["model"]) == ("Sea", "pirate")
+    assert [frame["conversation"] for frame in server.creates] == ["conv_1", "conv_1"]
+
+
+async def test_json_is_one_object(server: FakeServer, capsys: pytest.CaptureFixture[str]) -> None:
+    assert await ask(server.url, "hi", as_json=True) == 0
+    response = json.loads(capsys.readouterr().out)
+    assert response["output"][0]["content"][0]["text"] == "Hello there."
+
+
+async def test_exit_codes_tell_what_happened(server: FakeServer, capsys: pytest.CaptureFixture[str]) -> None:
+    server.ending = "failed"
+    assert await ask(server.url, "hi") == 1
+    assert "chatbot: the engine failed" in capsys.readouterr().err
+    server.ending = "incomplete"
+    assert await ask(server.url, "hi") == 1
+    assert capsys.readouterr().err == "(incomplete: server_restart)\n"
+    server.refusal = {"status": 404, "error": {"message": "no persona parrot"}}
+    assert await ask(server.url, "hi", model="parrot") == 1
+    assert await ask(NOWHERE, "hi") == 3
+    assert capsys.readouterr().err.endswith("no server answers at http://127.0.0.1:9; try: chatbot serve\n")
+
+
+async def test_an_interrupt_stops_the_reply_on_the_server(
+    server: FakeServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.gate.clear()
+    asking = asyncio.create_task(ask(server.url, "hi"))
+    printed = ""
+    while "Hello" not in printed:
+        await asyncio.sleep(0)
+        printed += capsys.readouterr().out
+    asking.cancel()
+    assert await asking == 130
+    assert server.responses["resp_1"].cancelled.is_set()
+
+
+async def test_lines_are_turns_of_one_conversation(
+    server: FakeServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    type_in(monkeypatch, "one", "", "two")
+    assert await run_plain(server.url) == 0
+    assert capsys.readouterr() == ("Hello there.\nHello there.\n", "")
+    assert len(server.conversations) == 1
+    assert [frame["input"] for frame in server.creates] == ["one", "two"]
+
+
+async def test_commands_work_without_a_screen(
+    server: FakeServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.add_conversation("Old")
+    type_in(
+        monkeypatch,
+        *("/rename x", "one", "/rename Sea", "/persona", "/persona pirate", "/list", "/open Nowhere", "/open Old"),
+        *("two", "/delete", "/new", "/help", "/copy", "/renmae", "//three", "/quit", "never"),
+    )
+    assert await run_plain(server.url, conversation=None) == 0
+    out, told = capsys.readouterr()
+    assert out == "Hello there.\n" * 3
+    for text in ("Usage: /rename", "Now called “Sea”", "Personas: chatbot-mini, pirate, poet", "pirate answers"):
+        assert text in told
+    for text in ("No conversation is called “Nowhere”", "Now in “Old”", "Deleted", "needs the full screen"):
+        assert text in told
+    assert "did you mean /rename" in told
+    assert [frame["input"] for frame in server.creates] == ["one", "two", "/three"]
+    assert server.creates[1]["model"] == "pirate"
+    assert "Old" not in [row["title"] for row in server.conversations.values()]
+
+
+async def test_the_last_turn_decides_the_exit_code(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    type_in(monkeypatch, "/bogus")
+    assert await run_plain(server.url) == 1
+    type_in(monkeypatch, "hi")
+    assert await run_plain(NOWHERE) == 3
+
+
+async def test_a_terminal_shows_who_speaks(
+    server: FakeServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.add_conversation("Sea", model="pirate")
+    type_in(monkeypatch, "hi")
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    assert await run_plain(server.url, conversation="Sea", model="pirate") == 0
+    assert capsys.readouterr().out == "You: Pirate: Hello there.\nYou: \n"

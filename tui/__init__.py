@@ -1,0 +1,1 @@
+"""The terminal client: a Textual app, and plain mode for pipes and screen readers."""

@@ -1,0 +1,146 @@
+"""What each command of the table does on the full screen: `command_<name>` gets what was typed after the name."""
+
+import asyncio
+import os
+from typing import ClassVar
+
+from textual.app import App
+from textual.binding import Binding, BindingType
+
+from tui import clipboard
+from tui.commands import COMMANDS, Command
+from tui.session import Session
+from tui.widgets.conversations import ConversationList
+from tui.widgets.dialogs import AskLine, Confirm
+from tui.widgets.editor import Editor
+from tui.widgets.help import HelpScreen
+from tui.widgets.persona_picker import PersonaPicker
+
+QUIT_WINDOW_S = 2.0
+WIDE_COLUMNS = 100
+
+
+class CommandedApp(App[int]):
+    """An app with a session whose keys and slash commands are one table."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding(command.key, f"command('{command.name}')", command.name.capitalize(), id=command.name)
+        for command in COMMANDS
+        if command.key
+    ]
+    session: Session
+    _quit_asked = False
+
+    def action_command(self, name: str) -> None:
+        self.run_command(next(command for command in COMMANDS if command.name == name), "")
+
+    def run_command(self, command: Command, argument: str) -> None:
+        """Run a command; unless a dialog is open, where keys mean something else."""
+        if len(self.screen_stack) == 1:
+            getattr(self, f"command_{command.name}")(argument)
+
+    def command_new(self, _: str) -> None:
+        self.session.open(None)
+        self.query_one(Editor).focus()
+
+    def command_open(self, title: str) -> None:
+        wanted = title.lower()
+        chats = self.session.state.chats
+        found = [chat for chat in chats if chat.title.lower() == wanted]
+        found = found or [chat for chat in chats if wanted in chat.title.lower()]
+        if found and wanted:
+            self.session.open(found[0].id)
+        else:
+            self.notify(f"No conversation in the list is called “{title}”.", severity="warning", markup=False)
+
+    def command_rename(self, title: str) -> None:
+        chat = self.session.state.chat
+        if chat is None or chat.is_draft:
+            self.notify("There is nothing to rename yet: say something first.", markup=False)
+        elif title:
+            self.session.rename(title)
+        else:
+            self.push_screen(AskLine("New title", chat.title), lambda line: self.session.rename(line) if line else None)
+
+    def command_delete(self, _: str) -> None:
+        if self.session.state.current:
+            self._confirm_delete(self.session.state.current)
+
+    def command_persona(self, name: str) -> None:
+        state = self.session.state
+        known = [model.id for model in state.models]
+        if name in known:
+            self.session.choose_persona(name)
+        elif name:
+            self.notify(f"Nobody is called “{name}”. Known: {', '.join(known)}", severity="warning", markup=False)
+        else:
+            self.run_worker(self._pick_persona(), exclusive=True, group="persona")
+
+    def command_copy(self, number: str) -> None:
+        messages = self.session.state.chat.messages if self.session.state.chat else ()
+        text = next((m.text for m in reversed(messages) if m.role == "assistant" and m.text), "")
+        blocks = clipboard.code_blocks(text)
+        if number:
+            index = int(number) - 1 if number.isdecimal() else -1
+            text = blocks[index] if 0 <= index < len(blocks) else ""
+        if text:
+            self.copy_to_clipboard(text)
+        else:
+            missing = f"There is no code block {number} in the last reply." if number else "There is no reply yet."
+            self.notify(missing, severity="warning", markup=False)
+
+    def command_stop(self, _: str) -> None:
+        """Stop the reply; with nothing to stop, close the list and return to the editor."""
+        if not self.session.stop():
+            self.screen.remove_class("list-shown")
+            self.query_one(Editor).focus()
+
+    def command_list(self, _: str) -> None:
+        self.screen.toggle_class("list-shown" if self.size.width < WIDE_COLUMNS else "list-hidden")
+        listing = self.query_one(ConversationList)
+        if listing.display and self.screen.has_class("list-shown"):
+            listing.focus()
+        else:
+            self.query_one(Editor).focus()
+
+    def command_help(self, _: str) -> None:
+        self.push_screen(HelpScreen())
+
+    def command_quit(self, _: str) -> None:
+        self.exit(0)
+
+    def copy_to_clipboard(self, text: str) -> None:
+        """Copy by every way there is, and say so."""
+        if self._driver and "TMUX" in os.environ:
+            self._driver.write(clipboard.osc52(text, in_tmux=True))
+        super().copy_to_clipboard(text)
+        self.run_worker(self._copy_with_tool(text), group="clipboard")
+
+    async def _copy_with_tool(self, text: str) -> None:
+        tool = await asyncio.to_thread(clipboard.copy_with_tool, text)
+        self.notify(f"Copied {len(text)} characters ({tool or 'through the terminal'}).", markup=False)
+
+    def action_help_quit(self) -> None:
+        """^C with nothing to copy: the second one in a row quits."""
+        if self._quit_asked:
+            self.exit(0)
+            return
+        self._quit_asked = True
+        self.set_timer(QUIT_WINDOW_S, self._forget_quit)
+        self.notify("Press ^C again to quit.", timeout=QUIT_WINDOW_S, markup=False)
+
+    def _forget_quit(self) -> None:
+        self._quit_asked = False
+
+    async def _pick_persona(self) -> None:
+        self.session.refresh_models()
+        state = self.session.state
+        picked = await self.push_screen_wait(PersonaPicker(state.models, state.persona))
+        if picked:
+            self.session.choose_persona(picked)
+
+    def _confirm_delete(self, chat_id: str) -> None:
+        chat = self.session.state.find(chat_id)
+        if chat:
+            question = f"Delete “{chat.title or 'New conversation'}” for good?"
+            self.push_screen(Confirm(question), lambda yes: self.session.delete(chat_id) if yes else None)

@@ -1,0 +1,184 @@
+"""The Textual app: lays the widgets out, keeps them in step with the state, and passes on what they tell."""
+
+import time
+from collections.abc import Awaitable, Callable, Iterable
+
+from textual import events
+from textual.app import ComposeResult, SystemCommand
+from textual.containers import Horizontal, Vertical
+from textual.screen import Screen
+from textual.widgets import Input, Static
+
+from tui.actions import WIDE_COLUMNS, CommandedApp
+from tui.commands import COMMANDS, UnknownCommand, matching, message_of, parse
+from tui.session import Session
+from tui.widgets.conversations import ConversationList
+from tui.widgets.dialogs import AskLine, Confirm
+from tui.widgets.editor import Editor
+from tui.widgets.help import HelpScreen
+from tui.widgets.persona_picker import PersonaPicker
+from tui.widgets.status import StatusLine
+from tui.widgets.transcript import Transcript
+
+FRAME_S = 1 / 15
+
+LOST = "The server does not answer. Trying again; you can go on typing, nothing is lost."
+
+
+class ChatApp(CommandedApp):
+    """A chat client. It never blocks on the server: what is typed shows at once and goes out when it can."""
+
+    CSS_PATH = "tui.tcss"
+    TITLE = "chatbot"
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (WIDE_COLUMNS, "-wide")]  # noqa: RUF012
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        ensure: Callable[[], Awaitable[str]] | None = None,
+        api_key: str | None = None,
+        conversation: str | None = None,
+    ) -> None:
+        super().__init__()
+        self.session = Session(url, ensure=ensure, api_key=api_key, on_change=self._state_changed)
+        self._wanted = conversation
+        self._drafts: dict[str | None, str] = {}
+        self._shown_chat: str | None = None
+        self._is_refreshing = False
+        self._drawn_at = 0.0
+
+    def compose(self) -> ComposeResult:
+        with Horizontal():
+            yield ConversationList()
+            with Vertical(id="main"):
+                yield Static(id="title", markup=False)
+                yield Static(LOST, id="banner", markup=False)
+                yield Transcript()
+                yield Static("↓ more below · ^End", id="more", markup=False)
+                yield Static(id="hint", markup=False)
+                yield Editor()
+                yield StatusLine()
+
+    def on_mount(self) -> None:
+        self.query_one(Editor).focus()
+        self.session.start(self._wanted)
+        self._refresh_view()
+
+    async def on_unmount(self) -> None:
+        await self.session.close()
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """Offer every command in the palette, then Textual's own."""
+        for command in COMMANDS:
+            yield SystemCommand(
+                command.name.capitalize(), command.help, lambda name=command.name: self.action_command(name)
+            )
+        own = {"Quit", "Keys"}
+        yield from (entry for entry in super().get_system_commands(screen) if entry.title not in own)
+
+    def _state_changed(self) -> None:
+        """Draw soon: at once after a pause, and at most so often while text streams."""
+        if self.is_running and not self._is_refreshing:
+            self._is_refreshing = True
+            wait_s = self._drawn_at + FRAME_S - time.monotonic()
+            if wait_s > 0:
+                self.set_timer(wait_s, self._refresh_view)
+            else:
+                self.call_later(self._refresh_view)
+
+    def _refresh_view(self) -> None:
+        self._is_refreshing, self._drawn_at = False, time.monotonic()
+        if not self.query(StatusLine):
+            return  # the screen is being taken down
+        state = self.session.state
+        if state.current != self._shown_chat:
+            self._swap_draft(state.current)
+        self.query_one(ConversationList).show(state)
+        self.query_one(Transcript).show(state)
+        self.query_one(StatusLine).show(state)
+        self.query_one("#title", Static).update(state.chat.title if state.chat else "New conversation")
+        banner = self.query_one("#banner", Static)
+        text = state.notice or (LOST if state.connection == "lost" else "")
+        banner.display = bool(text)
+        if text != banner.content:
+            banner.update(text)
+        sent = [m.text for m in state.chat.messages if m.role == "user"] if state.chat else []
+        editor = self.query_one(Editor)
+        if not editor.text:
+            editor.remember(sent)
+
+    def _swap_draft(self, chat_id: str | None) -> None:
+        """Keep what was being typed with its chat. A draft chat that got its real id keeps the editor as it is."""
+        editor = self.query_one(Editor)
+        was_renamed = self._shown_chat is not None and self.session.state.find(self._shown_chat) is None
+        if not was_renamed:
+            self._drafts[self._shown_chat] = editor.text
+            editor.replace_all(self._drafts.pop(chat_id, ""))
+        self._shown_chat = chat_id
+
+    def on_editor_submitted(self, event: Editor.Submitted) -> None:
+        try:
+            command = parse(event.text)
+        except UnknownCommand as unknown:
+            self.notify(str(unknown), severity="warning", markup=False)
+            self.query_one(Editor).replace_all(event.text)
+            return
+        if command:
+            self.run_command(*command)
+        else:
+            self.session.submit(message_of(event.text))
+            self.query_one(Transcript).follow()
+
+    def on_text_area_changed(self) -> None:
+        found = matching(self.query_one(Editor).text)
+        hint = self.query_one("#hint", Static)
+        hint.display = bool(found)
+        hint.update("\n".join(f"{command.usage:<18} {command.help}" for command in found))
+
+    def on_editor_scroll(self, event: Editor.Scroll) -> None:
+        transcript = self.query_one(Transcript)
+        if event.direction == 0:
+            transcript.follow()
+        elif event.direction < 0:
+            transcript.scroll_page_up(animate=False)
+        else:
+            transcript.scroll_page_down(animate=False)
+
+    def on_transcript_reading_place(self, event: Transcript.ReadingPlace) -> None:
+        self.query_one("#more").display = event.has_more_below
+
+    def on_transcript_older_wanted(self) -> None:
+        self.session.load_older()
+
+    def on_conversation_list_chosen(self, event: ConversationList.Chosen) -> None:
+        self.session.open(event.chat_id)
+        self.screen.remove_class("list-shown")
+        self.query_one(Editor).focus()
+
+    def on_conversation_list_more_wanted(self) -> None:
+        self.session.load_more_chats()
+
+    def on_conversation_list_delete_wanted(self, event: ConversationList.DeleteWanted) -> None:
+        self._confirm_delete(event.chat_id)
+
+    def on_key(self, event: events.Key) -> None:
+        """What is typed reaches the editor, wherever the focus is."""
+        if event.is_printable and event.character and not isinstance(self.focused, (Editor, Input)):
+            if isinstance(self.screen, (AskLine, Confirm, HelpScreen, PersonaPicker)):
+                return
+            editor = self.query_one(Editor)
+            editor.focus()
+            editor.insert(event.character)
+
+
+def run(
+    url: str,
+    *,
+    ensure: Callable[[], Awaitable[str]] | None = None,
+    api_key: str | None = None,
+    conversation: str | None = None,
+) -> int:
+    """Run the client until the user leaves; return the exit code."""
+    app = ChatApp(url, ensure=ensure, api_key=api_key, conversation=conversation)
+    return app.run() or 0

@@ -1,0 +1,81 @@
+"""Everything one can do, named once: slash commands, keys, palette entries and help all come from this table."""
+
+import difflib
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One thing to do; the app runs `command_<name>` with what was typed after it."""
+
+    name: str
+    help: str
+    key: str = ""
+    argument: str = ""
+    """What may follow, for the help text."""
+    aliases: tuple[str, ...] = ()
+    is_plain: bool = False
+    """Whether plain mode has it too."""
+
+    @property
+    def usage(self) -> str:
+        return f"/{self.name} {self.argument}".rstrip()
+
+
+COMMANDS = (
+    Command("new", "start a new conversation", key="ctrl+n", is_plain=True),
+    Command("open", "open the conversation with this title", argument="TITLE", is_plain=True),
+    Command("rename", "rename this conversation", key="ctrl+r", argument="[TITLE]", is_plain=True),
+    Command("delete", "delete this conversation", is_plain=True),
+    Command("persona", "choose who answers", key="ctrl+t", argument="[NAME]", aliases=("model",), is_plain=True),
+    Command("copy", "copy the last reply, or its n-th code block", key="ctrl+o", argument="[N]"),
+    Command("stop", "stop the reply that is being written", key="escape"),
+    Command("list", "show or hide the list of conversations", key="ctrl+b", is_plain=True),
+    Command("help", "show keys and commands", key="f1", is_plain=True),
+    Command("quit", "leave; conversations stay on the server", key="ctrl+q", aliases=("exit",), is_plain=True),
+)
+
+
+class UnknownCommand(ValueError):
+    """No command has this name; the message proposes the nearest."""
+
+
+def find(name: str) -> Command:
+    """Return the command with this name or alias, or the only one that begins so."""
+    for command in COMMANDS:
+        if name == command.name or name in command.aliases:
+            return command
+    starting = [command for command in COMMANDS if name and command.name.startswith(name)]
+    if len(starting) == 1:
+        return starting[0]
+    names = [command.name for command in COMMANDS]
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f"did you mean /{near[0]}?" if near else "/help lists them"
+    raise UnknownCommand(f"there is no command /{name}; {hint}")
+
+
+def parse(line: str) -> tuple[Command, str] | None:
+    """Split a line into command and argument; None if it is a message (`//` sends a leading slash)."""
+    if not line.startswith("/") or line.startswith("//") or "\n" in line:
+        return None
+    name, _, argument = line[1:].partition(" ")
+    return find(name.lower()), argument.strip()
+
+
+def message_of(line: str) -> str:
+    """Return what to send for a line that is no command."""
+    return line[1:] if line.startswith("//") else line
+
+
+def matching(line: str) -> tuple[Command, ...]:
+    """Return the commands that a half-typed line may become."""
+    if not line.startswith("/") or line.startswith("//") or " " in line or "\n" in line:
+        return ()
+    return tuple(command for command in COMMANDS if command.name.startswith(line[1:].lower()))
+
+
+def key_label(key: str) -> str:
+    """Return a key as people write it: ^N, F1, Esc."""
+    if key.startswith("ctrl+"):
+        return f"^{key.removeprefix('ctrl+').upper()}"
+    return {"escape": "Esc"}.get(key, key.upper())

@@ -1,0 +1,229 @@
+"""The client and the state together: what the user does goes to the server, what the server says goes into the state.
+
+Knows no widget. `on_change` is told after every step; it must be quick, and decides itself what to draw.
+"""
+
+import asyncio
+import contextlib
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+from chatbot.client import ChatbotError, Client, ConnectionState, Event, NotFound, Reply, RequestRejected
+from tui import transitions
+from tui.state import Chat, Message, State
+
+CHATS_PAGE = 50
+ITEMS_PAGE = 40
+
+
+class Session:
+    """One user at one server."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        ensure: Callable[[], Awaitable[str]] | None,
+        api_key: str | None,
+        on_change: Callable[[], None],
+    ) -> None:
+        self.state = State()
+        self.client = Client(
+            url,
+            api_key,
+            ensure=ensure,
+            patience_s=None,
+            on_state=self._connection_changed,
+            on_event=self._stray_event,
+        )
+        self._on_change = on_change
+        self._sending = asyncio.Lock()
+        self._loading = asyncio.Lock()
+        # Any: tasks end with nothing of interest.
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def start(self, conversation: str | None = None) -> None:
+        """Load the list and open a conversation by id or title: by default the newest."""
+        self._spawn(self.client.connect())
+        self._spawn(self._load(conversation))
+
+    async def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await self.client.close()
+
+    def open(self, chat_id: str | None) -> None:
+        """Show a chat, or the blank page of a new one."""
+        self._set(transitions.opened(self.state, chat_id))
+        chat = self.state.chat
+        if chat and not chat.is_loaded:
+            self._spawn(self._load_items(chat.id))
+
+    def submit(self, text: str) -> None:
+        """Send a message in the open chat; it shows at once and goes out in order."""
+        key = f"key_{uuid.uuid4().hex}"
+        self._set(transitions.submitted(self.state, key, text))
+        self._spawn(self._send(key, text))
+
+    def stop(self) -> bool:
+        """Stop the reply that is being written in the open chat; False if there is none."""
+        reply = self.state.chat.open_reply if self.state.chat else None
+        if reply is None or reply.response_id is None:
+            return False
+        self._spawn(self.client.cancel_response(reply.response_id))
+        return True
+
+    def rename(self, title: str) -> None:
+        if self.state.chat and not self.state.chat.is_draft:
+            self._spawn(self._describe(self.client.rename(self.state.chat.id, title)))
+
+    def delete(self, chat_id: str) -> None:
+        self._spawn(self._delete(chat_id))
+
+    def choose_persona(self, name: str) -> None:
+        """Let somebody else answer in the open chat from now on."""
+        self._set(transitions.persona_chosen(self.state, name))
+        if self.state.chat and not self.state.chat.is_draft:
+            self._spawn(self._describe(self.client.set_model(self.state.chat.id, name)))
+
+    def load_older(self) -> None:
+        """Fetch the page of history before what the open chat shows."""
+        chat = self.state.chat
+        if chat and chat.oldest_item and not self._loading.locked():
+            self._spawn(self._load_items(chat.id, is_older=True))
+
+    def load_more_chats(self) -> None:
+        self._spawn(self._load_more_chats())
+
+    def refresh_models(self) -> None:
+        """Ask who can answer: a persona may have been trained since."""
+        self._spawn(self._load_models())
+
+    def note(self, text: str) -> None:
+        self._set(transitions.noted(self.state, text))
+
+    async def _load(self, wanted: str | None) -> None:
+        await self._load_models()
+        await self._load_chats()
+        if wanted and (body := await self.client.conversation_titled(wanted)):
+            self._set(transitions.more_chats_listed(self.state, [body], has_more=self.state.has_more_chats))
+        named = [chat for chat in self.state.chats if wanted in (chat.id, chat.title)]
+        if self.state.current is None and (named or (self.state.chats and wanted is None)):
+            self.open((named or list(self.state.chats))[0].id)
+
+    async def _load_models(self) -> None:
+        models = await self.client.models()
+        self._set(transitions.models_listed(self.state, models))
+
+    async def _load_chats(self) -> None:
+        page = await self.client.conversations(limit=max(CHATS_PAGE, len(self.state.chats)))
+        self._set(transitions.chats_listed(self.state, page.data, has_more=page.has_more))
+
+    async def _load_more_chats(self) -> None:
+        page = await self.client.conversations(limit=CHATS_PAGE, after=self.state.chats[-1].id)
+        self._set(transitions.more_chats_listed(self.state, page.data, has_more=page.has_more))
+
+    async def _load_items(self, chat_id: str, *, is_older: bool = False) -> None:
+        """Load the newest page of a chat once, or the page before what is there."""
+        async with self._loading:
+            chat = self.state.find(chat_id)
+            if chat is None or chat.is_loaded != is_older:
+                return
+            page = await self.client.items(chat_id, order="desc", limit=ITEMS_PAGE, after=chat.oldest_item)
+            self._set(transitions.items_loaded(self.state, chat_id, page.data, has_more=page.has_more))
+        loaded = self.state.find(chat_id)
+        for message in loaded.messages[: len(page.data)] if loaded else ():
+            await self._take_up(message)
+
+    async def _take_up(self, message: Message) -> None:
+        """Follow a loaded reply that still runs; learn why one is incomplete."""
+        if message.response_id is None or message.status not in ("streaming", "interrupted"):
+            return
+        if message.status == "streaming":
+            self._spawn(self._follow(await self.client.attach(message.response_id)))
+            return
+        response = await self.client.response(message.response_id)
+        self._receive({"type": "response.incomplete", "response": response})
+
+    async def _send(self, key: str, text: str) -> None:
+        try:
+            async with self._sending:
+                chat = await self._made(self.state.chat_of(key=key))
+                reply = await self.client.send(text, conversation=chat.id, model=chat.persona, idempotency_key=key)
+        except ChatbotError as error:
+            self._set(transitions.refused(self.state, key, str(error)))
+            return
+        self._set(transitions.acknowledged(self.state, key, reply.response))
+        if not chat.title:
+            self._spawn(self._describe(self.client.conversation(chat.id)))
+        await self._follow(reply)
+
+    async def _made(self, chat: Chat | None) -> Chat:
+        """Return the chat of a message, made on the server if it was only a draft."""
+        if chat is None:
+            raise ChatbotError("the conversation was deleted")
+        if not chat.is_loaded:
+            await self._load_items(chat.id)  # before the message is stored, or it would show twice
+        if chat.is_draft:
+            body = await self.client.create_conversation(model=chat.persona)
+            self._set(transitions.adopted(self.state, chat.id, body))
+            chat = self.state.find(body["id"])
+            assert chat is not None
+        return chat
+
+    async def _follow(self, reply: Reply) -> None:
+        """Take in what comes of a reply; one that is lost for good is marked so, and the reason told."""
+        try:
+            async for event in reply:
+                self._receive(event)
+        except ChatbotError:
+            lost = {"id": reply.id, "status": "incomplete"}
+            self._receive({"type": "response.incomplete", "response": lost})
+            raise
+
+    async def _describe(self, request: Awaitable[dict[str, Any]]) -> None:
+        body = await request
+        self._set(transitions.chat_described(self.state, body))
+
+    async def _delete(self, chat_id: str) -> None:
+        chat = self.state.find(chat_id)
+        if chat and not chat.is_draft:
+            with contextlib.suppress(NotFound):  # gone already: that is what was wanted
+                await self.client.delete_conversation(chat_id)
+        self._set(transitions.removed(self.state, chat_id))
+        self.open(self.state.current)
+
+    def _receive(self, event: Event) -> None:
+        self._set(transitions.received(self.state, event, time.monotonic()))
+
+    def _stray_event(self, event: Event) -> None:
+        if event.get("type") == "chatbot:conversation.updated":
+            self._set(transitions.chat_described(self.state, event["conversation"]))
+        elif event.get("type") == "error":
+            self.note(str((event.get("error") or {}).get("message") or "the server reported an error"))
+
+    def _connection_changed(self, connection: ConnectionState) -> None:
+        returns = connection == "live" and self.state.was_live
+        self._set(transitions.connection_changed(self.state, connection))
+        if returns:
+            self._spawn(self._load_chats())
+
+    def _set(self, state: State) -> None:
+        self.state = state
+        self._on_change()
+
+    def _spawn(self, work: Coroutine[Any, Any, Any]) -> None:
+        task = asyncio.create_task(self._told(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _told(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Do something for the user; a refusal is told in the transcript."""
+        try:
+            await work
+        except RequestRejected as refusal:
+            self.note(f"The server refused: {refusal.message}")
+        except ChatbotError as error:
+            self.note(f"That did not work: {error}")

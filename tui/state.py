@@ -1,0 +1,138 @@
+"""What the screen shows, as plain values: chats, their messages, who answers, how the connection is.
+
+Everything in here has passed `safe_text`. Values never change; `tui.transitions` makes new ones.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from chatbot.client import ConnectionState
+
+MessageStatus = Literal[
+    "sending", "unsent", "queued", "streaming", "completed", "stopped", "interrupted", "cut", "failed"
+]
+Role = Literal["user", "assistant", "note"]
+
+SETTLED: frozenset[MessageStatus] = frozenset({"completed", "stopped", "interrupted", "cut", "failed", "unsent"})
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One entry of a transcript; a note is a line of ours that no server knows."""
+
+    key: str
+    """Identity for as long as the program runs: an item's id, or the key it was sent with."""
+    role: Role
+    text: str
+    status: MessageStatus = "completed"
+    persona: str | None = None
+    response_id: str | None = None
+    remark: str = ""
+    """Why it failed or was refused, in the server's words."""
+
+    @property
+    def is_settled(self) -> bool:
+        return self.status in SETTLED
+
+
+@dataclass(frozen=True, slots=True)
+class ContextUse:
+    """How full the model's context was at the last turn, by the server's own count."""
+
+    tokens: int
+    budget_tokens: int
+    dropped: int
+    """Older messages that the model did not see."""
+
+    @property
+    def share(self) -> float:
+        return min(1.0, self.tokens / self.budget_tokens) if self.budget_tokens else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Speed of the newest reply, measured from its first piece of text."""
+
+    started_at: float
+    tokens: int
+    tokens_per_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Chat:
+    """A conversation as far as it is known here."""
+
+    id: str
+    title: str = ""
+    persona: str | None = None
+    messages: tuple[Message, ...] = ()
+    is_loaded: bool = False
+    oldest_item: str | None = None
+    """Item before which more history exists; None when all of it is here."""
+    is_unseen: bool = False
+    is_draft: bool = False
+    """True until the server has made the conversation."""
+    context: ContextUse | None = None
+    pace: Pace | None = None
+
+    @property
+    def open_reply(self) -> Message | None:
+        """The reply that is being written, or else the first that waits."""
+        replies = [m for m in self.messages if m.role == "assistant" and not m.is_settled]
+        return next((m for m in replies if m.status == "streaming"), replies[0] if replies else None)
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """Somebody who can answer."""
+
+    id: str
+    is_persona: bool
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """The whole of it."""
+
+    chats: tuple[Chat, ...] = ()
+    """Newest first."""
+    current: str | None = None
+    """Id of the open chat; None is the blank page of a new one."""
+    models: tuple[Model, ...] = ()
+    connection: ConnectionState = "connecting"
+    was_live: bool = False
+    """Whether the server was reached at least once."""
+    new_persona: str | None = None
+    """Who will answer in the next new chat."""
+    notice: str = ""
+    """Something to tell where no chat is open; the next step clears it."""
+    has_more_chats: bool = False
+    is_loaded: bool = False
+
+    @property
+    def chat(self) -> Chat | None:
+        return self.find(self.current)
+
+    @property
+    def persona(self) -> str | None:
+        """Who answers in the open chat, or in the new one."""
+        return self.chat.persona if self.chat else self.new_persona
+
+    def find(self, chat_id: str | None) -> Chat | None:
+        return next((chat for chat in self.chats if chat.id == chat_id), None)
+
+    def chat_of(self, *, key: str | None = None, response_id: str | None = None) -> Chat | None:
+        """The chat that holds a message, wherever the user is."""
+        for chat in self.chats:
+            for message in chat.messages:
+                if (key and message.key == key) or (response_id and message.response_id == response_id):
+                    return chat
+        return None
+
+    def speaker(self, model: str | None) -> str:
+        """The name that stands before a reply."""
+        known = next((entry for entry in self.models if entry.id == model), None)
+        if model is None or (known and not known.is_persona):
+            return "Assistant"
+        return model[:1].upper() + model[1:]

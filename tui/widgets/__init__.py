@@ -1,0 +1,1 @@
+"""What is seen: one widget a file."""

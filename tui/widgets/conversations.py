@@ -1,0 +1,70 @@
+"""The list of conversations at the left, newest first."""
+
+from dataclasses import dataclass
+
+from textual.content import Content
+from textual.message import Message as Notice
+from textual.widgets import OptionList
+from textual.widgets.option_list import Option
+
+from tui.state import Chat, State
+
+MORE = "more"
+
+
+class ConversationList(OptionList):
+    """Titles with a dot where something is unseen; redrawn only when a line of it changes."""
+
+    BINDINGS = [("delete,d", "delete", "Delete")]  # noqa: RUF012 (Textual merges them along the class tree)
+
+    @dataclass
+    class Chosen(Notice):
+        """A conversation was picked."""
+
+        chat_id: str
+
+    @dataclass
+    class MoreWanted(Notice):
+        """The older part of the list was asked for."""
+
+    @dataclass
+    class DeleteWanted(Notice):
+        """A conversation is to be deleted."""
+
+        chat_id: str
+
+    def __init__(self) -> None:
+        super().__init__(id="conversations", markup=False, compact=True)
+        self.border_title = "Conversations"
+        self._drawn: tuple[tuple[str, str], ...] = ()
+
+    def show(self, state: State) -> None:
+        """Bring the list up to date, with the open chat highlighted."""
+        lines = tuple((chat.id, label(chat)) for chat in state.chats)
+        if state.has_more_chats:
+            lines = (*lines, (MORE, "… older ones"))
+        if lines != self._drawn:
+            self._drawn = lines
+            self.clear_options()
+            self.add_options([Option(Content(text), id=name) for name, text in lines])
+        place = next((n for n, (name, _) in enumerate(lines) if name == state.current), None)
+        if not self.has_focus or self.highlighted is None:
+            self.highlighted = place
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        event.stop()
+        if event.option_id == MORE:
+            self.post_message(self.MoreWanted())
+        elif event.option_id:
+            self.post_message(self.Chosen(event.option_id))
+
+    def action_delete(self) -> None:
+        option = self.highlighted_option
+        if option and option.id and option.id != MORE:
+            self.post_message(self.DeleteWanted(option.id))
+
+
+def label(chat: Chat) -> str:
+    """Return the line of a chat: a dot if something in it is unseen, dots if somebody writes."""
+    mark = "…" if chat.open_reply else "●" if chat.is_unseen else " "
+    return f"{mark} {chat.title or 'New conversation'}"

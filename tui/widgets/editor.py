@@ -1,0 +1,103 @@
+"""The place to write: Enter sends, Shift+Enter or ^J makes a new line, the arrows at its edges walk what was sent."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.message import Message as Notice
+from textual.widgets import TextArea
+
+from tui.commands import matching
+
+NEWLINE_KEYS = ("shift+enter", "ctrl+j", "alt+enter")
+
+
+class Editor(TextArea):
+    """A text area that knows what a message is."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("pageup", "scroll_transcript(-1)", show=False),
+        Binding("pagedown", "scroll_transcript(1)", show=False),
+        Binding("ctrl+end", "follow", show=False),
+    ]
+
+    @dataclass
+    class Submitted(Notice):
+        """The user has finished a message or a command."""
+
+        text: str
+
+    @dataclass
+    class Scroll(Notice):
+        """The user wants to read further up (-1) or down (1), or at the end (0)."""
+
+        direction: int
+
+    def __init__(self) -> None:
+        super().__init__(
+            id="editor", placeholder="Message… (/ for commands)", highlight_cursor_line=False, compact=True
+        )
+        self._sent: list[str] = []
+        self._place = 0
+
+    def remember(self, texts: list[str]) -> None:
+        """Set what the up arrow brings back: the messages sent in this chat."""
+        self._sent, self._place = texts, len(texts)
+
+    async def _on_key(self, event: events.Key) -> None:
+        if self._takes(event.key):
+            event.stop()
+            event.prevent_default()
+        else:
+            await super()._on_key(event)
+
+    def _takes(self, key: str) -> bool:
+        """Act on the keys that mean something else here than in a text area; False for all others."""
+        line = self.cursor_location[0]
+        if key == "enter":
+            self._submit()
+        elif key in NEWLINE_KEYS:
+            self.insert("\n")
+        elif key == "tab":
+            return self._complete()
+        elif key == "up":
+            return line == 0 and self._walk(-1)
+        elif key == "down":
+            return line == self.document.line_count - 1 and self._walk(1)
+        else:
+            return False
+        return True
+
+    def _submit(self) -> None:
+        text = self.text.strip()
+        if text:
+            self.text = ""
+            self.post_message(self.Submitted(text))
+
+    def _complete(self) -> bool:
+        commands = matching(self.text)
+        if commands:
+            self.replace_all(f"/{commands[0].name} ")
+        return bool(commands)
+
+    def _walk(self, step: int) -> bool:
+        """Bring back an earlier message; only from an empty editor or from one brought back before."""
+        is_walking = self._place < len(self._sent) and self.text == self._sent[self._place]
+        target = self._place + step
+        if not (is_walking or (not self.text and step < 0)) or not 0 <= target <= len(self._sent):
+            return False
+        self._place = target
+        self.replace_all(self._sent[target] if target < len(self._sent) else "")
+        return True
+
+    def replace_all(self, text: str) -> None:
+        """Put a text in and the cursor at its end."""
+        self.text = text
+        self.move_cursor(self.document.end)
+
+    def action_scroll_transcript(self, direction: int) -> None:
+        self.post_message(self.Scroll(direction))
+
+    def action_follow(self) -> None:
+        self.post_message(self.Scroll(0))

@@ -1,0 +1,145 @@
+"""One message: who speaks, how it stands, and the text.
+
+A reply that is being written is a live `Markdown` widget (dozens of nodes). Once settled it can be frozen to a
+single widget that holds the rendered text, because Textual's layout cost grows with every node on the page.
+"""
+
+import io
+import re
+
+from rich.console import Console
+from rich.markdown import Markdown as RichMarkdown
+from rich.segment import Segment
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.content import Content
+from textual.geometry import Size
+from textual.widget import Widget
+from textual.widgets import Markdown, Static
+
+from tui.state import Message, MessageStatus
+
+REMARKS: dict[MessageStatus, str] = {
+    "sending": "sending…",
+    "unsent": "not sent",
+    "queued": "queued",
+    "streaming": "writing…",
+    "stopped": "stopped",
+    "interrupted": "interrupted",
+    "cut": "cut off at the length limit",
+    "failed": "failed",
+}
+
+_MARKUP = re.compile(r"[*_`#|\[\]<>~]|^\s*(?:[-+]|\d+[.)])\s|^ {4}|^-{3,}|\n\S.*\n[=-]{2,}|https?:", re.MULTILINE)
+
+
+def headline(message: Message, speaker: str) -> Content:
+    """Return the line above the text: the role in words, and what is special."""
+    if message.role == "note":
+        return Content.styled("Note", "dim")
+    name = Content.styled("You" if message.role == "user" else speaker, "bold")
+    remark = REMARKS.get(message.status, "")
+    if message.remark:
+        remark = f"{remark}: {message.remark}"
+    return Content.assemble(name, ("  " + remark, "italic dim")) if remark else name
+
+
+def rendered(text: str, width: int) -> Content:
+    """Return Markdown as it looks at a width, as selectable content."""
+    console = Console(file=io.StringIO(), width=width, color_system="truecolor", force_terminal=True)
+    markdown = RichMarkdown(text, hyperlinks=False, code_theme="ansi_dark")
+    lines = console.render_lines(markdown, console.options.update(width=width), pad=False)
+    result = Text()
+    for number, line in enumerate(lines):
+        if number:
+            result.append("\n")
+        for segment in Segment.simplify(line):
+            result.append(segment.text, segment.style)
+    result.rstrip()
+    return Content.from_rich_text(result, console=console)
+
+
+class FrozenReply(Static):
+    """A settled reply in one node. It is rendered when its width is known, and again when that changes."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(markup=False)
+        self._text = text
+        self._is_plain = _MARKUP.search(text) is None
+        self._rendered: tuple[int, Content] = (0, Content(""))
+
+    def render(self) -> Content:
+        return self._at(self.size.width)
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        return self._at(width).get_height({}, width)
+
+    def change(self, text: str) -> None:
+        """Show another text: the server knew better."""
+        if text != self._text:
+            self._text, self._rendered = text, (0, Content(""))
+            self._is_plain = _MARKUP.search(text) is None
+            self.refresh(layout=True)
+
+    def _at(self, width: int) -> Content:
+        if self._is_plain:
+            return Content(self._text)
+        if width > 0 and self._rendered[0] != width:
+            self._rendered = (width, rendered(self._text, width))
+        return self._rendered[1]
+
+
+class MessageView(Vertical):
+    """A message on the screen; `show()` brings it up to date."""
+
+    def __init__(self, message: Message, speaker: str) -> None:
+        super().__init__(classes=f"message {message.role}")
+        self.message = message
+        self._speaker = speaker
+        self._headline = Static(headline(message, speaker), classes="headline", markup=False)
+        self._body = self._new_body()
+        self._shown = message.text if isinstance(self._body, FrozenReply) else ""
+
+    def compose(self) -> ComposeResult:
+        yield self._headline
+        yield self._body
+
+    @property
+    def is_live(self) -> bool:
+        return isinstance(self._body, Markdown)
+
+    async def show(self, message: Message, speaker: str) -> None:
+        """Show a newer form of the same message: only what is new of a streamed text is parsed."""
+        if (message.status, message.remark, speaker) != (self.message.status, self.message.remark, self._speaker):
+            self._headline.update(headline(message, speaker))
+        self.message, self._speaker = message, speaker
+        await self.catch_up()
+
+    async def catch_up(self) -> None:
+        """Bring the text on the screen up to the message."""
+        text = self.message.text
+        if isinstance(self._body, FrozenReply):
+            self._body.change(text)
+        if not isinstance(self._body, Markdown) or text == self._shown:
+            return
+        if text.startswith(self._shown):
+            await self._body.append(text[len(self._shown) :])
+        else:
+            await self._body.update(text)
+        self._shown = text
+
+    async def freeze(self) -> None:
+        """Trade the live widgets for one, once the text is final."""
+        if self.is_live and self.message.is_settled:
+            frozen = FrozenReply(self.message.text)
+            await self.mount(frozen)
+            await self._body.remove()
+            self._body = frozen
+
+    def _new_body(self) -> Widget:
+        if self.message.role != "assistant":
+            return Static(self.message.text, classes="body", markup=False)
+        if self.message.is_settled:
+            return FrozenReply(self.message.text)
+        return Markdown(open_links=False, classes="body")
