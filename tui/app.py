@@ -9,6 +9,7 @@ from textual.containers import Horizontal, Vertical
 from textual.screen import Screen
 from textual.widgets import Input, Static
 
+from chatbot.client import ChatbotError, ServerUnreachable
 from tui.actions import WIDE_COLUMNS, CommandedApp
 from tui.commands import COMMANDS, UnknownCommand, matching, message_of, parse
 from tui.session import Session
@@ -22,6 +23,9 @@ from tui.widgets.transcript import Transcript
 
 FRAME_S = 1 / 15
 
+UNREACHABLE = 3
+"""Exit code when no server could be found or started."""
+
 LOST = "The server does not answer. Trying again; you can go on typing, nothing is lost."
 
 
@@ -34,14 +38,14 @@ class ChatApp(CommandedApp):
 
     def __init__(
         self,
-        url: str,
+        url: str | None,
         *,
         ensure: Callable[[], Awaitable[str]] | None = None,
         api_key: str | None = None,
         conversation: str | None = None,
     ) -> None:
         super().__init__()
-        self.session = Session(url, ensure=ensure, api_key=api_key, on_change=self._state_changed)
+        self.session = Session(url or "", ensure=ensure, api_key=api_key, on_change=self._state_changed)
         self._wanted = conversation
         self._drafts: dict[str | None, str] = {}
         self._shown_chat: str | None = None
@@ -63,7 +67,17 @@ class ChatApp(CommandedApp):
     def on_mount(self) -> None:
         self.query_one(Editor).focus()
         self.session.start(self._wanted)
+        self.run_worker(self._leave_without_server())
         self._refresh_view()
+
+    async def _leave_without_server(self) -> None:
+        """End the app, and say why, if no server can be had at all."""
+        try:
+            await self.session.client.connect()
+        except ServerUnreachable as error:
+            self.exit(UNREACHABLE, message=str(error))
+        except ChatbotError:
+            pass  # a refusal is told on the screen, by the session
 
     async def on_unmount(self) -> None:
         await self.session.close()
@@ -173,12 +187,15 @@ class ChatApp(CommandedApp):
 
 
 def run(
-    url: str,
+    url: str | None,
     *,
     ensure: Callable[[], Awaitable[str]] | None = None,
     api_key: str | None = None,
     conversation: str | None = None,
 ) -> int:
-    """Run the client until the user leaves; return the exit code."""
+    """Run the client until the user leaves; return the exit code.
+
+    Without a url the screen opens at once, and `ensure` finds or starts a server behind it.
+    """
     app = ChatApp(url, ensure=ensure, api_key=api_key, conversation=conversation)
     return app.run() or 0

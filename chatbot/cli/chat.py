@@ -14,17 +14,14 @@ def chat(*, model: str | None, conversation: str | None, plain: bool) -> int:
     async def ensure() -> str:
         return await ensure_server(settings)
 
-    is_terminal = sys.stdin.isatty() and sys.stdout.isatty()
-    if is_terminal and not plain:
-        print("starting …", end="\r", file=sys.stderr, flush=True)
+    if sys.stdin.isatty() and sys.stdout.isatty() and not plain:
+        from tui.app import run
+
+        return run(None, ensure=ensure, api_key=settings.api_key, conversation=conversation)
+    from tui.plain import run_plain
+
     try:
         url = asyncio.run(ensure())
     except ServerDidNotStart as error:
         fail(str(error), 3)
-    if is_terminal and not plain:
-        from tui.app import run
-
-        return run(url, ensure=ensure, api_key=settings.api_key, conversation=conversation)
-    from tui.plain import run_plain
-
     return asyncio.run(run_plain(url, ensure=ensure, api_key=settings.api_key, conversation=conversation))

@@ -43,6 +43,8 @@ class Client(HttpApi):
     ) -> None:
         """`ensure` finds or starts a server when none answers; `patience_s=None` never gives up.
 
+        An empty `url` means that no address is known yet: `ensure` is asked before anything is sent.
+
         `on_event` gets what belongs to no reply of this client, such as `chatbot:conversation.updated`.
         """
         self._connection = Connection(

@@ -121,6 +121,7 @@ class Connection:
 
     async def _keep_alive(self) -> None:
         """Return never; waits grow, and patience is used up, until a socket has proved useful."""
+        await self._find_first()
         clock = asyncio.get_running_loop().time
         delays, gives_up_at = self._backoff.delays(), math.inf
         while True:
@@ -163,6 +164,15 @@ class Connection:
             open_timeout=OPEN_TIMEOUT_S,
             proxy=None if is_local else True,
         )
+
+    async def _find_first(self) -> None:
+        """Ask the owner for a server where no address is known yet; without one there is nothing to try."""
+        if self.url or self._ensure is None:
+            return
+        try:
+            self.url = await self._ensure()
+        except Exception as error:
+            raise ServerUnreachable(str(error)) from error
 
     async def _ensure_server(self) -> None:
         """Let the owner find or start a server; whatever goes wrong there costs only this attempt."""

@@ -104,6 +104,8 @@ class HttpApi:
         """Send a request and return its JSON; raise `RequestRejected` or `ServerUnreachable`."""
         import httpx
 
+        if not self._url():
+            await self._wait_live()
         for _ in range(ATTEMPTS):
             if self._http is None:
                 self._http = self._open_http()

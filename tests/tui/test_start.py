@@ -1,0 +1,32 @@
+"""The screen is there before the server is."""
+
+import asyncio
+
+from tests.tui.fake_server import FakeServer
+from tests.tui.screens import say, until, until_shown
+from tui.app import UNREACHABLE, ChatApp
+
+
+async def test_what_is_typed_while_the_server_starts_is_sent_once_it_is_there(server: FakeServer) -> None:
+    started = asyncio.Event()
+
+    async def ensure() -> str:
+        await started.wait()
+        return server.url
+
+    async with ChatApp(None, ensure=ensure).run_test(size=(110, 30)) as pilot:
+        await until_shown(pilot, "Say hello.", "starting…")
+        await say(pilot, "hi")
+        started.set()
+        await until_shown(pilot, "Hello there.", "live")
+    assert [create["input"] for create in server.creates] == ["hi"]
+
+
+async def test_a_server_that_cannot_start_ends_the_app_with_the_reason() -> None:
+    async def ensure() -> str:
+        raise RuntimeError("no model directory at /nowhere")
+
+    app = ChatApp(None, ensure=ensure)
+    async with app.run_test() as pilot:
+        await until(pilot, lambda: app.return_code is not None)
+    assert app.return_value == UNREACHABLE
