@@ -39,7 +39,8 @@ def status_text(state: State, width: int) -> Content:
     if chat and chat.open_reply and chat.open_reply.response_id:
         parts.append(("Esc stops", "italic"))
     is_live = state.connection == "live"
-    connection = CONNECTION[state.connection] if state.was_live else "starting…"
+    is_starting = state.connection != "lost" and not state.was_live
+    connection = "starting…" if is_starting else CONNECTION[state.connection]
     parts.append((connection, "$success" if is_live else "$warning"))
     separated = [part for entry in parts for part in ((" · ", "dim"), entry)][1:]
     return Content.assemble(*separated)
