@@ -23,7 +23,7 @@ _TERMINAL = {"completed": "response.completed", "failed": "response.failed"}
 
 def opening(response: Response) -> list[Event]:
     """Return the events that announce a response and its one output item."""
-    begun = replace(response, state="in_progress", usage=None, error_code=None, incomplete_reason=None)
+    begun = replace(response, state="in_progress", usage=None, context=None, error_code=None, incomplete_reason=None)
     resource = response_resource(begun)
     bodies: list[Event] = [
         {"type": "response.created", "response": resource},

@@ -49,7 +49,10 @@ def conversation_resource(conversation: Conversation) -> dict[str, Any]:
 
 
 def response_resource(response: Response) -> dict[str, Any]:
-    """Return the response as it stands, with every key that the Open Responses schema requires."""
+    """Return the response as it stands, with every key that the Open Responses schema requires.
+
+    `chatbot.context` is ours: which messages the model saw.
+    """
     is_open = response.state in ("queued", "in_progress")
     request = response.request
     error = None
@@ -90,6 +93,7 @@ def response_resource(response: Response) -> dict[str, Any]:
         "truncation": "auto",
         "usage": _usage(response.usage),
         "user": None,
+        "chatbot": {"context": None if response.context is None else dict(response.context)},
     }
 
 

@@ -20,6 +20,13 @@ async def test_a_turn_comes_back_as_one_object(http: httpx.AsyncClient) -> None:
     assert response["output"][0]["content"][0]["text"] == "you said: hi"
 
 
+async def test_what_the_model_saw_can_be_asked_for(http: httpx.AsyncClient) -> None:
+    response = (await http.post("/v1/responses", json={"input": "hi"})).json()
+    context = response["chatbot"]["context"]
+    items = (await http.get(f"/v1/responses/{response['id']}/input_items")).json()["data"]
+    assert (context["kept"], context["dropped"]) == ([items[0]["id"]], [])
+
+
 async def test_a_turn_streams_as_server_sent_events_and_can_be_read_again(http: httpx.AsyncClient) -> None:
     live = events_of((await http.post("/v1/responses", json={"input": "hi", "stream": True})).text)
     response_id = live[0]["response"]["id"]
