@@ -210,8 +210,7 @@ def _final_pace(pace: Pace | None, response: JsonObject, now: float) -> Pace | N
 
 
 def _context_use(context: JsonObject) -> ContextUse:
-    dropped = context.get("dropped") or ()
-    count = dropped if isinstance(dropped, int) else len(dropped)
+    count = int(context.get("dropped") or 0)
     return ContextUse(int(context.get("tokens") or 0), int(context.get("budget_tokens") or 0), count)
 
 

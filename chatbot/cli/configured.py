@@ -16,7 +16,8 @@ def settings_with(**flags: Any) -> Settings:
     except ValidationError as error:
         for problem in error.errors(include_url=False):
             name = ".".join(str(part) for part in problem["loc"])
-            typer.echo(f"setting {name}: {problem['msg']}, got {problem['input']!r}", err=True)
+            got = "" if name == "api_key" else f", got {problem['input']!r}"
+            typer.echo(f"setting {name}: {problem['msg']}{got}", err=True)
         raise typer.Exit(2) from None
 
 

@@ -39,9 +39,10 @@ def serve(
     from chatbot.engine.base import ModelNotFound
     from chatbot.engine.local import LocalEngine
     from chatbot.logs import configure_logging
+    from chatbot.server.launch import ALREADY_SERVED
     from chatbot.server.run import CannotServe
     from chatbot.server.run import serve as run_server
-    from storage.errors import StorageError
+    from storage.errors import StorageError, StorageLocked
 
     configure_logging(settings.log_level)
     engine = LocalEngine(
@@ -55,5 +56,7 @@ def serve(
     )
     try:
         asyncio.run(run_server(settings, engine))
+    except StorageLocked as error:
+        fail(str(error), ALREADY_SERVED)
     except (CannotServe, ModelNotFound, StorageError) as error:
         fail(str(error))

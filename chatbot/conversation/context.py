@@ -5,6 +5,7 @@ it fills two thirds of it. Between steps the prompt only grows at its end, so th
 (trimming one turn per turn would make every turn a full prefill).
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -46,7 +47,7 @@ class Context:
         return {
             "window_start": self.kept[0],
             "kept": list(self.kept),
-            "dropped": list(self.dropped),
+            "dropped": len(self.dropped),
             "tokens": self.tokens,
             "budget_tokens": self.budget_tokens,
         }
@@ -105,8 +106,8 @@ def _step(system: str, exchanges: list[list[Item]], begin: int, budget_tokens: i
     """Return the first exchange to keep so that the window is two thirds full at most."""
     target = budget_tokens * KEPT_SHARE
     last = len(exchanges) - 1
-    while begin < last and _tokens(system, exchanges[begin:], count_tokens) > target:
-        begin += 1
+    fits = range(begin, last)  # fewer exchanges are fewer tokens, so the first that fits is found by halves
+    begin += bisect_left(fits, True, key=lambda first: _tokens(system, exchanges[first:], count_tokens) <= target)
     tokens = _tokens(system, exchanges[begin:], count_tokens)
     if tokens > budget_tokens:
         raise ContextTooLong(tokens, budget_tokens)

@@ -39,7 +39,7 @@ def told_in_protocol() -> Iterator[None]:
         raise as_protocol_error(error) from error
 
 
-def as_protocol_error(error: StorageError | EngineError | ContextTooLong) -> ProtocolError:
+def as_protocol_error(error: Exception) -> ProtocolError:
     """Return the error as clients see it: no internals, but what they can do."""
     for kind, (code, param) in _NOT_FOUND.items():
         if isinstance(error, kind):

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from weakref import WeakValueDictionary
 
 from chatbot.protocol.errors import Conflict
 
@@ -12,19 +13,19 @@ class Lanes:
 
     def __init__(self, max_waiting: int) -> None:
         self._max_waiting = max_waiting
-        self._locks: dict[str, asyncio.Lock] = {}
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._places: dict[str, int] = {}
 
     @contextmanager
-    def place(self, conversation_id: str) -> Iterator[int]:
-        """Hold a place in the lane and give the number of turns ahead; raises Conflict if the lane is full."""
+    def place(self, conversation_id: str) -> Iterator[None]:
+        """Hold a place in the lane; raises Conflict if the lane is full."""
         ahead = self._places.get(conversation_id, 0)
         if ahead > self._max_waiting:
             message = f"{ahead} turns of this conversation are running or waiting; wait for one to end"
             raise Conflict("conversation_busy", message, "conversation")
         self._places[conversation_id] = ahead + 1
         try:
-            yield ahead
+            yield
         finally:
             self._places[conversation_id] -= 1
             if not self._places[conversation_id]:
@@ -34,9 +35,5 @@ class Lanes:
     async def turn(self, conversation_id: str) -> AsyncIterator[None]:
         """Wait until the turns ahead have ended. Turns enter in the order in which they ask."""
         lock = self._locks.setdefault(conversation_id, asyncio.Lock())
-        try:
-            async with lock:
-                yield
-        finally:
-            if not self._places.get(conversation_id) and not lock.locked():
-                self._locks.pop(conversation_id, None)
+        async with lock:
+            yield

@@ -17,8 +17,9 @@ from chatbot.conversation.stream import ResponseLog
 from chatbot.engine.base import Delta, Engine, EngineError, Finish, GenerationRequest, Sampling
 from chatbot.protocol.errors import ProtocolError, ServerFault
 from chatbot.protocol.events import INTERRUPTED
+from chatbot.protocol.frames import storable
 from chatbot.protocol.requests import ResponseCreate
-from storage.errors import StorageError, StorageFull
+from storage.errors import StorageBusy, StorageError, StorageFull
 from storage.records import Response
 from storage.store import Store
 
@@ -71,6 +72,7 @@ class Reply:
         self._task: asyncio.Task[Any] | None = None
         self._stopped_as: Literal["cancelled", "incomplete"] | None = None
         self._is_settling = False
+        self._unstored_end: dict[str, Any] | None = None
 
     def stop(self, ends_as: Literal["cancelled", "incomplete"]) -> None:
         """End the reply at the engine's next step and keep its text. Only the first call counts."""
@@ -133,7 +135,7 @@ class Reply:
         )
         async for event in backend.engine.generate(request):
             if isinstance(event, Delta):
-                self.log.add(event.text)
+                self.log.add(storable(event.text))
             else:
                 return _finished(event)
         raise ServerFault("generation_failed", "the engine ended without a finish")
@@ -157,7 +159,7 @@ class Reply:
             await asyncio.sleep(checkpoint_s)
             lengths = self.log.delta_lengths
             if len(lengths) > saved:
-                with suppress(StorageFull):  # the end of the turn tries again, and tells
+                with suppress(StorageError):  # the end of the turn tries again, and tells
                     await store.checkpoint(self.log.response.id, self.log.text, lengths)
                     saved = len(lengths)
 
@@ -169,16 +171,32 @@ class Reply:
                 return await store.finish_response(
                     log.response.id, text=log.text, delta_lengths=log.delta_lengths, **end
                 )
-            except StorageFull as full:
-                error: StorageError = full
+            except (StorageFull, StorageBusy) as passing:
+                error: Exception = passing
                 if wait_s is not None:
                     await asyncio.sleep(wait_s)
-            except StorageError as broken:
+            except Exception as broken:
                 error = broken
                 break
         logger.error("reply not stored", response_id=log.response.id, fault=type(error).__name__)
+        self._unstored_end = end
         told = _failure(as_protocol_error(error))
         return dataclasses.replace(log.response, text=log.text, delta_lengths=log.delta_lengths, **told)
+
+    async def settle_late(self, store: Store) -> None:
+        """Go on trying to store an end that could not be stored in time, until it is or the store is broken."""
+        while self._unstored_end is not None:
+            await asyncio.sleep(_SAVE_RETRY_S[-1])
+            log = self.log
+            with suppress(StorageFull, StorageBusy):
+                await store.finish_response(
+                    log.response.id, text=log.text, delta_lengths=log.delta_lengths, **self._unstored_end
+                )
+                self._unstored_end = None
+
+    @property
+    def is_stored(self) -> bool:
+        return self._unstored_end is None
 
 
 def _sampling(request: ResponseCreate, persona: Persona, limits: ReplyLimits) -> Sampling:
@@ -208,4 +226,4 @@ def _finished(finish: Finish) -> dict[str, Any]:
 
 
 def _failure(error: ProtocolError) -> dict[str, Any]:
-    return {"state": "failed", "error_code": error.code, "error_message": error.message}
+    return {"state": "failed", "error_code": error.code, "error_message": storable(error.message)}

@@ -7,6 +7,7 @@ acknowledgement). From then on the turn belongs to the server: sockets come and 
 import asyncio
 import hashlib
 import json
+import time
 from collections.abc import Coroutine, Sequence
 from contextlib import ExitStack, suppress
 from typing import Any, TypeVar
@@ -50,6 +51,7 @@ class Turns:
         self._lanes = Lanes(max_queued_turns)
         self._replies: dict[str, Reply] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._late: set[asyncio.Task[None]] = set()
         self._is_draining = False
         self.feed = Feed()
 
@@ -72,13 +74,15 @@ class Turns:
         with told_in_protocol():
             if idempotency_key is not None:
                 earlier = await self._store.response_under_key(idempotency_key, _fingerprint(request))
-                if earlier is not None:
+                if earlier is not None and (earlier.id in self._replies or earlier.completed_at is not None):
                     return self._log_of(earlier)
             conversation = await self._conversation(request)
             persona = self._backend.personas.resolve(request.model or (conversation.model if conversation else None))
             system = self._system_prompt(request, conversation, persona)
             self._check_fits(system, request)
             turn = _new_turn(request, conversation, persona, idempotency_key)
+            if self._is_draining:  # it may have begun while this turn was being looked at
+                raise Unavailable("server_draining", "the server is stopping; connect again in a moment")
             # A caller that goes away must not leave a stored turn that nobody runs.
             return await asyncio.shield(self._spawn(self._begin(turn, request, persona, system)))
 
@@ -117,12 +121,16 @@ class Turns:
     async def drain(self, timeout_s: float) -> None:
         """Refuse new turns, wait for the running ones, and cut off what is left after the timeout."""
         self._is_draining = True
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=timeout_s)
+        deadline = time.monotonic() + timeout_s
+        while self._tasks and (left_s := deadline - time.monotonic()) > 0:  # a begin spawns its run
+            await asyncio.wait(self._tasks, timeout=left_s)
         for reply in self._replies.values():
             reply.stop("incomplete")
-        if self._tasks:
+        while self._tasks:
             await asyncio.wait(self._tasks)
+        for late in self._late:
+            late.cancel()
+        await asyncio.gather(*self._late, return_exceptions=True)
 
     async def _conversation(self, request: ResponseCreate) -> Conversation | None:
         if request.conversation_id is not None:
@@ -141,6 +149,8 @@ class Turns:
     def _check_fits(self, system: str, request: ResponseCreate) -> None:
         """Refuse a message that could never be answered before anything is stored."""
         messages = [ChatMessage("system", system)] if system else []
+        own = [message for message in request.messages[:-1] if message.role in ("system", "developer")]
+        messages += [ChatMessage("system", message.text) for message in own]
         messages.append(ChatMessage("user", request.messages[-1].text))
         tokens = self._backend.engine.count_tokens(messages)
         budget = self._backend.limits.budget_tokens(request, self._backend.engine.base.context_tokens)
@@ -149,11 +159,11 @@ class Turns:
 
     async def _begin(self, turn: NewTurn, request: ResponseCreate, persona: Persona, system: str) -> ResponseLog:
         with ExitStack() as holding:
-            ahead = holding.enter_context(self._lanes.place(turn.conversation_id or turn.response_id))
+            holding.enter_context(self._lanes.place(turn.conversation_id or turn.response_id))
             response, is_new = await self._store.begin_turn(turn)
             if not is_new:
                 return self._log_of(response)
-            reply = Reply(response, request, persona, system, ahead)
+            reply = Reply(response, request, persona, system, len(self.running_in(response.conversation_id)))
             self._replies[response.id] = reply
             self._spawn(self._run(reply, holding.pop_all()))
         self.feed.publish(response.conversation_id, reply.log)
@@ -171,9 +181,11 @@ class Turns:
             settled = await reply.run(lane, self._backend)
         del self._replies[settled.id]
         reply.log.close(settled)
+        if not reply.is_stored:
+            self._late.add(asyncio.create_task(reply.settle_late(self._store)))
         with suppress(StorageError):
             if reply.request.store is False:
-                await self._store.delete_conversation(settled.conversation_id)
+                await self._store.delete_response(settled.id)
             else:
                 conversation = await self._store.conversation(settled.conversation_id)
                 self.feed.publish(conversation.id, conversation)

@@ -1,6 +1,7 @@
 """JSON at the border, read strictly: finite numbers, unique keys, bounded depth, storable text."""
 
 import json
+from collections import Counter
 from typing import Any, NoReturn
 
 from chatbot.protocol.errors import InvalidRequest
@@ -45,8 +46,7 @@ def _clean(value: Any, depth: int) -> Any:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result = dict(pairs)
     if len(result) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        (twice, _), *_ = Counter(name for name, _ in pairs).most_common(1)
         raise ValueError(f"key {twice!r} appears twice in one object")
     return result
 

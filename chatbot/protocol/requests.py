@@ -11,7 +11,6 @@ Metadata = Annotated[
     dict[Annotated[str, StringConstraints(max_length=64)], Annotated[str, StringConstraints(max_length=512)]],
     Field(max_length=16),
 ]
-IdempotencyKey = Annotated[str, StringConstraints(min_length=1, max_length=255)]
 Title = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
 
 
@@ -65,7 +64,7 @@ class ResponseCreate(Request):
     background: bool | None = None
     generate: bool | None = None
     tools: list[Any] | None = None
-    idempotency_key: IdempotencyKey | None = None
+    idempotency_key: str | None = None
 
     @property
     def conversation_id(self) -> str | None:
@@ -97,7 +96,6 @@ class ResponseAttach(Request):
 
 class ConversationSubscribe(Request):
     conversation: str
-    after: str | None = None
 
 
 class ConversationCreate(Request):
@@ -154,9 +152,17 @@ def check_supported(request: ResponseCreate) -> None:
         raise InvalidRequest("empty_message", "the user's message is empty", "input")
 
 
+def _path(location: tuple[int | str, ...]) -> list[int | str]:
+    """Return the fields and indexes of an error's place, without the names of union branches."""
+    branches = {"str", "ConversationReference"}
+    return [part for part in location if isinstance(part, int) or (part.isidentifier() and part not in branches)]
+
+
 def _invalid(error: ValidationError) -> InvalidRequest:
-    first = min(error.errors(include_url=False), key=lambda problem: len(problem["loc"]))
-    where = ".".join(str(part) for part in first["loc"] if isinstance(part, int) or part.isidentifier())
+    problems = error.errors(include_url=False)
+    # Of the branches of a union the one that was meant got furthest into the value.
+    first = max(problems, key=lambda problem: len(_path(problem["loc"])))
+    where = ".".join(str(part) for part in _path(first["loc"]))
     got = "" if first["type"] == "missing" else f", got {str(first['input'])[:60]!r}"
     code = "missing_required_parameter" if first["type"] == "missing" else "invalid_parameter"
     return InvalidRequest(code, f"{where or 'request'}: {first['msg']}{got}", where or None)

@@ -3,6 +3,7 @@
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
@@ -42,6 +43,7 @@ def create_app(services: Services, presence: Presence | None = None) -> Starlett
         origins=settings.allow_origin,
         api_key=settings.api_key,
     )
+    cors = Middleware(CORSMiddleware, allow_origins=settings.allow_origin, allow_methods=["*"], allow_headers=["*"])
     return Starlette(
         routes=[
             WebSocketRoute("/v1/responses", serve_socket),
@@ -51,6 +53,6 @@ def create_app(services: Services, presence: Presence | None = None) -> Starlett
             Route("/health", health),
             Route("/ready", ready),
         ],
-        middleware=[Middleware(PresenceMiddleware, presence=presence or Presence()), guard],
+        middleware=[Middleware(PresenceMiddleware, presence=presence or Presence()), cors, guard],
         exception_handlers=dict.fromkeys((ProtocolError, StorageError, HTTPException, Exception), tell_error),
     )

@@ -4,7 +4,7 @@ from typing import Any
 
 import structlog
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 
 from chatbot.conversation.faults import as_protocol_error
@@ -18,10 +18,13 @@ logger = structlog.get_logger(__name__)
 async def read_object(request: Request, max_bytes: int) -> dict[str, Any]:
     """Return the JSON object in the body; an empty body is an empty object. Raises TooLarge, InvalidRequest."""
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > max_bytes:
-            raise TooLarge("body_too_large", f"the body is larger than {max_bytes} bytes")
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > max_bytes:
+                raise TooLarge("body_too_large", f"the body is larger than {max_bytes} bytes")
+    except ClientDisconnect:
+        raise InvalidRequest("client_left", "the client left before its request was whole") from None
     return parse_object(bytes(body)) if body else {}
 
 

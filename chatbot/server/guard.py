@@ -6,8 +6,8 @@ header is no browser and passes.
 """
 
 import hmac
+import re
 from collections.abc import Iterable
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
@@ -16,7 +16,8 @@ from starlette.websockets import WebSocket
 
 from chatbot.protocol.errors import Forbidden, ProtocolError, Unauthorized
 
-_LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_PORT = re.compile(r":[0-9]*$")
 _OPEN_PATHS = ("/health", "/ready")
 SUBPROTOCOLS = ("responses", "realtime")
 """Names that a browser may offer; one of them is echoed, never the one that holds the key."""
@@ -28,7 +29,7 @@ class Guard:
 
     def __init__(self, app: ASGIApp, *, hosts: Iterable[str], origins: Iterable[str], api_key: str | None) -> None:
         self._app = app
-        self._hosts = {*_LOOPBACK, *(host.lower() for host in hosts)}
+        self._hosts = {*_LOOPBACK, *(host.lower().strip("[]") for host in hosts)}
         self._origins = {origin.lower().rstrip("/") for origin in origins}
         self._api_key = api_key
 
@@ -51,9 +52,8 @@ class Guard:
             self._check_key(self._api_key, headers, scope.get("subprotocols", []))
 
     def _check_host(self, host: str) -> None:
-        name = (urlsplit(f"//{host}").hostname or "").lower()
-        bracketed = f"[{name}]" if ":" in name else name
-        if bracketed not in self._hosts:
+        name = _PORT.sub("", host.lower()).strip("[]")
+        if name not in self._hosts:
             message = f"host {host!r} is not served here; start with --allow-host to add it"
             raise Forbidden("host_not_allowed", message)
 

@@ -13,6 +13,8 @@ import httpx
 from chatbot.server.announcement import Announcement
 from chatbot.settings import Settings
 
+ALREADY_SERVED = 4
+"""Exit code of a server that finds another one on its data."""
 START_TIMEOUT_S = 60.0
 POLL_S = 0.1
 IDLE_EXIT_S = 60.0
@@ -37,7 +39,7 @@ async def ensure_server(settings: Settings) -> str:
             url = await _answering(http, announcement)
             if url is not None:
                 return url
-            if child.poll() is not None:
+            if child.poll() not in (None, ALREADY_SERVED):  # another one, just started, will answer in a moment
                 raise ServerDidNotStart(f"the server did not start: {_last_line(log)}\nits log is {log}")
         raise ServerDidNotStart(f"the server did not answer within {START_TIMEOUT_S:.0f} s; its log is {log}")
 
@@ -48,9 +50,10 @@ async def _answering(http: httpx.AsyncClient, announcement: Announcement) -> str
         return None
     try:
         answer = await http.get(f"{announced.url}/health")
-    except httpx.HTTPError:
-        return None
-    return announced.url if answer.is_success and answer.json().get("status") == "ok" else None
+        is_ours = answer.is_success and answer.json()["status"] == "ok"
+    except (httpx.HTTPError, ValueError, KeyError, TypeError):
+        return None  # nobody, or some other program that has the port now
+    return announced.url if is_ours else None
 
 
 def _start(settings: Settings, log: Path) -> "subprocess.Popen[bytes]":
@@ -59,7 +62,7 @@ def _start(settings: Settings, log: Path) -> "subprocess.Popen[bytes]":
     changed = settings.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
     changed.update(port=0, idle_exit_s=changed.get("idle_exit_s", IDLE_EXIT_S))
     passed = {f"CHATBOT_{name.upper()}": _as_env(value) for name, value in changed.items()}
-    with log.open("wb") as output:
+    with log.open("ab") as output:
         return subprocess.Popen(
             [sys.executable, "-m", "chatbot", "serve"],
             stdin=subprocess.DEVNULL,

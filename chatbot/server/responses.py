@@ -10,6 +10,7 @@ from starlette.routing import Route
 
 from chatbot.conversation.faults import told_in_protocol
 from chatbot.conversation.stream import ResponseLog
+from chatbot.protocol.errors import InvalidRequest
 from chatbot.protocol.events import Event
 from chatbot.protocol.requests import ResponseCreate, validate
 from chatbot.protocol.resources import item_resource, page, response_resource
@@ -19,6 +20,7 @@ from chatbot.server.services import Services
 PING_S = 15.0
 """Silence after which a comment is sent, so that no proxy closes a stream that waits for its first token."""
 MAX_SEQUENCE = 2**31
+MAX_KEY_CHARS = 255
 
 
 class ResponseRoutes:
@@ -45,11 +47,7 @@ class ResponseRoutes:
             return self._stream(log, -1)
         if wanted.background:
             return JSONResponse(response_resource(log.response))
-        try:
-            return JSONResponse(response_resource(await log.wait_closed()))
-        except asyncio.CancelledError:
-            self._leave(log)
-            raise
+        return await self._whole(request, log)
 
     async def retrieve(self, request: Request) -> Response:
         log = await self._turns.attach(request.path_params["id"])
@@ -74,6 +72,19 @@ class ResponseRoutes:
             response = await store.response(request.path_params["id"])
             items = [await store.item(response.conversation_id, item_id) for item_id in response.input_item_ids]
         return JSONResponse(page([item_resource(item) for item in items], has_more=False))
+
+    async def _whole(self, request: Request, log: ResponseLog) -> Response:
+        """Answer with the settled response; a client that leaves before is not waited for."""
+        ended = asyncio.create_task(log.wait_closed())
+        left = asyncio.create_task(_disconnect(request))
+        try:
+            await asyncio.wait([ended, left], return_when=asyncio.FIRST_COMPLETED)
+            if not ended.done():
+                self._leave(log)
+            return JSONResponse(response_resource(log.response))
+        finally:
+            ended.cancel()
+            left.cancel()
 
     def _stream(self, log: ResponseLog, starting_after: int) -> StreamingResponse:
         headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
@@ -100,7 +111,15 @@ class ResponseRoutes:
 
 def idempotency_key(request: ResponseCreate, header: str | None = None) -> str | None:
     """Return the key from the header, the field, or the metadata (where typed SDKs can put it)."""
-    return header or request.idempotency_key or (request.metadata or {}).get("idempotency_key")
+    key = header or request.idempotency_key or (request.metadata or {}).get("idempotency_key")
+    if key is not None and not 0 < len(key) <= MAX_KEY_CHARS:
+        raise InvalidRequest("invalid_parameter", f"an idempotency key has 1 to {MAX_KEY_CHARS} characters")
+    return key
+
+
+async def _disconnect(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 async def with_pings(events: AsyncIterator[Event]) -> AsyncIterator[Event | None]:

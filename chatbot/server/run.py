@@ -17,12 +17,14 @@ from chatbot.server.announcement import Announcement
 from chatbot.server.app import create_app
 from chatbot.server.presence import Presence
 from chatbot.server.services import Services, open_services
+from chatbot.server.wire import BoundedWebSocketProtocol
 from chatbot.settings import Settings
 from storage.store import Store
 
 logger = structlog.get_logger(__name__)
 
 IDLE_CHECK_S = 1.0
+FORCE_CHECK_S = 0.2
 LAST_EVENTS_S = 0.1
 """Time for the closing events of drained replies to reach their readers."""
 
@@ -40,7 +42,11 @@ class DrainingServer(uvicorn.Server):
         self._drain_s = drain_s
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        await self._turns.drain(0 if self.force_exit else self._drain_s)
+        draining = asyncio.create_task(self._turns.drain(self._drain_s))
+        while not draining.done():
+            await asyncio.wait([draining], timeout=FORCE_CHECK_S)
+            if self.force_exit:  # a second interrupt: whoever asked is not willing to wait
+                await self._turns.drain(0)
         await asyncio.sleep(LAST_EVENTS_S)
         await super().shutdown(sockets)
 
@@ -98,7 +104,7 @@ async def _serve_on(bound: socket.socket, services: Services, stop: asyncio.Even
     presence = Presence()
     config = uvicorn.Config(
         create_app(services, presence),
-        ws="websockets-sansio",
+        ws=BoundedWebSocketProtocol,
         ws_max_size=4 * settings.max_message_bytes,  # up to here a frame is answered and the socket lives on
         ws_per_message_deflate=False,
         lifespan="off",

@@ -35,9 +35,7 @@ async def open_services(settings: Settings, engine: Engine) -> AsyncIterator[Ser
     """
     store = await Store.open(settings.database_path)
     try:
-        interrupted = await store.interrupt_unfinished()
-        if interrupted:
-            logger.warning("replies were cut off by the last stop", count=len(interrupted))
+        await _mend(store)
         await engine.start()
         try:
             yield await _assemble(settings, store, engine)
@@ -45,6 +43,16 @@ async def open_services(settings: Settings, engine: Engine) -> AsyncIterator[Ser
             await engine.stop()
     finally:
         await store.close()
+
+
+async def _mend(store: Store) -> None:
+    """Mark replies that a crash cut off, and forget those that were not to be stored."""
+    interrupted = await store.interrupt_unfinished()
+    if interrupted:
+        logger.warning("replies were cut off by the last stop", count=len(interrupted))
+    for response_id in interrupted:
+        if (await store.response(response_id)).request.get("store") is False:
+            await store.delete_response(response_id)
 
 
 async def _assemble(settings: Settings, store: Store, engine: Engine) -> Services:

@@ -15,7 +15,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from chatbot.conversation.faults import told_in_protocol
 from chatbot.conversation.stream import ResponseLog
-from chatbot.protocol.errors import InvalidRequest, ProtocolError, ServerFault, TooLarge
+from chatbot.protocol.errors import InvalidRequest, Overloaded, ProtocolError, ServerFault, TooLarge
 from chatbot.protocol.frames import parse_object
 from chatbot.protocol.requests import (
     ConversationSubscribe,
@@ -43,9 +43,10 @@ class ResponseSocket:
         self._services = services
         self._socket = socket
         self._tasks: set[asyncio.Task[None]] = set()
-        self._reading: set[str] = set()
+        self._reading: set[tuple[str, str | None]] = set()
         self._unstored: set[str] = set()
         self._watching: set[str] = set()
+        self._beginning = asyncio.Lock()
         self._sending = asyncio.Lock()
 
     async def serve(self) -> None:
@@ -54,7 +55,7 @@ class ResponseSocket:
         await self._socket.accept(next((name for name in SUBPROTOCOLS if name in offered), None))
         try:
             while True:
-                self._take(await self._receive())
+                await self._take(await self._receive())
         except WebSocketDisconnect:
             pass
         finally:
@@ -71,14 +72,13 @@ class ResponseSocket:
         text: str | None = message.get("text")
         return text if text is not None else message["bytes"]
 
-    def _take(self, raw: str | bytes) -> None:
+    async def _take(self, raw: str | bytes) -> None:
         """Start the work that a frame asks for; its errors are answered with the ids that the frame carries."""
-        work = self._handle(raw)
-        if len(self._tasks) >= MAX_TASKS:
-            work.close()
-            busy = InvalidRequest("too_many_requests", f"this socket has {MAX_TASKS} requests open; wait")
-            work = self._send(busy.event())
-        self._spawn(work)
+        if len(self._tasks) < MAX_TASKS:
+            self._spawn(self._handle(raw))
+            return
+        busy = Overloaded("too_many_requests", f"this socket has {MAX_TASKS} requests open; wait")
+        await self._send(busy.event())  # not in a task: who does not read is not read from
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -127,7 +127,8 @@ class ResponseSocket:
                 raise InvalidRequest("unknown_event", "the event needs a type, a string", "type")
 
     async def _create(self, request: ResponseCreate, stream_id: str | None) -> None:
-        log = await self._services.turns.create(request, idempotency_key(request))
+        async with self._beginning:  # what one client says is stored in the order in which it said it
+            log = await self._services.turns.create(request, idempotency_key(request))
         if request.store is False:
             self._unstored.add(log.response.id)
         await self._pump(log, stream_id, -1)
@@ -135,13 +136,14 @@ class ResponseSocket:
     async def _pump(self, log: ResponseLog, stream_id: str | None, starting_after: int) -> None:
         """Send the events of a reply as they come. A reply that this socket reads already is not sent twice."""
         response_id = log.response.id
-        if response_id in self._reading:
+        reading = (response_id, stream_id)
+        if reading in self._reading:
             return
-        self._reading.add(response_id)
+        self._reading.add(reading)
         try:
             async for event in log.events(starting_after):
                 await self._send(event, stream_id)
-                if event["type"] == "response.created":
+                if event["type"] == "response.created" and log.context is None:
                     await self._tell_queue_position(response_id, stream_id)
                 elif event["type"] == "response.in_progress" and log.context is not None:
                     told = {
@@ -151,7 +153,7 @@ class ResponseSocket:
                     }
                     await self._send(told, stream_id)
         finally:
-            self._reading.discard(response_id)
+            self._reading.discard(reading)
             self._unstored.discard(response_id)
 
     async def _tell_queue_position(self, response_id: str, stream_id: str | None) -> None:
@@ -162,13 +164,13 @@ class ResponseSocket:
 
     async def _watch(self, conversation_id: str, stream_id: str | None) -> None:
         """Send what others do in a conversation: their turns as they stream, and changes of its title."""
-        with told_in_protocol():
-            conversation = await self._services.store.conversation(conversation_id)
         if conversation_id in self._watching:
             return
         self._watching.add(conversation_id)
         try:
             with self._services.turns.feed.watch(conversation_id) as news:
+                with told_in_protocol():
+                    conversation = await self._services.store.conversation(conversation_id)
                 await self._send_conversation(conversation_resource(conversation), stream_id)
                 running = self._services.turns.running_in(conversation_id)
                 for log in running:

@@ -8,6 +8,7 @@ from chatbot.conversation.turn import Turns
 from chatbot.engine.base import GenerationFailed
 from chatbot.protocol.errors import Conflict, InvalidRequest, NotFound, Unavailable
 from chatbot.protocol.requests import ResponseCreate, validate
+from storage.errors import StorageBusy, StorageFull
 from storage.records import Response
 from storage.store import Store
 from tests.fake_engine import FakeEngine
@@ -166,6 +167,73 @@ async def test_what_is_not_to_be_stored_is_gone_when_it_ends(turns: Turns, store
     await turns.drain(1)
     with pytest.raises(NotFound):
         await turns.attach(settled.id)
+
+
+async def test_who_continued_an_unstored_reply_keeps_what_was_acknowledged(
+    turns: Turns, store: Store, engine: FakeEngine
+) -> None:
+    engine.free = 1
+    first = await turns.create(say("secret", store=False))
+    second = await turns.create(say("go on", previous_response_id=first.response.id))
+    engine.gate.set()
+    assert (await end_of(second)).state == "completed"
+    assert (await store.response(second.response.id)).text == "you said: go on"
+
+
+async def test_text_that_no_database_accepts_is_made_storable(turns: Turns, engine: FakeEngine) -> None:
+    engine.reply = lambda request: ["a\ud800", "\x00b"]
+    assert (await end_of(await turns.create(say("hi")))).text == "a��b"
+
+
+async def test_a_database_that_is_busy_for_a_moment_costs_no_reply(
+    turns: Turns, store: Store, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faults = iter([StorageBusy("locked"), StorageFull("full")])
+    finish = store.finish_response
+
+    async def failing(*args: Any, **kwargs: Any) -> Response:
+        for fault in faults:
+            raise fault
+        return await finish(*args, **kwargs)
+
+    monkeypatch.setattr(store, "finish_response", failing)
+    monkeypatch.setattr("chatbot.conversation.reply._SAVE_RETRY_S", (0.0, 0.0))
+    assert (await end_of(await turns.create(say("hi")))).state == "completed"
+
+
+async def test_an_end_that_could_not_be_stored_is_stored_once_there_is_room(
+    turns: Turns, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_full = True
+    finish = store.finish_response
+
+    async def failing(*args: Any, **kwargs: Any) -> Response:
+        if is_full:
+            raise StorageFull("full")
+        return await finish(*args, **kwargs)
+
+    monkeypatch.setattr(store, "finish_response", failing)
+    monkeypatch.setattr("chatbot.conversation.reply._SAVE_RETRY_S", (0.01,))
+    told = await end_of(await turns.create(say("hi")))
+    assert (told.state, told.error_code) == ("failed", "storage_full")
+    is_full = False
+    while (await store.response(told.id)).state != "completed":
+        await asyncio.sleep(0.01)
+
+
+async def test_nothing_is_left_of_a_turn_that_ended(turns: Turns) -> None:
+    for _ in range(3):
+        await end_of(await turns.create(say("hi")))
+    await turns.drain(1)
+    assert (turns.running_count, dict(turns._lanes._locks), turns._lanes._places) == (0, {}, {})
+
+
+async def test_a_turn_that_is_just_beginning_is_waited_for(turns: Turns) -> None:
+    beginning = asyncio.create_task(turns.create(say("hi")))
+    while not turns._tasks:
+        await asyncio.sleep(0)
+    await turns.drain(5)
+    assert (await beginning).response.state == "completed"
 
 
 async def test_text_is_saved_while_it_streams(turns: Turns, store: Store, engine: FakeEngine) -> None:

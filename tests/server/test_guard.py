@@ -4,8 +4,10 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.applications import Starlette
 from websockets.exceptions import InvalidStatus
 
+from chatbot.server.guard import Guard
 from tests.fake_engine import FakeEngine
 from tests.live_server import live_server
 from tests.server.socket_client import frames
@@ -47,11 +49,26 @@ async def test_only_its_own_pages_may_drive_a_server_from_a_browser(url: str, or
     assert (answer.status_code == 403) == (status == 403)
 
 
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "127.0.0.1.evil.example", ""])
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:80", "127.0.0.1.evil.example", "a@localhost", "[::1", "[", "localhost:x", ""]
+)
 async def test_a_name_that_is_not_ours_is_not_served(url: str, host: str) -> None:
     async with httpx.AsyncClient(base_url=url) as http:
         answer = await http.get("/health", headers={"Host": host})
     assert answer.status_code in (400, 403)
+
+
+def test_an_ipv6_server_is_reached_by_its_own_name() -> None:
+    guard = Guard(Starlette(), hosts=["fd00::1"], origins=[], api_key=None)
+    for host in ("[fd00::1]:8765", "[fd00::1]", "localhost:1", "[::1]:80"):
+        guard._check_host(host)
+
+
+async def test_a_page_of_an_allowed_origin_may_use_http_too(guarded: str) -> None:
+    headers = {"Origin": "https://chat.example", "Access-Control-Request-Method": "POST"}
+    async with httpx.AsyncClient(base_url=guarded) as http:
+        answer = await http.options("/v1/responses", headers=headers)
+    assert answer.headers["access-control-allow-origin"] == "https://chat.example"
 
 
 async def test_an_allowed_origin_passes(guarded: str) -> None:

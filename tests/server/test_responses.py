@@ -24,7 +24,7 @@ async def test_what_the_model_saw_can_be_asked_for(http: httpx.AsyncClient) -> N
     response = (await http.post("/v1/responses", json={"input": "hi"})).json()
     context = response["chatbot"]["context"]
     items = (await http.get(f"/v1/responses/{response['id']}/input_items")).json()["data"]
-    assert (context["kept"], context["dropped"]) == ([items[0]["id"]], [])
+    assert (context["kept"], context["dropped"]) == ([items[0]["id"]], 0)
 
 
 async def test_a_turn_streams_as_server_sent_events_and_can_be_read_again(http: httpx.AsyncClient) -> None:
@@ -82,6 +82,14 @@ async def test_an_unstored_reply_ends_with_its_client(http: httpx.AsyncClient, e
         async for line in stream.aiter_lines():
             if "output_text.delta" in line:
                 break
+    while not engine.cancelled:
+        await asyncio.sleep(0.01)
+
+
+async def test_an_unstored_reply_that_nobody_waits_for_ends(http: httpx.AsyncClient, engine: FakeEngine) -> None:
+    engine.free = 1
+    with pytest.raises(httpx.ReadTimeout):
+        await http.post("/v1/responses", json={"input": "hi", "store": False}, timeout=0.3)
     while not engine.cancelled:
         await asyncio.sleep(0.01)
 

@@ -66,6 +66,18 @@ async def test_conversations_outlive_the_server(tmp_path: Path) -> None:
     ]
 
 
+async def test_what_was_not_to_be_stored_does_not_survive_a_crash(tmp_path: Path) -> None:
+    with server_process(tmp_path, *SCRIPTED) as server:
+        async with frames(server.url()) as socket:
+            await socket.send(type="response.create", input="secret", store=False)
+            created = (await socket.until("response.output_text.delta"))[0]
+            server.kill()
+    with server_process(tmp_path, *SCRIPTED) as server:
+        async with httpx.AsyncClient(base_url=server.url()) as http:
+            answer = await http.get(f"/v1/responses/{created['response']['id']}")
+    assert answer.status_code == 404
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.2", "::", "chat.example"])
 def test_only_loopback_may_be_served_without_a_key(host: str) -> None:
     with pytest.raises(CannotServe, match="a key is needed"):

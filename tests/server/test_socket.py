@@ -1,12 +1,14 @@
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed
 
+from chatbot.server.socket import MAX_TASKS
 from tests.fake_engine import FakeEngine
-from tests.server.socket_client import frames
+from tests.server.socket_client import Frame, Frames, frames
 
 
 async def test_one_message_gives_the_whole_sequence(url: str) -> None:
@@ -24,7 +26,7 @@ async def test_the_context_is_told_beside_the_reply(url: str) -> None:
         events = await socket.turn("hi there")
     (told,) = [event for event in events if event["type"] == "chatbot:context"]
     assert told["context"]["tokens"] == 10
-    assert told["context"]["dropped"] == []
+    assert told["context"]["dropped"] == 0
 
 
 async def test_chaining_by_previous_response_works_on_another_socket(url: str, engine: FakeEngine) -> None:
@@ -137,6 +139,47 @@ async def test_a_watcher_sees_what_others_say_in_the_conversation(
         assert "".join(event.get("delta", "") for event in events) == "you said: hi"
         titled = (await watcher.until("chatbot:conversation.updated"))[-1]
     assert titled["conversation"]["title"] == "hi"
+
+
+async def test_a_watcher_that_speaks_gets_its_own_stream_id_too(url: str, http: httpx.AsyncClient) -> None:
+    conversation = (await http.post("/v1/conversations", json={})).json()["id"]
+    async with frames(url) as socket:
+        await socket.send(type="chatbot:conversation.subscribe", conversation=conversation)
+        await socket.send(type="response.create", input="hi", conversation=conversation, stream_id="mine")
+        ends = [event async for event in ended(socket, 2)]
+    assert {event.get("stream_id") for event in ends} == {None, "mine"}
+
+
+async def ended(socket: Frames, count: int) -> AsyncIterator[Frame]:
+    for _ in range(count):
+        yield (await socket.until("response.completed"))[-1]
+
+
+async def test_a_client_that_floods_and_does_not_read_is_not_read_from(url: str) -> None:
+    before = len(asyncio.all_tasks())
+    async with frames(url) as socket, frames(url) as other:
+        flooding = asyncio.create_task(flood(socket))
+        for _ in range(5):
+            assert (await other.turn("still there?"))[-1]["type"] == "response.completed"
+        assert len(asyncio.all_tasks()) - before < MAX_TASKS + 50
+        flooding.cancel()
+
+
+async def flood(socket: Frames) -> None:
+    while True:
+        await socket.connection.send("{}")
+
+
+async def test_what_is_said_in_one_breath_is_stored_in_that_order(url: str, http: httpx.AsyncClient) -> None:
+    conversation = (await http.post("/v1/conversations", json={})).json()["id"]
+    async with frames(url) as socket:
+        for number in range(5):
+            await socket.send(type="response.create", input=f"say {number}", conversation=conversation)
+        for _ in range(5):
+            await socket.until("response.completed")
+    page = (await http.get(f"/v1/conversations/{conversation}/items", params={"order": "asc"})).json()
+    said = [item["content"][0]["text"] for item in page["data"] if item["role"] == "user"]
+    assert said == [f"say {number}" for number in range(5)]
 
 
 async def test_many_turns_run_at_the_same_time_on_one_socket(url: str) -> None:

@@ -178,7 +178,7 @@ def test_removing_the_open_chat_opens_its_neighbour() -> None:
 
 def test_context_and_speed_are_the_servers_own_count() -> None:
     state = asked(listed("a"), "a")
-    context = {"tokens": 90, "budget_tokens": 100, "kept": ["3"], "dropped": ["1", "2"]}
+    context = {"tokens": 90, "budget_tokens": 100, "kept": ["3"], "dropped": 2}
     state = transitions.received(state, {"type": "chatbot:context", "response_id": "resp_k", "context": context}, 0.0)
     for second in range(3):
         state = transitions.received(state, delta("k", "word "), now=float(second))

@@ -1,0 +1,17 @@
+"""uvicorn's WebSocket protocol with a limit on what a client may leave unread.
+
+Pongs are written without waiting: a client that sends pings and reads nothing would fill our memory one for one.
+What the server says itself waits for the client, so honest traffic stays far below the limit.
+"""
+
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+MAX_UNREAD_BYTES = 1024 * 1024
+
+
+class BoundedWebSocketProtocol(WebSocketsSansIOProtocol):
+    def data_received(self, data: bytes) -> None:
+        if self.transport.get_write_buffer_size() > MAX_UNREAD_BYTES:
+            self.transport.abort()
+            return
+        super().data_received(data)

@@ -1,0 +1,47 @@
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from chatbot.server import launch
+from chatbot.server.launch import ServerDidNotStart, ensure_server
+from chatbot.settings import Settings
+from tests.fake_engine import FakeEngine
+from tests.live_server import live_server
+
+
+async def test_a_server_that_runs_is_found(tmp_path: Path) -> None:
+    async with live_server(tmp_path, FakeEngine()) as url:
+        assert await ensure_server(Settings(home=tmp_path)) == url
+
+
+async def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
+    with pytest.raises(ServerDidNotStart, match="/nowhere"):
+        await ensure_server(Settings(home=tmp_path, model="/nowhere"))
+
+
+@pytest.fixture
+async def stranger() -> AsyncIterator[str]:
+    """Some other program that has our old port now, and answers in its own way."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as serving:
+        yield f"http://127.0.0.1:{serving.sockets[0].getsockname()[1]}"
+
+
+async def test_a_stale_announcement_leads_to_nobody(
+    tmp_path: Path, stranger: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings(home=tmp_path, model="/nowhere")
+    settings.state_dir.mkdir(parents=True)
+    (settings.state_dir / "server.json").write_text(json.dumps({"url": stranger, "pid": 1}))
+    monkeypatch.setattr(launch, "START_TIMEOUT_S", 20.0)
+    with pytest.raises(ServerDidNotStart):
+        await ensure_server(settings)
