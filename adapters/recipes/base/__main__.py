@@ -1,0 +1,107 @@
+"""Command line of the recipe: from a folder of texts (or none) to the bundled model."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+from adapters.recipes.base.card import card
+from adapters.recipes.base.corpus import Corpus
+from adapters.recipes.base.documents import Encoder
+from adapters.recipes.base.mixture import Mixture
+from adapters.recipes.base.model import Shape, new_model, parameter_count, save_model, shape_figures
+from adapters.recipes.base.progress import Budget
+from adapters.recipes.base.samples import all_samples
+from adapters.recipes.base.tokenizer import train_tokenizer
+from adapters.recipes.base.train import Plan, train
+from adapters.recipes.dialogues import dialogues
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Train and save; a run killed in between goes on where it was when the command is given again."""
+    options = _options(arguments)
+    torch.set_num_threads(options.threads)
+    shape = Shape(options.hidden, options.layers, options.heads, options.kv_heads, options.feed_forward, options.vocab)
+    corpus = Corpus.read(options.corpus)
+    run = options.run or options.out / "run"
+    tokenizer = _tokenizer(run / "tokenizer", corpus, options)
+    model = new_model(shape, tokenizer, options.seed)
+    print(f"{parameter_count(model):,} parameters", flush=True)
+    pad = tokenizer.convert_tokens_to_ids("<|pad|>")
+    mixture = Mixture(Encoder(tokenizer), corpus, options.seed, options.batch_tokens, pad)
+    budget = Budget(steps=options.steps) if options.steps else Budget(minutes=options.minutes)
+    plan = Plan(budget, is_bfloat16=options.bfloat16, compiles=options.compile)
+    state = train(model, mixture, plan, run / "checkpoint", lambda entry: print(json.dumps(entry), flush=True))
+    save_model(model, tokenizer, options.out)
+    samples = all_samples(model, tokenizer, options.sample_tokens)
+    figures = {
+        "command": _command(options),
+        "parameters": parameter_count(model),
+        "shape": shape_figures(shape),
+        "steps": state.step,
+        "tokens": state.tokens,
+        "labelled_tokens": state.labels,
+        "seconds": round(state.seconds),
+        "threads": options.threads,
+        "corpus": sorted(corpus.texts),
+        "curve": state.log,
+        "samples": samples,
+    }
+    (options.out / "training.json").write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
+    (options.out / "README.md").write_text(card(options.out), "utf-8")
+    for sample in samples:
+        print("\n".join(f"{message['role']:>9}: {message['content']}" for message in sample), end="\n\n")
+
+
+def _tokenizer(folder: Path, corpus: Corpus, options: argparse.Namespace) -> PreTrainedTokenizerFast:
+    """The run's tokenizer: trained once, then read again, so that a resumed run keeps it."""
+    if not (folder / "tokenizer.json").is_file():
+        train_tokenizer(_tokenizer_texts(corpus, options), options.vocab).save_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    assert isinstance(tokenizer, PreTrainedTokenizerFast)
+    return tokenizer
+
+
+def _tokenizer_texts(corpus: Corpus, options: argparse.Namespace) -> Iterator[str]:
+    for dialogue in dialogues(options.seed, options.tokenizer_dialogues):
+        yield from (message["content"] for message in dialogue.messages)
+    rng = random.Random(options.seed)
+    if corpus.texts:
+        yield from (corpus.draw_text(rng) for _ in range(options.tokenizer_dialogues // 2))
+
+
+def _command(options: argparse.Namespace) -> str:
+    """The command as a reader would give it, without this machine's folders."""
+    length = f"--steps {options.steps}" if options.steps else f"--minutes {options.minutes:g}"
+    corpus = "--corpus CORPUS " if options.corpus else ""
+    compiles = " --compile" if options.compile else ""
+    return f"python -m adapters.recipes.base {corpus}--out DIR {length}{compiles}"
+
+
+def _options(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m adapters.recipes.base", description=__doc__)
+    parser.add_argument("--out", type=Path, required=True, help="folder for the finished model")
+    parser.add_argument("--run", type=Path, help="folder for tokenizer and checkpoint (default: OUT/run)")
+    parser.add_argument("--corpus", type=Path, help="folder with the public texts; left out: own dialogues only")
+    parser.add_argument("--minutes", type=float, default=60, help="training time")
+    parser.add_argument("--steps", type=int, help="train this many steps instead, exactly repeatable")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--batch-tokens", type=int, default=4096)
+    parser.add_argument("--tokenizer-dialogues", type=int, default=12_000, help="dialogues the tokenizer learns from")
+    parser.add_argument("--sample-tokens", type=int, default=120, help="longest reply among the samples")
+    parser.add_argument("--bfloat16", action=argparse.BooleanOptionalAction, default=True, help="bf16 autocast")
+    parser.add_argument("--compile", action="store_true", help="torch.compile: faster, needs a C++ compiler")
+    for name, value in shape_figures(Shape()).items():
+        parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=value)
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    main()

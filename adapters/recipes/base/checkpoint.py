@@ -1,0 +1,74 @@
+"""Saves and restores a run as safetensors and JSON; nothing is pickled, and a kill while saving loses nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+
+
+@dataclass(slots=True)
+class RunState:
+    """Where a run stands; `log` holds one entry for each reported step."""
+
+    step: int = 0
+    seconds: float = 0.0
+    tokens: int = 0
+    labels: int = 0
+    log: list[dict[str, float | int | str]] = field(default_factory=list)
+
+
+def save_checkpoint(
+    folder: Path, state: RunState, model: torch.nn.Module, optimizers: list[torch.optim.Optimizer]
+) -> None:
+    """Write the checkpoint beside the old one, then swap them."""
+    fresh, old = folder.with_name(folder.name + ".new"), folder.with_name(folder.name + ".old")
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir(parents=True)
+    weights = {name: tensor.detach().contiguous() for name, tensor in model.named_parameters()}
+    save_file(weights, fresh / "weights.safetensors")
+    for number, optimizer in enumerate(optimizers):
+        save_file(_flat(optimizer), fresh / f"optimizer-{number}.safetensors")
+    (fresh / "state.json").write_text(json.dumps(asdict(state)), "utf-8")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        os.replace(folder, old)
+    os.replace(fresh, folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def load_checkpoint(folder: Path, model: torch.nn.Module, optimizers: list[torch.optim.Optimizer]) -> RunState | None:
+    """Put a saved run back in place and tell where it stood; None where there is none."""
+    old = folder.with_name(folder.name + ".old")
+    if not folder.exists() and old.exists():
+        os.replace(old, folder)
+    if not (folder / "state.json").is_file():
+        return None
+    weights = load_file(folder / "weights.safetensors")
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.copy_(weights[name])
+    for number, optimizer in enumerate(optimizers):
+        _restore(optimizer, load_file(folder / f"optimizer-{number}.safetensors"))
+    return RunState(**json.loads((folder / "state.json").read_text("utf-8")))
+
+
+def _flat(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+    return {
+        f"{index}/{key}": torch.as_tensor(value).clone().contiguous()
+        for index, entries in optimizer.state_dict()["state"].items()
+        for key, value in entries.items()
+    }
+
+
+def _restore(optimizer: torch.optim.Optimizer, tensors: dict[str, torch.Tensor]) -> None:
+    state: dict[int, dict[str, torch.Tensor]] = {}
+    for name, tensor in tensors.items():
+        index, key = name.split("/")
+        state.setdefault(int(index), {})[key] = tensor
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

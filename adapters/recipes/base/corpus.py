@@ -1,0 +1,129 @@
+"""The public texts of the language stage, read from a folder, cut into documents, and drawn by share.
+
+A folder may lack any of the sources, or all of them: the recipe then learns from own dialogues alone.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import random
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from adapters.recipes.dialogues.talk import Message
+
+# Share of the language stage's corpus tokens per source; small simple texts first, one pass or so each.
+TEXT_SHARES = {
+    "tinystories_bits.txt": 24,
+    "storybooks_ccby.txt": 8,
+    "common_voice_sentences.txt": 8,
+    "fairytale_stories.txt": 4,
+    "classics_children.txt": 6,
+    "wikipedia_easy.txt": 6,
+    "spc.jsonl": 12,
+    "spc_swapped.jsonl": 8,
+    "convai2_valid.jsonl": 6,
+    "self_dialogue.jsonl": 6,
+    "fairytaleqa.jsonl": 2,
+    "wordset_definitions.jsonl": 3,
+    "personality_chat_multi.jsonl": 7,
+}
+# Sets whose assistant turns keep to an assistant's voice, for a small share of the chat stage.
+CHAT_SHARES = {"personality_chat_multi.jsonl": 3, "smalltalk_aggm.jsonl": 1}
+_FRIENDLY = "You are a friendly, warm and relaxed assistant."
+_CLAIMS = re.compile(
+    r"\b(my (wife|husband|mother|father|mom|dad|house|dog|cat|kids?|brother|sister|job|car)|ouija|beer|sex\w*|drunk)\b",
+    re.IGNORECASE,
+)
+_PIECE_CHARACTERS = 700
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """Texts and chats by source, with a seeded draw."""
+
+    texts: dict[str, list[str]]
+    chats: dict[str, list[list[Message]]]
+
+    @classmethod
+    def read(cls, folder: Path | None) -> Corpus:
+        """Everything of the two share tables that the folder holds."""
+        if folder is None:
+            return cls({}, {})
+        if not folder.is_dir():
+            raise FileNotFoundError(f"corpus folder {folder} does not exist")
+        texts = {name: list(_texts(folder, name)) for name in TEXT_SHARES if _find(folder, name)}
+        chats = {name: list(_chats(folder, name)) for name in CHAT_SHARES if _find(folder, name)}
+        return cls(texts, chats)
+
+    def draw_text(self, rng: random.Random) -> str:
+        """One text, its source by share."""
+        name = rng.choices(list(self.texts), [TEXT_SHARES[name] for name in self.texts])[0]
+        return rng.choice(self.texts[name])
+
+    def draw_chat(self, rng: random.Random) -> list[Message]:
+        """One chat in an assistant's voice."""
+        name = rng.choices(list(self.chats), [CHAT_SHARES[name] for name in self.chats])[0]
+        return rng.choice(self.chats[name])
+
+
+def _find(folder: Path, name: str) -> Path | None:
+    return next((path for path in (folder / name, folder / f"{name}.zst") if path.is_file()), None)
+
+
+def _lines(folder: Path, name: str) -> Iterator[str]:
+    path = _find(folder, name)
+    assert path is not None
+    if path.suffix != ".zst":
+        with path.open(encoding="utf-8") as lines:
+            yield from lines
+        return
+    import zstandard  # only needed for a compressed corpus
+
+    with path.open("rb") as raw:
+        yield from io.TextIOWrapper(zstandard.ZstdDecompressor().stream_reader(raw), encoding="utf-8")
+
+
+def _texts(folder: Path, name: str) -> Iterator[str]:
+    if name.endswith(".jsonl"):
+        for messages in _dialogues(folder, name):
+            yield from _pieces([m["content"] for m in messages if m["role"] != "system"])
+        return
+    block: list[str] = []
+    for line in [*_lines(folder, name), ""]:
+        if line.strip():
+            block.append(line.strip())
+        elif block:
+            yield from _pieces(block)
+            block = []
+
+
+def _pieces(lines: list[str]) -> Iterator[str]:
+    """Lines joined to pieces of bounded length."""
+    piece = ""
+    for line in lines:
+        if piece and len(piece) + len(line) > _PIECE_CHARACTERS:
+            yield piece
+            piece = ""
+        piece += ("\n" if piece else "") + line[:_PIECE_CHARACTERS]
+    if piece:
+        yield piece
+
+
+def _chats(folder: Path, name: str) -> Iterator[list[Message]]:
+    for messages in _dialogues(folder, name):
+        if messages[0]["role"] == "system":
+            if messages[0]["content"] != _FRIENDLY:
+                continue
+            messages = messages[1:]
+        if not any(_CLAIMS.search(m["content"]) for m in messages if m["role"] == "assistant"):
+            yield messages
+
+
+def _dialogues(folder: Path, name: str) -> Iterator[list[Message]]:
+    for line in _lines(folder, name):
+        messages: list[Message] = json.loads(line)["messages"]
+        yield messages

@@ -1,0 +1,62 @@
+"""What each step of each stage learns from. A batch depends on seed, stage and step alone, so a resumed run
+sees exactly what an unbroken run would have seen, with no reader position to save.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from adapters.recipes.base.corpus import Corpus
+from adapters.recipes.base.documents import Document, Encoder
+from adapters.recipes.base.rows import Batch, pack
+from adapters.recipes.base.tokenizer import CONTEXT
+from adapters.recipes.dialogues.dialogue import make
+from adapters.recipes.dialogues.personas import DEFAULT_SYSTEM
+
+Stage = Literal["language", "chat"]
+
+# Words a dialogue may have so that it fits rows of so many tokens (about 1.35 tokens a word and the marks).
+_WORDS_FOR = {256: (50, 90, 120), 512: (180, 240), 1024: (300, 480)}
+_OWN_SHARE = {"language": 0.5, "chat": 0.93}
+
+
+@dataclass(frozen=True, slots=True)
+class Mixture:
+    """Corpus and own dialogues, served as batches of about `tokens` token places."""
+
+    encoder: Encoder
+    corpus: Corpus
+    seed: int
+    tokens: int
+    pad: int
+
+    def batch(self, stage: Stage, step: int, *, is_late: bool = False) -> Batch:
+        """The batch of this step; late chat steps also hold dialogues as long as the context."""
+        rng = random.Random(f"{self.seed}:{stage}:{step}")
+        weights = (60, 30, 10) if is_late else (75, 25, 0)
+        length = rng.choices((256, 512, CONTEXT), weights)[0]
+        if stage == "language":
+            length = 256
+        length = min(length, self.tokens)
+        rows = max(1, self.tokens // length)
+        return pack(self._documents(stage, length, rng), rows=rows, length=length, pad=self.pad)
+
+    def _documents(self, stage: Stage, length: int, rng: random.Random) -> Iterator[Document]:
+        while True:
+            document = self._document(stage, length, rng)
+            if len(document) <= length:
+                yield document
+
+    def _document(self, stage: Stage, length: int, rng: random.Random) -> Document:
+        is_own = rng.random() < _OWN_SHARE[stage]
+        if stage == "language" and not is_own and self.corpus.texts:
+            return self.encoder.text(self.corpus.draw_text(rng))
+        if stage == "chat" and not is_own and self.corpus.chats:
+            system = [{"role": "system", "content": DEFAULT_SYSTEM}] if rng.random() < 0.6 else []
+            return self.encoder.dialogue(system + self.corpus.draw_chat(rng))
+        fitting = _WORDS_FOR[min((size for size in _WORDS_FOR if size >= length), default=CONTEXT)]
+        dialogue = make(rng, rng.choice(fitting))
+        return self.encoder.dialogue(dialogue.messages, learns_all=stage == "language")

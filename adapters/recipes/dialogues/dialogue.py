@@ -1,0 +1,87 @@
+"""Whole dialogues: a persona, facts told and asked for again, and other talk between.
+
+Invariant: the same seed and number give the same dialogue, and no held-out value or wording is in a training one.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from adapters.recipes.dialogues import memory_talk
+from adapters.recipes.dialogues.personas import Persona
+from adapters.recipes.dialogues.small_talk import FIRST, LAST, filler, named, walk
+from adapters.recipes.dialogues.talk import Message, Talk
+from adapters.recipes.dialogues.typing_habits import TypingHabit
+
+_Event = Callable[[Talk], None]
+"""One thing that happens in a talk: something told, asked, or chatted about."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dialogue:
+    """A finished dialogue: messages as the chat template takes them."""
+
+    messages: tuple[Message, ...]
+
+
+def dialogues(seed: int, count: int, *, start: int = 0) -> Iterator[Dialogue]:
+    """`count` training dialogues, the same for the same seed."""
+    for number in range(start, start + count):
+        rng = random.Random(f"{seed}:{number}")
+        yield make(rng, rng.choices((60, 120, 220, 330, 620), (28, 30, 24, 14, 4))[0])
+
+
+def make(rng: random.Random, limit: int) -> Dialogue:
+    """One training dialogue of about `limit` words at most; the last exchange may go beyond."""
+    talk = Talk(rng, Persona.draw(rng), TypingHabit.draw(rng))
+    system = _system(talk)
+    if rng.random() < 0.45:
+        walk(talk, named(rng.choice(FIRST)))
+    if talk.persona.me != "Ada" and rng.random() < 0.5:
+        walk(talk, named("identity"))
+    for event in _plan(rng, limit):
+        if talk.words > limit and event is not memory_talk.ask_known:
+            continue
+        event(talk)
+    if not talk.turns or rng.random() < 0.15:
+        walk(talk, named(rng.choice(LAST)))
+    return Dialogue((*system, *talk.turns))
+
+
+def _plan(rng: random.Random, limit: int) -> list[_Event]:
+    """The order of events: fillers, and for each fact a telling before one or two questions."""
+    fillers = rng.randrange(0, 3) if limit < 100 else rng.randrange(1, 3 + limit // 25)
+    facts = rng.choices((0, 1, 2, 3, 4, 6), (30, 26, 20, 13, 8, 3))[0]
+    if limit < 100:
+        facts = min(facts, 2)
+    events: list[tuple[float, _Event]] = [(rng.random(), filler) for _ in range(fillers)]
+    for _ in range(facts):
+        told = rng.random() * 0.7
+        events.append((told, memory_talk.tell))
+        if rng.random() < 0.12:
+            events.append((told + 0.001, memory_talk.correct))
+        if rng.random() < 0.75:
+            events.append((told + rng.random() * (1.2 - told), memory_talk.ask_known))
+        if rng.random() < 0.4:
+            events.append((1.3, memory_talk.ask_known))
+    extras = (
+        (0.28, memory_talk.ask_untold),
+        (0.1, memory_talk.summary),
+        (0.05, memory_talk.check),
+        (0.04, memory_talk.what_said),
+    )
+    events += [(0.2 + rng.random(), event) for chance, event in extras if rng.random() < chance]
+    return [event for _, event in sorted(events, key=lambda pair: pair[0])]
+
+
+def _system(talk: Talk) -> tuple[Message, ...]:
+    text = talk.persona.system
+    if text is None:
+        return ()
+    if talk.rng.random() < 0.06:
+        told = [memory_talk.new_fact(talk) for _ in range(talk.rng.randrange(1, 4))]
+        stated = " ".join(fact.third_person(talk.rng) for fact in told)
+        text = f"{text} {stated}"
+    return ({"role": "system", "content": text},)

@@ -1,0 +1,176 @@
+"""Talk that memory is made of: facts told, corrected, asked for, checked, summed up, and last words repeated."""
+
+from __future__ import annotations
+
+from adapters.recipes.dialogues.facts import Fact, FactKind, ask, fact_kinds, not_told
+from adapters.recipes.dialogues.grammar import expand, sentence_case
+from adapters.recipes.dialogues.knowledge import joined
+from adapters.recipes.dialogues.slots import draw
+from adapters.recipes.dialogues.small_talk import named, walk
+from adapters.recipes.dialogues.talk import Talk
+
+_SUMMARY_ASK = (
+    "What do you know about me?",
+    "What do you remember about me?",
+    "Tell me what you know about me.",
+    "What have I told you about me?",
+    "What have you learned about me?",
+    "Do you remember anything about me?",
+    "Do you know anything about me?",
+    "What did I tell you about myself?",
+    "Sum up what you know about me.",
+)
+_SUMMARY_NONE = (
+    "Not much yet. You haven't told me anything about yourself.",
+    "Nothing yet. Tell me something about you!",
+    "You haven't told me anything about yourself yet.",
+)
+_CORRECT_LEAD = (
+    "Actually, ",
+    "No, ",
+    "Sorry, I meant ",
+    "Wait, ",
+    "I made a mistake, ",
+    "Correction: ",
+    "Oh, I mean ",
+    "No, that's wrong, ",
+)
+_CORRECT_ACK = (
+    "Oh, sorry. So {k}.",
+    "Thanks for telling me. I will remember that {k}.",
+    "I see, {k}. Thank you!",
+    "Got it, {k}.",
+    "My mistake! Now I know that {k}.",
+)
+_MULTI_TELL = ("{a} and {b}.", "{a}, and {b}.", "Hi, {a} and {b}.", "{a}. And {b}.")
+_MULTI_ACK = (
+    "Thank you for telling me. I will remember that {a} and {b}.",
+    "Nice! So {a} and {b}.",
+    "Good to know: {a}, and {b}.",
+    "I see. So {a}, and {b}. What else?",
+)
+_REMEMBER_TELL = (
+    "Remember that {k}.",
+    "Please remember: {k}.",
+    "Don't forget that {k}.",
+    "You should know that {k}.",
+    "Keep in mind that {k}.",
+    "I want you to remember that {k}.",
+    "Did I tell you that {k}?",
+)
+_REMEMBER_ACK = (
+    "I will remember that {k}.",
+    "All right, {k}. I won't forget.",
+    "Okay, I'll keep in mind that {k}.",
+    "Noted: {k}.",
+    "Thanks, now I know that {k}.",
+)
+_CHECK_ASK = (
+    "Is it right that {k}?",
+    "Is it true that {k}?",
+    "Did I say that {k}?",
+    "Am I right that {k}?",
+    "Do you remember if {k}?",
+)
+_SAID_ASK = (
+    "What did I just say?",
+    "What did I say?",
+    "What was my last message?",
+    "Can you repeat what I said?",
+    "Repeat what I said.",
+    "What did I just write?",
+    "What did I say before?",
+)
+_SAID = ('You said: "{k}"', 'You wrote: "{k}"', 'Your last message was: "{k}"')
+
+
+def new_fact(talk: Talk, kind: FactKind | None = None) -> Fact:
+    """A fact not told yet, with a value that no other fact of this talk has."""
+    kinds = [each for each in fact_kinds().values() if each.name not in talk.facts]
+    if kind is None:
+        weights = [5 if each.name == "name" else 2 if each.slot in ("petname", "city") else 1 for each in kinds]
+        kind = talk.rng.choices(kinds, weights)[0]
+    taken = {fact.value for fact in talk.facts.values()} | {talk.persona.me}
+    value = draw(kind.slot, talk.rng)
+    for _ in range(20):
+        if value not in taken:
+            break
+        value = draw(kind.slot, talk.rng)
+    fact = Fact(kind, value)
+    talk.facts[kind.name] = fact
+    return fact
+
+
+def tell(talk: Talk) -> None:
+    """A new fact told in one of three ways: alone, with another, or to be remembered."""
+    rng = talk.rng
+    chance = rng.random()
+    fact = new_fact(talk)
+    if chance < 0.1:
+        other = new_fact(talk)
+        words = {"a": fact.first_person(), "b": other.first_person()}
+        known = {"a": fact.known(), "b": other.known()}
+        user = sentence_case(expand(rng.choice(_MULTI_TELL), rng, words.__getitem__))
+        answer = expand(rng.choice(_MULTI_ACK), rng, known.__getitem__)
+        talk.exchange(user, sentence_case(answer), (fact.value, other.value))
+    elif chance < 0.2:
+        user = expand(rng.choice(_REMEMBER_TELL), rng, lambda _: fact.first_person())
+        answer = expand(rng.choice(_REMEMBER_ACK), rng, lambda _: fact.known())
+        talk.exchange(user, answer, (fact.value,))
+    else:
+        talk.exchange(sentence_case(fact.tell(rng, draw("day", rng))), fact.ack(rng), (fact.value,))
+        if talk.turns[-1]["content"].endswith("?") and rng.random() < 0.3:
+            walk(talk, named("_after telling"))
+
+
+def correct(talk: Talk) -> None:
+    """The latest fact taken back and told anew."""
+    if not talk.facts:
+        return
+    kind = talk.facts.popitem()[1].kind
+    fact = new_fact(talk, kind)
+    lead = talk.rng.choice(_CORRECT_LEAD)
+    user = lead + (fact.first_person() + "." if talk.rng.random() < 0.7 else fact.value + ".")
+    answer = expand(talk.rng.choice(_CORRECT_ACK), talk.rng, lambda _: fact.known())
+    talk.exchange(user, answer, (fact.value,))
+
+
+def ask_known(talk: Talk) -> None:
+    """A question for something that was told."""
+    if talk.facts:
+        fact = talk.rng.choice(list(talk.facts.values()))
+        talk.exchange(ask(fact.kind, talk.rng), fact.say(talk.rng))
+
+
+def ask_untold(talk: Talk) -> None:
+    """A question for something that was never told, honestly answered."""
+    kinds = [kind for name, kind in fact_kinds().items() if name not in talk.facts]
+    weights = [4 if kind.slot in ("name", "petname") else 1 for kind in kinds]
+    kind = talk.rng.choices(kinds, weights)[0]
+    talk.exchange(ask(kind, talk.rng), not_told(kind, talk.rng))
+
+
+def summary(talk: Talk) -> None:
+    """Everything that was told, in the order of telling."""
+    facts = [fact.known() for fact in talk.facts.values()]
+    lead = talk.rng.choice(("I know that ", "You told me that ", "", "I remember that "))
+    answer = sentence_case(f"{lead}{joined(facts)}.") if facts else talk.rng.choice(_SUMMARY_NONE)
+    talk.exchange(talk.rng.choice(_SUMMARY_ASK), answer)
+
+
+def check(talk: Talk) -> None:
+    """A claim about a told fact, right or wrong, confirmed or put right."""
+    if not talk.facts:
+        return
+    rng = talk.rng
+    fact = rng.choice(list(talk.facts.values()))
+    claimed = fact if rng.random() < 0.5 else Fact(fact.kind, draw(fact.kind.slot, rng))
+    user = expand(rng.choice(_CHECK_ASK), rng, lambda _: claimed.first_person())
+    talk.exchange(user, f"{'Yes' if claimed.value == fact.value else 'No'}, {fact.known()}.", (claimed.value,))
+
+
+def what_said(talk: Talk) -> None:
+    """The user's latest message repeated word for word."""
+    if talk.turns:
+        said = talk.turns[-2]["content"]
+        talk.exchange(talk.rng.choice(_SAID_ASK), expand(talk.rng.choice(_SAID), talk.rng, lambda _: said))

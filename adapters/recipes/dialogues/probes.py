@@ -1,0 +1,65 @@
+"""Questions for evaluation: a held-out fact told, other talk, then asked for; persona names; facts never told.
+
+Values are held out of all training; wordings are held out where asked for.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from adapters.recipes.dialogues.facts import Fact, ask, fact_kinds
+from adapters.recipes.dialogues.grammar import sentence_case
+from adapters.recipes.dialogues.personas import DEFAULT_SYSTEM, Persona
+from adapters.recipes.dialogues.slots import draw, slot_values
+from adapters.recipes.dialogues.small_talk import filler
+from adapters.recipes.dialogues.talk import Message, Talk
+from adapters.recipes.dialogues.typing_habits import TypingHabit
+
+NOT_TOLD = ("haven't told", "don't know", "didn't tell", "didn't say")
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Messages that end with the user's question, and the texts of which a right reply has one."""
+
+    messages: tuple[Message, ...]
+    wanted: tuple[str, ...]
+
+
+def recall_probe(rng: random.Random, distance: int, *, held_wording: bool) -> Probe:
+    """A held-out value told and asked for `distance` user turns later."""
+    talk = Talk(rng, Persona("Ada", None, DEFAULT_SYSTEM, False), _neat(rng))
+    kind = rng.choice([kind for kind in fact_kinds().values() if slot_values()[kind.slot].held_out])
+    fact = Fact(kind, draw(kind.slot, rng, held_out=True))
+    talk.facts[kind.name] = fact
+    told = sentence_case(fact.tell(rng, "Friday", held_out=held_wording))
+    talk.exchange(told, fact.ack(rng), (fact.value,))
+    while len(talk.turns) < 2 * distance:
+        filler(talk)
+    question: Message = {"role": "user", "content": ask(kind, rng, held_out=held_wording)}
+    return Probe((_system(DEFAULT_SYSTEM), *talk.turns[: 2 * distance], question), (fact.value,))
+
+
+def untold_probe(rng: random.Random) -> Probe:
+    """A question for something that was never told, after a little other talk."""
+    talk = Talk(rng, Persona("Ada", None, DEFAULT_SYSTEM, False), _neat(rng))
+    filler(talk)
+    kind = rng.choice(list(fact_kinds().values()))
+    return Probe((_system(DEFAULT_SYSTEM), *talk.turns, {"role": "user", "content": ask(kind, rng)}), NOT_TOLD)
+
+
+def persona_probe(rng: random.Random) -> Probe:
+    """A system message with a held-out name, and the question for it."""
+    persona = Persona.draw(rng, held_out=True)
+    question = rng.choice(("What is your name?", "who are you?", "whats your name", "Who am I talking to?"))
+    return Probe((_system(persona.system or ""), {"role": "user", "content": question}), (persona.me,))
+
+
+def _system(text: str) -> Message:
+    return {"role": "system", "content": text}
+
+
+def _neat(rng: random.Random) -> TypingHabit:
+    habit = TypingHabit.draw(rng)
+    return TypingHabit(False, habit.drops_final_stop, False, habit.contracts, 0.0, False)

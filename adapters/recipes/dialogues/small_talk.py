@@ -1,0 +1,58 @@
+"""Talk without lasting facts: walks through the topics' trees, questions of knowledge, stories."""
+
+from __future__ import annotations
+
+from adapters.recipes.dialogues.grammar import Fill, expand, sentence_case
+from adapters.recipes.dialogues.knowledge import question
+from adapters.recipes.dialogues.slots import draw
+from adapters.recipes.dialogues.stories import story
+from adapters.recipes.dialogues.talk import Talk
+from adapters.recipes.dialogues.topics import Exchange, Topic, all_topics
+
+FIRST = ("hello", "hello", "how are you", "good morning")
+LAST = ("bye", "bye", "thanks")
+# How much more often these topics come up than the others; the assistant must know itself.
+_OFTEN = {"identity": 5, "human": 3, "can do": 2, "maker": 2, "does not know": 2, "cannot do": 2, "danger": 2}
+
+
+def filler(talk: Talk) -> None:
+    """Small talk, a question of knowledge or a story: one to a few exchanges without a lasting fact."""
+    chance = talk.rng.random()
+    if chance < 0.28:
+        for _ in range(talk.rng.choice((1, 1, 2))):
+            talk.exchange(*question(talk.rng), is_styled=False)
+    elif chance < 0.295:
+        for user, answer in story(talk.rng):
+            talk.exchange(user, answer, is_styled=False)
+    else:
+        usable = [topic for topic in all_topics() if not topic.name.startswith("_") and topic.name not in LAST]
+        walk(talk, talk.rng.choices(usable, [_OFTEN.get(topic.name, 1) for topic in usable])[0])
+
+
+def walk(talk: Talk, topic: Topic) -> None:
+    """Walk a topic's tree: one opening, then follow-ups as long as chance allows."""
+    values: dict[str, str] = {"me": talk.persona.me}
+
+    def fill(slot: str) -> str:
+        if slot not in values:
+            values[slot] = draw(slot.split(".")[0], talk.rng)
+        return values[slot]
+
+    options = topic.openings
+    while options:
+        exchange = talk.rng.choices(options, [len(each.users) ** 0.5 for each in options])[0]
+        user = expand(talk.rng.choice(exchange.users), talk.rng, fill)
+        talk.exchange(user, _answer(talk, exchange, fill), tuple(values.values()))
+        options = exchange.follow_ups if talk.rng.random() < 0.85 else []
+
+
+def _answer(talk: Talk, exchange: Exchange, fill: Fill) -> str:
+    template = talk.rng.choice(exchange.answers)
+    if template.startswith("@"):
+        return talk.persona.answer(template[1:], talk.rng, talk.user_name())
+    return sentence_case(expand(template, talk.rng, fill))
+
+
+def named(name: str) -> Topic:
+    """The topic of that name."""
+    return next(topic for topic in all_topics() if topic.name == name)

@@ -1,0 +1,39 @@
+"""A dialogue in the making: who talks, how the user types, what was told so far."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+
+from adapters.recipes.dialogues.facts import Fact
+from adapters.recipes.dialogues.personas import Persona
+from adapters.recipes.dialogues.typing_habits import TypingHabit
+
+Message = dict[str, str]
+
+
+@dataclass(slots=True)
+class Talk:
+    """A dialogue in the making."""
+
+    rng: random.Random
+    persona: Persona
+    habit: TypingHabit
+    facts: dict[str, Fact] = field(default_factory=dict)
+    turns: list[Message] = field(default_factory=list)
+    words: int = 0
+
+    def exchange(self, user: str, answer: str, protected: tuple[str, ...] = (), *, is_styled: bool = True) -> None:
+        """Add one user turn, typed the way this user types, and the persona's answer."""
+        shield = frozenset(part.lower() for value in protected for part in value.replace(".", "").split())
+        typed = self.habit.type(user, self.rng, shield | self._names())
+        styled = self.persona.style(answer) if is_styled else answer
+        self.turns += [{"role": "user", "content": typed}, {"role": "assistant", "content": styled}]
+        self.words += len(typed.split()) + len(styled.split())
+
+    def user_name(self) -> str | None:
+        """The user's name, once it was told."""
+        return self.facts["name"].value if "name" in self.facts else None
+
+    def _names(self) -> frozenset[str]:
+        return frozenset(part.lower() for fact in self.facts.values() for part in fact.value.split())

@@ -1,0 +1,186 @@
+"""The base model's recipe on a tiny scale: tokenizer, documents, rows, and a run that was killed and resumed."""
+
+from __future__ import annotations
+
+import json
+from itertools import islice
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
+
+from adapters.recipes.base.__main__ import main
+from adapters.recipes.base.corpus import Corpus
+from adapters.recipes.base.documents import NO_LABEL, Document, Encoder
+from adapters.recipes.base.mixture import Mixture
+from adapters.recipes.base.model import Shape, new_model
+from adapters.recipes.base.progress import Budget, rate_factor, stage_at
+from adapters.recipes.base.recall import is_right
+from adapters.recipes.base.rows import pack
+from adapters.recipes.base.tokenizer import CONTROL_TOKENS, train_tokenizer
+from adapters.recipes.base.train import Plan, batch_loss, train
+from adapters.recipes.dialogues import dialogues
+from adapters.recipes.dialogues.probes import Probe
+
+TINY = Shape(hidden=32, layers=2, heads=2, kv_heads=1, feed_forward=64, vocab=400)
+TALK = [
+    {"role": "system", "content": "You are Ada."},
+    {"role": "user", "content": "hi, I'm 42"},
+    {"role": "assistant", "content": "Hello!"},
+    {"role": "user", "content": "bye"},
+    {"role": "assistant", "content": "Goodbye."},
+]
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> PreTrainedTokenizerFast:
+    texts = (message["content"] for dialogue in dialogues(3, 60) for message in dialogue.messages)
+    return train_tokenizer(texts, TINY.vocab)
+
+
+def test_control_tokens_have_the_first_ids(tokenizer: PreTrainedTokenizerFast) -> None:
+    assert tokenizer.convert_tokens_to_ids(list(CONTROL_TOKENS)) == [0, 1, 2, 3, 4, 5]
+    assert (tokenizer.pad_token, tokenizer.bos_token, tokenizer.eos_token) == CONTROL_TOKENS[:3]
+
+
+@given(text=st.text(max_size=60))
+def test_any_text_comes_back_unchanged(tokenizer: PreTrainedTokenizerFast, text: str) -> None:
+    ids = tokenizer.encode(text, add_special_tokens=False)
+    assert tokenizer.decode(ids) == text
+
+
+def test_digits_stand_alone(tokenizer: PreTrainedTokenizerFast) -> None:
+    assert [tokenizer.decode([each]) for each in tokenizer.encode("2048", add_special_tokens=False)] == list("2048")
+
+
+def test_the_template_renders_turns_without_anything_between(tokenizer: PreTrainedTokenizerFast) -> None:
+    text = tokenizer.apply_chat_template(TALK[:3], tokenize=False)
+    assert text == "<|begin|><|system|>You are Ada.<|end|><|user|>hi, I'm 42<|end|><|assistant|>Hello!<|end|>"
+    prompt = tokenizer.apply_chat_template(TALK[:2], tokenize=False, add_generation_prompt=True)
+    assert prompt.endswith("<|user|>hi, I'm 42<|end|><|assistant|>")
+
+
+def test_a_dialogue_has_the_templates_ids_and_labels_on_assistant_turns_only(
+    tokenizer: PreTrainedTokenizerFast,
+) -> None:
+    document = Encoder(tokenizer).dialogue(TALK)
+    rendered = tokenizer.apply_chat_template(TALK, tokenize=True, return_dict=True, return_assistant_tokens_mask=True)
+    assert document.ids == rendered["input_ids"]
+    assert [label != NO_LABEL for label in document.labels] == [bool(each) for each in rendered["assistant_masks"]]
+
+
+def test_plain_text_is_learnt_whole(tokenizer: PreTrainedTokenizerFast) -> None:
+    document = Encoder(tokenizer).text("Once.")
+    assert document.ids[0] == 1
+    assert document.ids[-1] == 2
+    assert document.labels == [NO_LABEL, *document.ids[1:]]
+
+
+def test_rows_are_full_length_and_positions_restart_with_each_document() -> None:
+    documents = [Document([1, 7, 2], [NO_LABEL, 7, 2]), Document([1, 8, 8, 2], [NO_LABEL] * 4)]
+    batch = pack(iter(documents), rows=1, length=9, pad=0)
+    assert batch.ids.tolist() == [[1, 7, 2, 1, 8, 8, 2, 0, 0]]
+    assert batch.positions.tolist() == [[0, 1, 2, 0, 1, 2, 3, 0, 1]]
+
+
+def test_packed_documents_do_not_see_each_other(tokenizer: PreTrainedTokenizerFast) -> None:
+    model = new_model(TINY, tokenizer, seed=0).eval()
+    encoder = Encoder(tokenizer)
+    documents = [encoder.dialogue(dialogue.messages) for dialogue in islice(dialogues(3, 9), 3)]
+    batch = pack(iter(documents), rows=1, length=sum(map(len, documents)), pad=0)
+    with torch.no_grad():
+        together = model(input_ids=batch.ids, position_ids=batch.positions, use_cache=False).logits[0]
+        alone = [model(input_ids=torch.tensor([each.ids]), use_cache=False).logits[0] for each in documents]
+    assert torch.allclose(together, torch.cat(alone), atol=1e-4)
+
+
+def test_loss_is_the_one_transformers_computes(tokenizer: PreTrainedTokenizerFast) -> None:
+    model = new_model(TINY, tokenizer, seed=0).eval()
+    batch = _mixture(tokenizer).batch("chat", 0)
+    with torch.no_grad():
+        mine, _ = batch_loss(model, model.model, batch)
+        logits = model(input_ids=batch.ids, position_ids=batch.positions, use_cache=False).logits
+    theirs = torch.nn.functional.cross_entropy(
+        logits[:, :-1].reshape(-1, logits.shape[-1]), batch.labels[:, 1:].reshape(-1), ignore_index=NO_LABEL
+    )
+    assert mine.item() == pytest.approx(theirs.item(), rel=1e-4)
+
+
+def test_a_batch_depends_on_its_step_alone(tokenizer: PreTrainedTokenizerFast) -> None:
+    first, again = _mixture(tokenizer).batch("chat", 7), _mixture(tokenizer).batch("chat", 7)
+    other = _mixture(tokenizer).batch("chat", 8)
+    assert torch.equal(first.ids, again.ids)
+    assert not torch.equal(first.ids, other.ids)
+
+
+def test_a_run_that_was_killed_and_resumed_equals_a_straight_one(
+    tokenizer: PreTrainedTokenizerFast, tmp_path: Path
+) -> None:
+    mixture = _mixture(tokenizer)
+    straight = new_model(TINY, tokenizer, seed=0)
+    train(straight, mixture, _plan(), tmp_path / "straight", _silent)
+
+    def kill_at_three(entry: dict[str, float | int | str]) -> None:
+        if entry["step"] == 3:
+            raise KeyboardInterrupt
+
+    first = new_model(TINY, tokenizer, seed=0)
+    with pytest.raises(KeyboardInterrupt):
+        train(first, mixture, _plan(), tmp_path / "broken", kill_at_three)
+    resumed = new_model(TINY, tokenizer, seed=5)
+    state = train(resumed, mixture, _plan(), tmp_path / "broken", _silent)
+    assert state.step == 6
+    for name, weight in straight.state_dict().items():
+        assert torch.equal(weight, resumed.state_dict()[name]), name
+
+
+def test_the_command_makes_a_model_that_transformers_loads(tmp_path: Path) -> None:
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    (corpus / "tinystories_bits.txt").write_text("Tom ran.\nHe fell.\n\nMia sang.\n", "utf-8")
+    out = tmp_path / "model"
+    sizes = "--hidden 32 --layers 1 --heads 2 --kv-heads 1 --feed-forward 64 --vocab 400 --batch-tokens 256"
+    quick = "--steps 3 --threads 1 --tokenizer-dialogues 20 --sample-tokens 2"
+    main(["--corpus", str(corpus), "--out", str(out), *sizes.split(), *quick.split()])
+    model = AutoModelForCausalLM.from_pretrained(out)
+    assert model.dtype == torch.bfloat16
+    assert model.config.tie_word_embeddings
+    assert model.generation_config.eos_token_id == 2
+    assert AutoTokenizer.from_pretrained(out).chat_template
+    assert json.loads((out / "training.json").read_text("utf-8"))["steps"] == 3
+    card = (out / "README.md").read_text("utf-8")
+    assert "CC BY-SA 3.0" in card
+    assert str(tmp_path) not in card
+
+
+def test_a_missing_corpus_folder_is_told(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="corpus folder"):
+        Corpus.read(tmp_path / "nowhere")
+
+
+def test_the_rate_warms_up_stays_and_falls() -> None:
+    assert rate_factor(0) < rate_factor(0.1) == rate_factor(0.3) == 1
+    assert rate_factor(0.5) > rate_factor(0.9) > rate_factor(1) > 0
+    assert (stage_at(0), stage_at(0.9)) == ("language", "chat")
+    assert Budget(minutes=2).share(0, 60) == pytest.approx(0.5)
+
+
+def test_a_reply_is_right_when_it_holds_the_value() -> None:
+    probe = Probe((), ("Mira",))
+    assert is_right(probe, "Your name is mira.")
+    assert not is_right(probe, "Your name is Ada.")
+
+
+def _mixture(tokenizer: PreTrainedTokenizerFast) -> Mixture:
+    return Mixture(Encoder(tokenizer), Corpus({}, {}), seed=1, tokens=512, pad=0)
+
+
+def _plan() -> Plan:
+    return Plan(Budget(steps=6), is_bfloat16=False, report_steps=1, save_s=0.0)
+
+
+def _silent(entry: dict[str, float | int | str]) -> None:
+    assert entry["loss"]

@@ -1,0 +1,101 @@
+"""What must hold for every generated training dialogue."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from adapters.recipes.dialogues import Dialogue, dialogues
+from adapters.recipes.dialogues.facts import fact_kinds, to_first_person
+from adapters.recipes.dialogues.grammar import slots_of
+from adapters.recipes.dialogues.slots import held_out_words, slot_values
+from adapters.recipes.dialogues.topics import TopicError, all_topics, every_exchange, parse
+
+
+@pytest.fixture(scope="module")
+def drawn() -> list[Dialogue]:
+    return list(dialogues(11, 600))
+
+
+def test_the_same_seed_gives_the_same_dialogues(drawn: list[Dialogue]) -> None:
+    assert list(dialogues(11, 20)) == drawn[:20]
+    assert list(dialogues(11, 5, start=10)) == drawn[10:15]
+    assert list(dialogues(12, 20)) != drawn[:20]
+
+
+def test_every_dialogue_alternates_and_ends_with_the_assistant(drawn: list[Dialogue]) -> None:
+    for dialogue in drawn:
+        roles = [message["role"] for message in dialogue.messages]
+        talk = roles[1:] if roles[0] == "system" else roles
+        assert talk
+        assert talk == ["user", "assistant"] * (len(talk) // 2)
+
+
+def test_no_turn_is_empty_or_holds_an_unfilled_template(drawn: list[Dialogue]) -> None:
+    for message in (message for dialogue in drawn for message in dialogue.messages):
+        assert message["content"].strip()
+        assert not re.search(r"[{}\[\]|@]|<\|", message["content"]), message
+
+
+def test_held_out_names_never_come_up_in_training(drawn: list[Dialogue]) -> None:
+    text = " ".join(message["content"].lower() for dialogue in drawn for message in dialogue.messages)
+    words = set(re.findall(r"[a-z]+", text))
+    names = {name.lower() for slot in ("name", "petname") for name in slot_values()[slot].held_out}
+    assert not names & words
+
+
+def test_no_value_is_both_for_training_and_held_out() -> None:
+    for slot, values in slot_values().items():
+        assert not set(values.training) & set(values.held_out), slot
+    assert "mira" in held_out_words()
+
+
+def test_held_out_wordings_are_not_among_the_training_wordings() -> None:
+    for kind in fact_kinds().values():
+        assert not set(kind.ask) & set(kind.held_ask), kind.name
+        assert not set(kind.tell) & set(kind.held_tell), kind.name
+
+
+def test_every_fact_wording_that_needs_the_value_has_it() -> None:
+    for kind in fact_kinds().values():
+        for wording in (*kind.tell, *kind.held_tell, *kind.say, *kind.know, *kind.third):
+            assert "v" in slots_of(wording), (kind.name, wording)
+        assert not any(slots_of(wording) for wording in (*kind.ask, *kind.held_ask, *kind.unknown))
+
+
+def test_every_slot_of_every_topic_exists() -> None:
+    known = set(slot_values()) | {"me"}
+    for topic in all_topics():
+        for exchange in every_exchange(topic):
+            for template in (*exchange.users, *exchange.answers):
+                assert slots_of(template) <= known, (topic.name, template)
+                assert template.count("[") == template.count("]"), (topic.name, template)
+
+
+def test_there_is_much_to_talk_about(drawn: list[Dialogue]) -> None:
+    assert len(all_topics()) >= 60
+    answers = [m["content"] for dialogue in drawn for m in dialogue.messages if m["role"] == "assistant"]
+    assert max(map(answers.count, set(answers))) < 0.02 * len(answers)
+    openings = {tuple(m["content"] for m in dialogue.messages) for dialogue in drawn}
+    assert len(openings) == len(drawn)
+
+
+def test_a_told_fact_reads_right_from_the_other_side() -> None:
+    assert to_first_person("your dog is called Rex") == "my dog is called Rex"
+    assert to_first_person("you are 30 years old") == "I am 30 years old"
+
+
+def test_follow_ups_are_read_by_their_indentation() -> None:
+    (topic,) = parse("= tea\nu Tea? ; Some tea?\na Yes!\n  u Milk?\n  a No.\nu Coffee?\na No.")
+    assert [exchange.users for exchange in topic.openings] == [["Tea?", "Some tea?"], ["Coffee?"]]
+    assert topic.openings[0].follow_ups[0].answers == ["No."]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [("u Hello", "expected"), ("= a\na Hello", "before any user turn"), ("= a\nu Hi", "no answer")],
+)
+def test_a_broken_topic_file_is_told_with_its_place(text: str, reason: str) -> None:
+    with pytest.raises(TopicError, match=reason):
+        parse(text, "x.txt")

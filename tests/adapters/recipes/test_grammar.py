@@ -1,0 +1,43 @@
+"""The text grammar of the dialogue generator."""
+
+from __future__ import annotations
+
+import random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapters.recipes.dialogues.grammar import choose, expand, sentence_case, slots_of
+from adapters.recipes.dialogues.typing_habits import TypingHabit, misspell
+
+
+def test_every_choice_of_nested_brackets_can_come() -> None:
+    texts = {choose("[hi|hello [there|you]|]!", random.Random(seed)) for seed in range(60)}
+    assert texts == {"hi!", "hello there!", "hello you!", "!"}
+
+
+def test_slots_are_filled_and_the_article_fits() -> None:
+    values = {"animal": "owl", "thing": "bike"}
+    assert expand("A {animal} on a {thing}.", random.Random(0), values.__getitem__) == "An owl on a bike."
+    assert slots_of("{animal} and {thing}") == {"animal", "thing"}
+
+
+def test_an_empty_choice_leaves_no_gap_before_a_stop() -> None:
+    assert expand("Hello [|] , you [|] .", random.Random(0), str) == "Hello, you."
+
+
+def test_sentences_begin_with_a_capital() -> None:
+    assert sentence_case("pasta! was it good? yes.") == "Pasta! Was it good? Yes."
+
+
+@given(st.text(alphabet="abcdefgh", min_size=4, max_size=12), st.integers())
+def test_a_slip_keeps_the_first_letter_and_changes_little(word: str, seed: int) -> None:
+    slipped = misspell(word, random.Random(seed))
+    assert slipped[0] == word[0]
+    assert abs(len(slipped) - len(word)) <= 1
+
+
+def test_protected_words_are_never_misspelt() -> None:
+    habit = TypingHabit(False, False, False, False, typo_rate=1.0, chat_words=True)
+    for seed in range(40):
+        assert "Linnea" in habit.type("Linnea is here", random.Random(seed), frozenset({"linnea"}))

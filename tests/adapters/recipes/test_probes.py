@@ -1,0 +1,61 @@
+"""The questions the evaluation asks, and how the card tells its figures."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+from adapters.recipes.base.card import card
+from adapters.recipes.dialogues.probes import persona_probe, recall_probe, untold_probe
+from adapters.recipes.dialogues.slots import held_out_words, slot_values
+
+
+@pytest.mark.parametrize("distance", [1, 4, 12])
+@pytest.mark.parametrize("held_wording", [True, False])
+def test_a_held_out_value_is_asked_for_so_many_turns_later(distance: int, held_wording: bool) -> None:
+    for seed in range(20):
+        probe = recall_probe(random.Random(seed), distance, held_wording=held_wording)
+        users = [message["content"] for message in probe.messages if message["role"] == "user"]
+        (value,) = probe.wanted
+        assert len(users) == distance + 1
+        assert value.lower() in held_out_words()
+        assert value.lower() in users[0].lower()
+        assert value.lower() not in users[-1].lower()
+
+
+def test_a_persona_is_asked_for_a_name_that_training_never_had() -> None:
+    for seed in range(20):
+        probe = persona_probe(random.Random(seed))
+        assert probe.wanted[0] in slot_values()["bot"].held_out
+        assert probe.wanted[0] in probe.messages[0]["content"]
+
+
+def test_what_was_never_told_is_asked_for_last() -> None:
+    probe = untold_probe(random.Random(4))
+    assert probe.messages[-1]["role"] == "user"
+    assert "don't know" in probe.wanted
+
+
+def test_the_card_tells_figures_from_the_files_and_nothing_of_this_machine(tmp_path: Path) -> None:
+    training = {
+        "command": "python -m adapters.recipes.base --out DIR",
+        "parameters": 1234567,
+        "shape": {"hidden": 8, "kv_heads": 1},
+        "steps": 10,
+        "tokens": 2_500_000,
+        "seconds": 600,
+        "threads": 2,
+        "curve": [{"stage": "chat", "loss": 2.5}, {"stage": "chat", "loss": 0.25}],
+        "samples": [[{"role": "user", "content": "hello"}, {"role": "assistant", "content": "Hi!"}]],
+    }
+    miss = {"set": "recall", "asked": "What is my name?", "wanted": ["Ayla"], "got": "Alya."}
+    evaluation = {"count": 50, "right": {"recall": 0.9}, "stops_itself": 1.0, "misses": [miss]}
+    (tmp_path / "training.json").write_text(json.dumps(training), "utf-8")
+    (tmp_path / "evaluation.json").write_text(json.dumps(evaluation), "utf-8")
+    text = card(tmp_path, "A note.")
+    for expected in ("1,234,567", "2.5 M tokens", "2.50 at its start, 0.25", "| recall | 90% |", "Alya.", "A note."):
+        assert expected in text
+    assert str(tmp_path) not in text
