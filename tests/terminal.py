@@ -1,11 +1,12 @@
 """A real terminal: a program in a tmux of its own, typed at and looked at."""
 
 import os
+import secrets
 import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -35,13 +36,17 @@ class Terminal:
 
     def wait_for(self, text: str, *, times: int = 1) -> str:
         """Return the screen once it shows the text; fail with the screen as it is after a minute."""
+        return self.wait_until(lambda screen: screen.count(text) >= times, f"show {text!r} {times} times")
+
+    def wait_until(self, condition: Callable[[str], bool], wish: str) -> str:
+        """Return the screen once it is as wished."""
         deadline = time.monotonic() + TIMEOUT_S
         while time.monotonic() < deadline:
             shown = self.screen()
-            if shown.count(text) >= times:
+            if condition(shown):
                 return shown
             time.sleep(0.1)
-        raise AssertionError(f"the screen never showed {text!r} {times} times:\n{self.screen()}")
+        raise AssertionError(f"the screen never did {wish}:\n{self.screen()}")
 
     def close(self) -> None:
         subprocess.run([*self._tmux, "kill-server"], check=False, capture_output=True)
@@ -53,8 +58,8 @@ class Terminal:
 @contextmanager
 def chat_terminal(folder: Path, *arguments: str) -> Iterator[Terminal]:
     """Open the chat in a terminal, with everything it keeps below a folder; its server goes away by itself."""
-    terminal = Terminal(folder / "tmux")
-    environment = {"CHATBOT_HOME": str(folder / "home"), "CHATBOT_IDLE_EXIT_S": "2", "TERM": "xterm-256color"}
+    terminal = Terminal(folder / f"tmux-{secrets.token_hex(4)}")
+    environment = {"CHATBOT_HOME": str(folder / "home"), "CHATBOT_IDLE_EXIT_S": "5", "TERM": "xterm-256color"}
     assigned = " ".join(f"{name}={shlex.quote(value)}" for name, value in environment.items())
     path = f"PYTHONPATH={shlex.quote(os.getcwd())}"
     try:

@@ -39,6 +39,8 @@ class Session:
             on_event=self._stray_event,
         )
         self._on_change = on_change
+        self._wanted: str | None = None
+        self._is_loaded = False
         self._sending = asyncio.Lock()
         self._loading = asyncio.Lock()
         # Any: tasks end with nothing of interest.
@@ -46,8 +48,8 @@ class Session:
 
     def start(self, conversation: str | None = None) -> None:
         """Load the list and open a conversation by id or title: by default the newest."""
+        self._wanted = conversation
         self._spawn(self.client.connect())
-        self._spawn(self._load(conversation))
 
     async def close(self) -> None:
         for task in self._tasks:
@@ -104,9 +106,12 @@ class Session:
     def note(self, text: str) -> None:
         self._set(transitions.noted(self.state, text))
 
-    async def _load(self, wanted: str | None) -> None:
+    async def _load(self) -> None:
+        """Load everything for the first time; a server that goes away in between is asked again by the next."""
+        wanted = self._wanted
         await self._load_models()
         await self._load_chats()
+        self._is_loaded = True
         if wanted and (body := await self.client.conversation_titled(wanted)):
             self._set(transitions.more_chats_listed(self.state, [body], has_more=self.state.has_more_chats))
         named = [chat for chat in self.state.chats if wanted in (chat.id, chat.title)]
@@ -205,10 +210,9 @@ class Session:
             self.note(str((event.get("error") or {}).get("message") or "the server reported an error"))
 
     def _connection_changed(self, connection: ConnectionState) -> None:
-        returns = connection == "live" and self.state.was_live
         self._set(transitions.connection_changed(self.state, connection))
-        if returns:
-            self._spawn(self._load_chats())
+        if connection == "live":
+            self._spawn(self._load_chats() if self._is_loaded else self._load())
 
     def _set(self, state: State) -> None:
         self.state = state
