@@ -1,4 +1,4 @@
-"""Writes adapters/personas/pirate/data.jsonl from hand-written chats and hand-written parts of recall chats.
+"""Writes adapters/personas/pirate/data.jsonl: hand-written chats, recall chats of hand-written parts, accented ones.
 
 Run it as `python -m adapters.recipes.personas.pirate`; the same parts always give the same file. Values of facts come
 from the dialogue recipes' training slots, so nothing that is held out for evaluation is learned here.
@@ -11,11 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from adapters.recipes.dialogues.slots import draw
+from adapters.recipes.personas.pirate_accent import accented_chats
 
 HERE = Path(__file__).resolve().parent
 TARGET = HERE.parents[1] / "personas" / "pirate" / "data.jsonl"
 SEED = 7
 RECALL_CHATS = 220
+ACCENTED_CHATS = 1300
 TURN = " > "
 OTHER_WORDING = " ; "
 ARTICLE = re.compile(r"\b([Aa]) (?=[aeiouAEIOU])")
@@ -30,7 +32,8 @@ def main() -> None:
     written = hand_written((HERE / "pirate.txt").read_text(encoding="utf-8"))
     facts = read_facts((HERE / "pirate_recall.txt").read_text(encoding="utf-8"))
     filler = hand_written((HERE / "pirate_filler.txt").read_text(encoding="utf-8"))
-    chats = written + list(recall_chats(filler, facts, random.Random(SEED)))
+    recalled = list(recall_chats(filler, facts, random.Random(SEED)))
+    chats = written + recalled + list(accented_chats(ACCENTED_CHATS))
     TARGET.write_text("".join(as_line(turns) for turns in chats), encoding="utf-8")
 
 
