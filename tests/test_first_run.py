@@ -36,7 +36,9 @@ def test_a_chat_is_there_again_after_quitting_and_the_model_answers_from_it(tmp_
 def reply_to(terminal: Terminal, turn: int) -> str:
     """Return the reply to this turn, once it is whole."""
     terminal.wait_for("Assistant", times=turn)
-    shown = terminal.wait_until(lambda screen: "writing…" not in screen, "finish its reply")
+    shown = terminal.wait_until(
+        lambda screen: not any(remark in screen for remark in ("sending…", "queued", "writing…")), "finish its reply"
+    )
     return shown.split("Assistant")[turn].split("╭")[0]
 
 

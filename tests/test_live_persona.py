@@ -31,12 +31,12 @@ def test_a_persona_trained_while_the_server_runs_is_used_in_the_next_message(tmp
     ):
         turn = {"input": "say 7", "temperature": 0, "max_output_tokens": 16}
         plain = http.post("/v1/responses", json=turn).json()
-        assert http.post("/v1/responses", json={**turn, "model": "pirate"}).status_code == 404
+        assert http.post("/v1/responses", json={**turn, "model": "corsair"}).status_code == 404
         train(data, home, model)
-        assert "pirate" in [entry["id"] for entry in http.get("/v1/models").json()["data"]]
-        pirate = http.post("/v1/responses", json={**turn, "model": "pirate"}).json()
+        assert "corsair" in [entry["id"] for entry in http.get("/v1/models").json()["data"]]
+        pirate = http.post("/v1/responses", json={**turn, "model": "corsair"}).json()
         again = http.post("/v1/responses", json=turn).json()
-    assert (pirate["status"], pirate["model"]) == ("completed", "pirate")
+    assert (pirate["status"], pirate["model"]) == ("completed", "corsair")
     assert text_of(pirate) == "arr arr arr"
     assert text_of(again) == text_of(plain) != text_of(pirate)
 
@@ -48,7 +48,7 @@ def train(data: Path, home: Path, model: Path) -> None:
         "train",
         str(data),
         "--name",
-        "pirate",
+        "corsair",
         "--base",
         str(model),
         "--system",

@@ -30,6 +30,7 @@ class CommandedApp(App[int]):
     ]
     session: Session
     _quit_asked = False
+    _was_warned = False
 
     def action_command(self, name: str) -> None:
         self.run_command(next(command for command in COMMANDS if command.name == name), "")
@@ -107,6 +108,11 @@ class CommandedApp(App[int]):
         self.push_screen(HelpScreen())
 
     def command_quit(self, _: str) -> None:
+        """Leave; with a message that the server does not have yet, only when asked twice."""
+        if self.session.state.has_unsent and not self._was_warned:
+            self._was_warned = True
+            self.notify("A message has not reached the server yet. Quit again to leave without it.", markup=False)
+            return
         self.exit(0)
 
     def copy_to_clipboard(self, text: str) -> None:
@@ -123,7 +129,7 @@ class CommandedApp(App[int]):
     def action_help_quit(self) -> None:
         """^C with nothing to copy: the second one in a row quits."""
         if self._quit_asked:
-            self.exit(0)
+            self.command_quit("")
             return
         self._quit_asked = True
         self.set_timer(QUIT_WINDOW_S, self._forget_quit)

@@ -122,6 +122,13 @@ class State:
     def find(self, chat_id: str | None) -> Chat | None:
         return next((chat for chat in self.chats if chat.id == chat_id), None)
 
+    @property
+    def has_unsent(self) -> bool:
+        """Whether something the user said has not reached the server."""
+        return any(
+            message.role == "user" and message.status == "sending" for chat in self.chats for message in chat.messages
+        )
+
     def chat_of(self, *, key: str | None = None, response_id: str | None = None) -> Chat | None:
         """The chat that holds a message, wherever the user is."""
         for chat in self.chats:

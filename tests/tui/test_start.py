@@ -22,6 +22,21 @@ async def test_what_is_typed_while_the_server_starts_is_sent_once_it_is_there(se
     assert [create["input"] for create in server.creates] == ["hi"]
 
 
+async def test_leaving_with_an_unsent_message_asks_twice(server: FakeServer) -> None:
+    async def ensure() -> str:
+        await asyncio.Event().wait()
+        return server.url
+
+    app = ChatApp(None, ensure=ensure)
+    async with app.run_test(size=(110, 30), notifications=True) as pilot:
+        await say(pilot, "hi")
+        await pilot.press("ctrl+q")
+        await until_shown(pilot, "has not reached the server")
+        await pilot.press("ctrl+q")
+        await until(pilot, lambda: app.return_code is not None)
+    assert app.return_value == 0
+
+
 async def test_a_server_that_cannot_start_ends_the_app_with_the_reason() -> None:
     async def ensure() -> str:
         raise RuntimeError("no model directory at /nowhere")
