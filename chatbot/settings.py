@@ -55,7 +55,7 @@ class Settings(BaseSettings):
     """Turns that may wait behind the running one in the same conversation."""
     max_message_bytes: Annotated[int, Field(ge=1024)] = 256 * 1024
     """Largest WebSocket frame or request body that is accepted."""
-    checkpoint_s: Annotated[float, Field(gt=0)] = 1.0
+    checkpoint_s: Annotated[float, Field(gt=0)] = 0.25
     """Longest time that streamed text stays unsaved."""
     drain_s: Annotated[float, Field(ge=0)] = 20.0
     """How long a stopping server waits for running replies."""

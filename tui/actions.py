@@ -36,8 +36,8 @@ class CommandedApp(App[int]):
         self.run_command(next(command for command in COMMANDS if command.name == name), "")
 
     def run_command(self, command: Command, argument: str) -> None:
-        """Run a command; unless a dialog is open, where keys mean something else."""
-        if len(self.screen_stack) == 1:
+        """Run a command; while a dialog is open, where keys mean something else, only leaving works."""
+        if len(self.screen_stack) == 1 or command.name == "quit":
             getattr(self, f"command_{command.name}")(argument)
 
     def command_new(self, _: str) -> None:
@@ -139,7 +139,7 @@ class CommandedApp(App[int]):
         self._quit_asked = False
 
     async def _pick_persona(self) -> None:
-        self.session.refresh_models()
+        await self.session.refresh_models()
         state = self.session.state
         picked = await self.push_screen_wait(PersonaPicker(state.models, state.persona))
         if picked:

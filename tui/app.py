@@ -111,7 +111,9 @@ class ChatApp(CommandedApp):
         self.query_one(ConversationList).show(state)
         self.query_one(Transcript).show(state)
         self.query_one(StatusLine).show(state)
-        self.query_one("#title", Static).update(state.chat.title if state.chat else "New conversation")
+        self.query_one("#title", Static).update(
+            state.chat.title if state.chat else state.new_title or "New conversation"
+        )
         banner = self.query_one("#banner", Static)
         text = state.notice or (LOST if state.connection == "lost" else "")
         banner.display = bool(text)

@@ -8,6 +8,7 @@ import contextlib
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import replace
 from typing import Any
 
 from chatbot.client import ChatbotError, Client, ConnectionState, Event, NotFound, Reply, RequestRejected
@@ -49,6 +50,7 @@ class Session:
     def start(self, conversation: str | None = None) -> None:
         """Load the list and open a conversation by id or title: by default the newest."""
         self._wanted = conversation
+        self._set(replace(self.state, new_title=conversation or ""))
         self._spawn(self.client.connect())
 
     async def close(self) -> None:
@@ -99,9 +101,10 @@ class Session:
     def load_more_chats(self) -> None:
         self._spawn(self._load_more_chats())
 
-    def refresh_models(self) -> None:
-        """Ask who can answer: a persona may have been trained since."""
-        self._spawn(self._load_models())
+    async def refresh_models(self) -> None:
+        """Ask who can answer, for a persona may have been trained since; without a server keep what is known."""
+        if self.state.connection == "live":
+            await self._told(self._load_models())
 
     def note(self, text: str) -> None:
         self._set(transitions.noted(self.state, text))
@@ -115,6 +118,9 @@ class Session:
         if wanted and (body := await self.client.conversation_titled(wanted)):
             self._set(transitions.more_chats_listed(self.state, [body], has_more=self.state.has_more_chats))
         named = [chat for chat in self.state.chats if wanted in (chat.id, chat.title)]
+        if wanted and not named and (found := await self.client.conversation_titled(wanted)):
+            self._set(transitions.more_chats_listed(self.state, [found], has_more=self.state.has_more_chats))
+            named = [chat for chat in self.state.chats if chat.id == found["id"]]
         if self.state.current is None and (named or (self.state.chats and wanted is None)):
             self.open((named or list(self.state.chats))[0].id)
 
@@ -172,8 +178,11 @@ class Session:
         if not chat.is_loaded:
             await self._load_items(chat.id)  # before the message is stored, or it would show twice
         if chat.is_draft:
-            body = await self.client.create_conversation(model=chat.persona)
-            self._set(transitions.adopted(self.state, chat.id, body))
+            known = await self.client.conversation_titled(chat.title) if chat.title else None
+            title = chat.title or None
+            body = known or await self.client.create_conversation(title=title, model=chat.persona)
+            self._set(transitions.adopted(self.state, chat.id, body, is_loaded=known is None))
+            await self._load_items(body["id"])  # what was said there before, if it was known
             chat = self.state.find(body["id"])
             assert chat is not None
         return chat

@@ -105,6 +105,8 @@ class State:
     """Whether the server was reached at least once."""
     new_persona: str | None = None
     """Who will answer in the next new chat."""
+    new_title: str = ""
+    """Title of the next new chat, if it was asked for by name."""
     notice: str = ""
     """Something to tell where no chat is open; the next step clears it."""
     has_more_chats: bool = False

@@ -47,7 +47,7 @@ def chat_described(state: State, body: JsonObject) -> State:
 
 
 def opened(state: State, chat_id: str | None) -> State:
-    state = replace(state, current=chat_id, notice="")
+    state = replace(state, current=chat_id, notice="", new_title="")
     return _with_chat(state, chat_id, lambda chat: replace(chat, is_unseen=False))
 
 
@@ -78,7 +78,9 @@ def items_loaded(state: State, chat_id: str, newest_first: list[JsonObject], *, 
 
 def submitted(state: State, key: str, text: str) -> State:
     """Show a message at once, with the place of its reply; a blank page becomes a chat."""
-    chat = state.chat or Chat(f"draft_{key}", persona=state.new_persona, is_loaded=True, is_draft=True)
+    chat = state.chat or Chat(
+        f"draft_{key}", title=state.new_title, persona=state.new_persona, is_loaded=True, is_draft=True
+    )
     reply = Message(f"{key}:reply", "assistant", "", "sending", chat.persona)
     messages = (*chat.messages, Message(key, "user", safe_text(text), "sending"), reply)
     others = tuple(other for other in state.chats if other.id != chat.id)
@@ -86,9 +88,12 @@ def submitted(state: State, key: str, text: str) -> State:
     return replace(state, chats=chats, current=chat.id, notice="")
 
 
-def adopted(state: State, draft: str, body: JsonObject) -> State:
-    """The server has made the conversation of a draft: it goes by its real id from now on."""
-    adopt: Callable[[Chat], Chat] = lambda chat: replace(_described(chat, body), id=body["id"], is_draft=False)  # noqa: E731
+def adopted(state: State, draft: str, body: JsonObject, *, is_loaded: bool = True) -> State:
+    """A draft has its conversation on the server: it goes by its real id from now on."""
+
+    def adopt(chat: Chat) -> Chat:
+        return replace(_described(chat, body), id=body["id"], is_draft=False, is_loaded=is_loaded)
+
     state = replace(state, chats=tuple(chat for chat in state.chats if chat.id != body["id"]))  # listed already
     state = _with_chat(state, draft, adopt)
     return replace(state, current=body["id"]) if state.current == draft else state

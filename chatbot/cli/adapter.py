@@ -167,8 +167,12 @@ def _checked(data: list[Path]) -> "tuple[Statistics, str | None]":
     try:
         chats = read_data(data)
     except BadData as error:
-        fail("\n".join([*error.lines(), f"{len(error.problems)} problems; nothing was done"]), 2)
+        fail("\n".join([*error.lines(), _problems(len(error.problems))]), 2)
     return count(chats), uniform_system(chats.rows)
+
+
+def _problems(count: int) -> str:
+    return f"{count} problem{'' if count == 1 else 's'}; nothing was done"
 
 
 def _print_statistics(statistics: "Statistics") -> None:

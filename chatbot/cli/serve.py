@@ -57,6 +57,7 @@ def serve(
     try:
         asyncio.run(run_server(settings, engine))
     except StorageLocked as error:
-        fail(str(error), ALREADY_SERVED)
+        hint = "if the terminal client started it, it goes away a minute after its last client"
+        fail(f"{error}\n{hint}; another CHATBOT_HOME has data of its own", ALREADY_SERVED)
     except (CannotServe, ModelNotFound, StorageError) as error:
         fail(str(error))

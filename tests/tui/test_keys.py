@@ -46,7 +46,7 @@ async def test_rename_and_delete(open_app: OpenApp, server: FakeServer) -> None:
         await until(pilot, lambda: len(pilot.app.screen_stack) == 1)
         await say(pilot, "/delete")
         await until_shown(pilot, "Delete “Sea talk” for good?")
-        await pilot.press("enter")
+        await pilot.press("y")
         await until_shown(pilot, "kept")
         assert list(server.conversations) == ["conv_1"]
 
@@ -138,7 +138,7 @@ async def test_the_list_pages_and_deletes_by_key(open_app: OpenApp, server: Fake
         listing.highlighted = 0
         await pilot.press("delete")
         await until_shown(pilot, "Delete “Chat 54” for good?")
-        await pilot.press("enter")
+        await pilot.press("y")
         await until(pilot, lambda: listing.option_count == 54)
 
 

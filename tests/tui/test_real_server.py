@@ -24,7 +24,7 @@ async def test_a_turn_a_stop_and_a_restart_on_the_screen(tmp_path: Path) -> None
             await until_shown(pilot, "you said: hello", "Assistant  stopped", "hello\n")
             await say(pilot, "/delete")
             await until_shown(pilot, "for good?")
-            await pilot.press("enter")
+            await pilot.press("y")
             await until_shown(pilot, "Say hello.")
 
 

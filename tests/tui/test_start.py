@@ -22,6 +22,30 @@ async def test_what_is_typed_while_the_server_starts_is_sent_once_it_is_there(se
     assert [create["input"] for create in server.creates] == ["hi"]
 
 
+async def test_a_conversation_asked_for_by_a_new_title_gets_that_title(server: FakeServer) -> None:
+    async with ChatApp(server.url, conversation="Diary").run_test(size=(110, 30)) as pilot:
+        await until_shown(pilot, "live", "Diary")
+        await say(pilot, "hi")
+        await until_shown(pilot, "Hello there.")
+    assert [body["title"] for body in server.conversations.values()] == ["Diary"]
+
+
+async def test_what_is_typed_early_goes_to_the_conversation_that_was_asked_for(server: FakeServer) -> None:
+    server.add_conversation("Notes", ("my name is Mira", "Nice name."))
+    started = asyncio.Event()
+
+    async def ensure() -> str:
+        await started.wait()
+        return server.url
+
+    async with ChatApp(None, ensure=ensure, conversation="Notes").run_test(size=(110, 30)) as pilot:
+        await until_shown(pilot, "starting…")
+        await say(pilot, "hi again")
+        started.set()
+        await until_shown(pilot, "my name is Mira", "hi again", "Hello there.")
+    assert list(server.conversations) == ["conv_1"]
+
+
 async def test_leaving_with_an_unsent_message_asks_twice(server: FakeServer) -> None:
     async def ensure() -> str:
         await asyncio.Event().wait()

@@ -29,11 +29,11 @@ class AskLine(ModalScreen[str | None]):
 
 
 class Confirm(ModalScreen[bool]):
-    """Returns True for Enter, False for Esc."""
+    """Returns True for y alone: Enter may have been meant for what was there before."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,n", "dismiss(False)", "No"),
-        Binding("enter,y", "dismiss(True)", "Yes"),
+        Binding("escape,n,enter", "dismiss(False)", "No"),
+        Binding("y", "dismiss(True)", "Yes"),
     ]
 
     def __init__(self, question: str) -> None:
@@ -43,4 +43,4 @@ class Confirm(ModalScreen[bool]):
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
             yield Label(self._question, markup=False)
-            yield Label("Enter: yes · Esc: no", markup=False, classes="hint")
+            yield Label("y: yes · Esc: no", markup=False, classes="hint")
