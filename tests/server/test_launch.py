@@ -1,5 +1,8 @@
 import asyncio
 import json
+import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -15,6 +18,26 @@ from tests.live_server import live_server
 async def test_a_server_that_runs_is_found(tmp_path: Path) -> None:
     async with live_server(tmp_path, FakeEngine()) as url:
         assert await ensure_server(Settings(home=tmp_path)) == url
+
+
+BOTH = """
+import asyncio
+from chatbot.server.launch import ensure_server
+from chatbot.settings import Settings
+
+async def main():
+    first, second = await asyncio.gather(ensure_server(Settings()), ensure_server(Settings()))
+    print(first == second)
+
+asyncio.run(main())
+"""
+
+
+def test_two_terminals_opened_at_once_share_one_server(tmp_path: Path) -> None:
+    # In a process of its own, because the server that is started outlives who started it.
+    environment = {**os.environ, "CHATBOT_HOME": str(tmp_path), "CHATBOT_IDLE_EXIT_S": "2"}
+    ended = subprocess.run([sys.executable, "-c", BOTH], env=environment, capture_output=True, text=True, check=True)
+    assert ended.stdout == "True\n"
 
 
 async def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
