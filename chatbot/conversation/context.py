@@ -10,10 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from chatbot.conversation.recalled import Excerpt, with_excerpts
 from chatbot.engine.base import ChatMessage
 from storage.records import Item
 
 CountTokens = Callable[[Sequence[ChatMessage]], int]
+CountExchanges = Callable[[Sequence[Sequence[Item]]], int]
 
 KEPT_SHARE = 2 / 3
 """How full the window is after a step."""
@@ -60,19 +62,24 @@ def build_context(
     budget_tokens: int,
     count_tokens: CountTokens,
     window_start: str | None = None,
+    recalled: Sequence[Excerpt] = (),
 ) -> Context:
     """Return the context for the newest item of the history, which must be the user's.
 
     `window_start` is the first item that the previous turn kept; the window begins there again while it fits.
-    Raises ContextTooLong.
+    `recalled` are excerpts of older messages, which go into the user's newest message. Raises ContextTooLong.
     """
+
+    def tokens_of(shown: Sequence[Sequence[Item]]) -> int:
+        return count_tokens(render(system, [item for exchange in shown for item in exchange], recalled))
+
     exchanges = _exchanges(history)
     begin = _index_of(exchanges, window_start)
-    if _tokens(system, exchanges[begin:], count_tokens) > budget_tokens:
-        begin = _step(system, exchanges, begin, budget_tokens, count_tokens)
+    if tokens_of(exchanges[begin:]) > budget_tokens:
+        begin = _step(exchanges, begin, budget_tokens, tokens_of)
     kept = [item for exchange in exchanges[begin:] for item in exchange]
     dropped = [item for exchange in exchanges[:begin] for item in exchange]
-    messages = render(system, kept)
+    messages = render(system, kept, recalled)
     return Context(
         messages=messages,
         kept=tuple(item.id for item in kept),
@@ -87,8 +94,11 @@ def window_start_of(record: Mapping[str, Any] | None) -> str | None:
     return None if record is None else record.get("window_start")
 
 
-def render(system: str, items: Sequence[Item]) -> tuple[ChatMessage, ...]:
-    """Return the messages of a prompt: one system message first, then user and assistant in turn."""
+def render(system: str, items: Sequence[Item], recalled: Sequence[Excerpt] = ()) -> tuple[ChatMessage, ...]:
+    """Return the messages of a prompt: one system message first, then user and assistant in turn.
+
+    What was recalled stands at the head of the last message.
+    """
     system_texts = [system, *(item.text for item in items if item.role == "system")]
     messages = [ChatMessage("system", "\n".join(text for text in system_texts if text))]
     for item in items:
@@ -99,23 +109,20 @@ def render(system: str, items: Sequence[Item]) -> tuple[ChatMessage, ...]:
             messages[-1] = ChatMessage(item.role, f"{messages[-1].text}\n{item.text}")
         else:
             messages.append(ChatMessage(item.role, item.text))
+    messages[-1] = ChatMessage(messages[-1].role, with_excerpts(messages[-1].text, recalled))
     return tuple(message for message in messages if message.text)
 
 
-def _step(system: str, exchanges: list[list[Item]], begin: int, budget_tokens: int, count_tokens: CountTokens) -> int:
+def _step(exchanges: list[list[Item]], begin: int, budget_tokens: int, tokens_of: CountExchanges) -> int:
     """Return the first exchange to keep so that the window is two thirds full at most."""
     target = budget_tokens * KEPT_SHARE
     last = len(exchanges) - 1
     fits = range(begin, last)  # fewer exchanges are fewer tokens, so the first that fits is found by halves
-    begin += bisect_left(fits, True, key=lambda first: _tokens(system, exchanges[first:], count_tokens) <= target)
-    tokens = _tokens(system, exchanges[begin:], count_tokens)
+    begin += bisect_left(fits, True, key=lambda first: tokens_of(exchanges[first:]) <= target)
+    tokens = tokens_of(exchanges[begin:])
     if tokens > budget_tokens:
         raise ContextTooLong(tokens, budget_tokens)
     return begin
-
-
-def _tokens(system: str, exchanges: Sequence[Sequence[Item]], count_tokens: CountTokens) -> int:
-    return count_tokens(render(system, [item for exchange in exchanges for item in exchange]))
 
 
 def _exchanges(history: Sequence[Item]) -> list[list[Item]]:

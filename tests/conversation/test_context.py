@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatbot.conversation.context import KEPT_SHARE, ContextTooLong, build_context, render
+from chatbot.conversation.recalled import Excerpt
 from chatbot.engine.base import ChatMessage
 from storage.records import Item, ItemRole
 
@@ -100,3 +101,16 @@ def test_the_record_says_what_was_kept_and_dropped() -> None:
         "tokens": 2,
         "budget_tokens": 12,
     }
+
+
+def test_what_was_recalled_stands_in_the_newest_message_and_counts_against_the_budget() -> None:
+    recalled = [Excerpt("user", "8 May", words(6))]
+    history = chat(words(4), words(4), "hi")
+
+    alone = build_context("", history, budget_tokens=24, count_tokens=count)
+    context = build_context("", history, budget_tokens=24, count_tokens=count, recalled=recalled)
+
+    assert context.messages[-1].text.endswith("w w w w w w\n[now]\nhi")
+    assert len(alone.messages) == 3
+    assert len(context.messages) == 1
+    assert context.tokens == count(context.messages) <= 24
