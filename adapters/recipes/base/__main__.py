@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,11 +16,12 @@ from adapters.recipes.base.card import card
 from adapters.recipes.base.corpus import Corpus
 from adapters.recipes.base.documents import Encoder
 from adapters.recipes.base.mixture import Mixture
-from adapters.recipes.base.model import Shape, new_model, parameter_count, save_model, shape_figures
+from adapters.recipes.base.model import SHAPES, Shape, new_model, parameter_count, save_model, shape_figures
+from adapters.recipes.base.prefetch import prefetched
 from adapters.recipes.base.progress import Budget
 from adapters.recipes.base.samples import all_samples
 from adapters.recipes.base.tokenizer import train_tokenizer
-from adapters.recipes.base.train import Plan, train
+from adapters.recipes.base.train import PEAK_RATE, Plan, train
 from adapters.recipes.dialogues import dialogues
 
 
@@ -27,7 +29,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Train and save; a run killed in between goes on where it was when the command is given again."""
     options = _options(arguments)
     torch.set_num_threads(options.threads)
-    shape = Shape(options.hidden, options.layers, options.heads, options.kv_heads, options.feed_forward, options.vocab)
+    shape = Shape(*(getattr(options, name) for name in shape_figures(Shape())))
     corpus = Corpus.read(options.corpus)
     run = options.run or options.out / "run"
     tokenizer = _tokenizer(run / "tokenizer", corpus, options)
@@ -35,9 +37,13 @@ def main(arguments: list[str] | None = None) -> None:
     print(f"{parameter_count(model):,} parameters", flush=True)
     pad = tokenizer.convert_tokens_to_ids("<|pad|>")
     mixture = Mixture(Encoder(tokenizer), corpus, options.seed, options.batch_tokens, pad)
-    budget = Budget(steps=options.steps) if options.steps else Budget(minutes=options.minutes)
-    plan = Plan(budget, is_bfloat16=options.bfloat16, compiles=options.compile)
-    state = train(model, mixture, plan, run / "checkpoint", lambda entry: print(json.dumps(entry), flush=True))
+    plan = _plan(options)
+    with prefetched(mixture, options.workers) as batches:
+        state = train(model, batches, plan, run / "checkpoint", lambda entry: print(json.dumps(entry), flush=True))
+    if not plan.is_over(state):
+        print(f"paused after {state.step} steps; give the same command again to go on")
+        return
+    model.to("cpu")
     save_model(model, tokenizer, options.out)
     samples = all_samples(model, tokenizer, options.sample_tokens)
     figures = {
@@ -76,12 +82,27 @@ def _tokenizer_texts(corpus: Corpus, options: argparse.Namespace) -> Iterator[st
         yield from (corpus.draw_text(rng) for _ in range(options.tokenizer_dialogues // 2))
 
 
+def _plan(options: argparse.Namespace) -> Plan:
+    return Plan(
+        Budget(steps=options.steps) if options.steps else Budget(minutes=options.minutes),
+        device=options.device,
+        pause_after_s=60 * options.pause_minutes,
+        peak_rate=options.rate,
+        is_bfloat16=options.bfloat16,
+        compiles=options.compile,
+    )
+
+
 def _command(options: argparse.Namespace) -> str:
     """The command as a reader would give it, without this machine's folders."""
     length = f"--steps {options.steps}" if options.steps else f"--minutes {options.minutes:g}"
     corpus = "--corpus CORPUS " if options.corpus else ""
-    compiles = " --compile" if options.compile else ""
-    return f"python -m adapters.recipes.base {corpus}--out DIR {length}{compiles}"
+    others = "".join(
+        f" --{name}{'' if value is True else f' {value}'}"
+        for name, value in (("compile", options.compile), ("device", options.device), ("shape", options.shape))
+        if value not in (False, "cpu", "small")
+    )
+    return f"python -m adapters.recipes.base {corpus}--out DIR {length}{others}"
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
@@ -93,14 +114,23 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--steps", type=int, help="train this many steps instead, exactly repeatable")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--workers", type=int, default=0, help="processes that write batches ahead")
+    parser.add_argument("--pause-minutes", type=float, default=math.inf, help="save and stop then, to be gone on with")
+    parser.add_argument("--rate", type=float, default=PEAK_RATE, help="peak learning rate")
     parser.add_argument("--batch-tokens", type=int, default=4096)
     parser.add_argument("--tokenizer-dialogues", type=int, default=12_000, help="dialogues the tokenizer learns from")
     parser.add_argument("--sample-tokens", type=int, default=120, help="longest reply among the samples")
     parser.add_argument("--bfloat16", action=argparse.BooleanOptionalAction, default=True, help="bf16 autocast")
     parser.add_argument("--compile", action="store_true", help="torch.compile: faster, needs a C++ compiler")
-    for name, value in shape_figures(Shape()).items():
-        parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=value)
-    return parser.parse_args(arguments)
+    parser.add_argument("--shape", choices=SHAPES, default="small", help="small for a CPU, medium for a GPU")
+    for name in shape_figures(Shape()):
+        parser.add_argument(f"--{name.replace('_', '-')}", type=int, help="instead of the shape's own")
+    options = parser.parse_args(arguments)
+    for name, value in shape_figures(SHAPES[options.shape]).items():
+        if getattr(options, name) is None:
+            setattr(options, name, value)
+    return options
 
 
 if __name__ == "__main__":

@@ -22,6 +22,13 @@ class RunState:
     labels: int = 0
     log: list[dict[str, float | int | str]] = field(default_factory=list)
 
+    def count(self, tokens: int, labels: int, seconds: float) -> None:
+        """One step more; `seconds` is the training time up to now."""
+        self.step += 1
+        self.tokens += tokens
+        self.labels += labels
+        self.seconds = seconds
+
 
 def save_checkpoint(
     folder: Path, state: RunState, model: torch.nn.Module, optimizers: list[torch.optim.Optimizer]

@@ -5,6 +5,7 @@ A folder may lack any of the sources, or all of them: the recipe then learns fro
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import random
@@ -30,6 +31,8 @@ TEXT_SHARES = {
     "fairytaleqa.jsonl": 2,
     "wordset_definitions.jsonl": 3,
     "personality_chat_multi.jsonl": 7,
+    "tatoeba_en_fra.jsonl": 10,
+    "tatoeba_en_spa.jsonl": 10,
 }
 # Sets whose assistant turns keep to an assistant's voice, for a small share of the chat stage.
 CHAT_SHARES = {"personality_chat_multi.jsonl": 3, "smalltalk_aggm.jsonl": 1}
@@ -49,15 +52,18 @@ class Corpus:
     chats: dict[str, list[list[Message]]]
 
     @classmethod
-    def read(cls, folder: Path | None) -> Corpus:
-        """Everything of the two share tables that the folder holds."""
+    def read(cls, folder: Path | None, *, held_out: bool = False) -> Corpus:
+        """Everything of the two share tables that the folder holds: what is trained on, or the held-out rest."""
         if folder is None:
             return cls({}, {})
         if not folder.is_dir():
             raise FileNotFoundError(f"corpus folder {folder} does not exist")
         texts = {name: list(_texts(folder, name)) for name in TEXT_SHARES if _find(folder, name)}
         chats = {name: list(_chats(folder, name)) for name in CHAT_SHARES if _find(folder, name)}
-        return cls(texts, chats)
+        return cls(
+            {name: [text for text in found if is_held_out(text) is held_out] for name, found in texts.items()},
+            {name: [c for c in found if is_held_out(c[0]["content"]) is held_out] for name, found in chats.items()},
+        )
 
     def draw_text(self, rng: random.Random) -> str:
         """One text, its source by share."""
@@ -68,6 +74,15 @@ class Corpus:
         """One chat in an assistant's voice."""
         name = rng.choices(list(self.chats), [CHAT_SHARES[name] for name in self.chats])[0]
         return rng.choice(self.chats[name])
+
+
+def is_held_out(text: str) -> bool:
+    """Whether a text belongs to the two in a hundred that no training sees, told by a hash of its first line.
+
+    The first line of a translation pair is its source, so all translations of a sentence are on one side.
+    """
+    first_line = text.partition("\n")[0].strip().lower()
+    return hashlib.sha256(first_line.encode()).digest()[0] < 256 // 50
 
 
 def _find(folder: Path, name: str) -> Path | None:

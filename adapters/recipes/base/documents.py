@@ -32,6 +32,7 @@ class Encoder:
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
         self._tokenizer = tokenizer
+        self.vocab = len(tokenizer)
         self._begin: int = tokenizer.convert_tokens_to_ids(BEGIN)
         self._end: int = tokenizer.convert_tokens_to_ids(END)
         self._role: dict[str, int] = {

@@ -11,16 +11,23 @@ from typing import Literal
 
 from adapters.recipes.base.corpus import Corpus
 from adapters.recipes.base.documents import Document, Encoder
+from adapters.recipes.base.drills import drill
 from adapters.recipes.base.rows import Batch, pack
 from adapters.recipes.base.tokenizer import CONTEXT
 from adapters.recipes.dialogues.dialogue import make
 from adapters.recipes.dialogues.personas import DEFAULT_SYSTEM
 
 Stage = Literal["language", "chat"]
+Source = Literal["dialogue", "text", "chat", "drill"]
 
 # Words a dialogue may have so that it fits rows of so many tokens (about 1.35 tokens a word and the marks).
+_DRILL_TOKENS = 256
 _WORDS_FOR = {256: (50, 90, 120), 512: (180, 240), 1024: (300, 480)}
-_OWN_SHARE = {"language": 0.5, "chat": 0.93}
+# Of 100 documents of a stage; what a corpus that was left out would give comes from the own dialogues.
+_SHARES: dict[Stage, dict[Source, int]] = {
+    "language": {"dialogue": 42, "text": 46, "drill": 12},
+    "chat": {"dialogue": 87, "text": 4, "chat": 6, "drill": 3},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +43,7 @@ class Mixture:
     def batch(self, stage: Stage, step: int, *, is_late: bool = False) -> Batch:
         """The batch of this step; late chat steps also hold dialogues as long as the context."""
         rng = random.Random(f"{self.seed}:{stage}:{step}")
-        weights = (60, 30, 10) if is_late else (75, 25, 0)
+        weights = (45, 35, 20) if is_late else (65, 30, 5)
         length = rng.choices((256, 512, CONTEXT), weights)[0]
         if stage == "language":
             length = 256
@@ -51,10 +58,13 @@ class Mixture:
                 yield document
 
     def _document(self, stage: Stage, length: int, rng: random.Random) -> Document:
-        is_own = rng.random() < _OWN_SHARE[stage]
-        if stage == "language" and not is_own and self.corpus.texts:
+        shares = _SHARES[stage]
+        source = rng.choices(list(shares), list(shares.values()))[0]
+        if source == "drill":
+            return drill(rng, self.encoder.vocab, min(length, _DRILL_TOKENS))
+        if source == "text" and self.corpus.texts:
             return self.encoder.text(self.corpus.draw_text(rng))
-        if stage == "chat" and not is_own and self.corpus.chats:
+        if source == "chat" and self.corpus.chats:
             system = [{"role": "system", "content": DEFAULT_SYSTEM}] if rng.random() < 0.6 else []
             return self.encoder.dialogue(system + self.corpus.draw_chat(rng))
         fitting = _WORDS_FOR[min((size for size in _WORDS_FOR if size >= length), default=CONTEXT)]

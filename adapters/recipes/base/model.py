@@ -23,6 +23,13 @@ class Shape:
     vocab: int = 4096
 
 
+SHAPES = {
+    "small": Shape(),  # 3.2 million parameters: what two CPU cores train in an hour or two
+    "medium": Shape(hidden=512, layers=8, heads=8, kv_heads=4, feed_forward=1408, vocab=8192),  # 28 million, on a GPU
+}
+SHARD = "15MB"
+
+
 def new_model(shape: Shape, tokenizer: PreTrainedTokenizerFast, seed: int) -> LlamaForCausalLM:
     """A fresh model, the same for the same seed."""
     torch.manual_seed(seed)
@@ -61,7 +68,7 @@ def save_model(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, out:
         pad_token_id=tokenizer.pad_token_id,
         do_sample=False,
     )
-    copy.save_pretrained(out)
+    copy.save_pretrained(out, max_shard_size=SHARD)
     tokenizer.save_pretrained(out)
     for weights in out.glob("*.safetensors"):
         weights.chmod(0o644)  # safetensors writes files that only their owner may read

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-LANGUAGE_PART = 0.1
+LANGUAGE_PART = 0.15
 _WARM_UP = 0.015
 _LATE = 0.6
 _FLOOR = 0.02
@@ -28,7 +28,7 @@ class Budget:
 
 
 def stage_at(share: float) -> Literal["language", "chat"]:
-    """The first tenth learns the language, the rest learns to chat."""
+    """The first part learns the language, the rest learns to chat."""
     return "language" if share < LANGUAGE_PART else "chat"
 
 

@@ -29,6 +29,10 @@ class Batch:
         """How many token places the batch has, padding included."""
         return self.ids.numel()
 
+    def to(self, device: torch.device) -> Batch:
+        """The same batch on another device."""
+        return Batch(*(tensor.to(device, non_blocking=True) for tensor in (self.ids, self.labels, self.positions)))
+
 
 def pack(documents: Iterator[Document], *, rows: int, length: int, pad: int) -> Batch:
     """Fill `rows` rows of `length` tokens from a stream; documents that fit nowhere are left out."""

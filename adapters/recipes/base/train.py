@@ -6,6 +6,7 @@ there is a label.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,21 +19,25 @@ from transformers import LlamaForCausalLM
 
 from adapters.recipes.base.checkpoint import RunState, load_checkpoint, save_checkpoint
 from adapters.recipes.base.documents import NO_LABEL
-from adapters.recipes.base.mixture import Mixture
+from adapters.recipes.base.prefetch import Batches
 from adapters.recipes.base.progress import Budget, is_late, rate_factor, stage_at
 from adapters.recipes.base.rows import Batch
+from adapters.recipes.base.throughput import flops_per_token, peak_flops
 
 Body = Callable[..., Any]  # the network without its output layer, as it is or compiled
+PEAK_RATE = 3e-3
 Report = Callable[[dict[str, float | int | str]], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How to train: budget, peak rates, how often to report and to save."""
+    """How to train: budget, device, peak rates, how often to report and to save."""
 
     budget: Budget
-    matrix_rate: float = 3e-3
-    other_rate: float = 3e-3
+    device: str = "cpu"
+    pause_after_s: float = math.inf
+    """Seconds after which to save and stop, to go on with the next command."""
+    peak_rate: float = PEAK_RATE
     weight_decay: float = 0.02
     clip: float = 1.0
     report_steps: int = 50
@@ -40,30 +45,29 @@ class Plan:
     is_bfloat16: bool = True
     compiles: bool = False
 
+    def is_over(self, state: RunState) -> bool:
+        """Whether the budget is used."""
+        return self.budget.share(state.step, state.seconds) >= 1
 
-def train(model: LlamaForCausalLM, mixture: Mixture, plan: Plan, checkpoint: Path, report: Report) -> RunState:
-    """Train until the budget is used, going on from the checkpoint where there is one."""
+
+def train(model: LlamaForCausalLM, batches: Batches, plan: Plan, checkpoint: Path, report: Report) -> RunState:
+    """Train until the budget is used or it is time to pause, going on from the checkpoint where there is one."""
+    model.to(torch.device(plan.device))
     optimizers = make_optimizers(model, plan)
     state = load_checkpoint(checkpoint, model, optimizers) or RunState()
-    model.train()
-    body = torch.compile(model.model, dynamic=False) if plan.compiles else model.model
-    started = time.monotonic() - state.seconds
-    saved, window = time.monotonic(), _Window(state)
-    while (share := plan.budget.share(state.step, state.seconds)) < 1:
-        stage = stage_at(share)
-        batch = mixture.batch(stage, state.step, is_late=is_late(share))
-        _set_rates(optimizers, plan, rate_factor(share))
-        loss, labels = _step(model, body, batch, optimizers, plan)
-        state.step += 1
-        state.tokens += batch.tokens
-        state.labels += labels
-        state.seconds = time.monotonic() - started
-        window.add(loss, labels)
+    learn = _learner(model, optimizers, plan)
+    window = _Window(state, peak_flops(torch.device(plan.device), is_bfloat16=plan.is_bfloat16))
+    saved = begun = time.monotonic()
+    before_s = state.seconds
+    while not plan.is_over(state) and time.monotonic() - begun < plan.pause_after_s:
+        share = plan.budget.share(state.step, state.seconds)
+        batch = batches.batch(stage_at(share), state.step, is_late=is_late(share))
+        loss, labels = learn(batch, rate_factor(share))
+        state.count(batch.tokens, labels, before_s + time.monotonic() - begun)
+        window.add(loss, labels, batch.tokens * flops_per_token(model, batch.ids.shape[1]))
         if state.step % plan.report_steps == 0:
-            entry = window.entry(state, stage, share)
-            state.log.append(entry)
-            report(entry)
-            window = _Window(state)
+            state.log.append(window.close(share))
+            report(state.log[-1])
         if time.monotonic() - saved > plan.save_s:
             save_checkpoint(checkpoint, state, model, optimizers)
             saved = time.monotonic()
@@ -75,10 +79,8 @@ def make_optimizers(model: LlamaForCausalLM, plan: Plan) -> list[torch.optim.Opt
     """Muon for the matrices inside the layers, AdamW for the rest."""
     matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
     others = [p for name, p in model.named_parameters() if p.ndim != 2 or "embed" in name]
-    muon = torch.optim.Muon(
-        matrices, lr=plan.matrix_rate, weight_decay=plan.weight_decay, adjust_lr_fn="match_rms_adamw"
-    )
-    adam = torch.optim.AdamW(others, lr=plan.other_rate, betas=(0.9, 0.98), weight_decay=0.0)
+    muon = torch.optim.Muon(matrices, lr=plan.peak_rate, weight_decay=plan.weight_decay, adjust_lr_fn="match_rms_adamw")
+    adam = torch.optim.AdamW(others, lr=plan.peak_rate, betas=(0.9, 0.98), weight_decay=0.0)
     return [muon, adam]
 
 
@@ -91,48 +93,62 @@ def batch_loss(model: LlamaForCausalLM, body: Body, batch: Batch) -> tuple[torch
     return functional.cross_entropy(logits.float(), targets[chosen]), int(chosen.sum())
 
 
-def _step(
-    model: LlamaForCausalLM,
-    body: Body,
-    batch: Batch,
-    optimizers: list[torch.optim.Optimizer],
-    plan: Plan,
-) -> tuple[float, int]:
-    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=plan.is_bfloat16):
-        loss, labels = batch_loss(model, body, batch)
-    loss.backward()  # type: ignore[no-untyped-call]
-    torch.nn.utils.clip_grad_norm_(model.parameters(), plan.clip)
+def _learner(
+    model: LlamaForCausalLM, optimizers: list[torch.optim.Optimizer], plan: Plan
+) -> Callable[[Batch, float], tuple[float, int]]:
+    """One step as a function of a batch and the share of the peak rates; it gives the loss and its label count."""
+    model.train()
+    body = torch.compile(model.model, dynamic=False) if plan.compiles else model.model
+
+    def learn(batch: Batch, factor: float) -> tuple[float, int]:
+        _set_rates(optimizers, plan.peak_rate * factor)
+        with torch.autocast(plan.device, dtype=torch.bfloat16, enabled=plan.is_bfloat16):
+            loss, labels = batch_loss(model, body, batch.to(torch.device(plan.device)))
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(model.parameters(), plan.clip)
+        for optimizer in optimizers:
+            optimizer.step()
+            optimizer.zero_grad()
+        return loss.item(), labels
+
+    return learn
+
+
+def _set_rates(optimizers: list[torch.optim.Optimizer], rate: float) -> None:
     for optimizer in optimizers:
-        optimizer.step()
-        optimizer.zero_grad()
-    return loss.item(), labels
-
-
-def _set_rates(optimizers: list[torch.optim.Optimizer], plan: Plan, factor: float) -> None:
-    for optimizer, peak in zip(optimizers, (plan.matrix_rate, plan.other_rate), strict=True):
         for group in optimizer.param_groups:
-            group["lr"] = peak * factor
+            group["lr"] = rate
 
 
 class _Window:
-    """Sums up the steps between two reports."""
+    """Sums up the steps between two reports; `peak` is in floating-point operations per second."""
 
-    def __init__(self, state: RunState) -> None:
-        self._loss, self._labels = 0.0, 0
-        self._tokens, self._seconds = state.tokens, state.seconds
+    def __init__(self, state: RunState, peak: float) -> None:
+        self._state, self._peak = state, peak
+        self._open()
 
-    def add(self, loss: float, labels: int) -> None:
+    def add(self, loss: float, labels: int, flops: float) -> None:
         self._loss += loss * labels
         self._labels += labels
+        self._flops += flops
 
-    def entry(self, state: RunState, stage: str, share: float) -> dict[str, float | int | str]:
-        """One line of the loss curve."""
-        return {
+    def close(self, share: float) -> dict[str, float | int | str]:
+        """One line of the loss curve; the next window begins here."""
+        state = self._state
+        seconds = max(1e-9, state.seconds - self._seconds)
+        entry: dict[str, float | int | str] = {
             "step": state.step,
-            "stage": stage,
+            "stage": stage_at(share),
             "share": round(share, 4),
             "loss": round(self._loss / max(1, self._labels), 4),
             "tokens": state.tokens,
             "seconds": round(state.seconds, 1),
-            "tokens_per_s": round((state.tokens - self._tokens) / max(1e-9, state.seconds - self._seconds)),
+            "tokens_per_s": round((state.tokens - self._tokens) / seconds),
+            "share_of_peak": round(self._flops / seconds / self._peak, 3),
         }
+        self._open()
+        return entry
+
+    def _open(self) -> None:
+        self._loss, self._labels, self._flops = 0.0, 0, 0.0
+        self._tokens, self._seconds = self._state.tokens, self._state.seconds

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -16,10 +17,11 @@ from adapters.recipes.base.__main__ import main
 from adapters.recipes.base.corpus import Corpus
 from adapters.recipes.base.documents import NO_LABEL, Document, Encoder
 from adapters.recipes.base.mixture import Mixture
-from adapters.recipes.base.model import Shape, new_model
+from adapters.recipes.base.model import SHAPES, Shape, new_model, parameter_count, save_model
 from adapters.recipes.base.progress import Budget, rate_factor, stage_at
 from adapters.recipes.base.recall import is_right
 from adapters.recipes.base.rows import pack
+from adapters.recipes.base.throughput import flops_per_token
 from adapters.recipes.base.tokenizer import CONTROL_TOKENS, train_tokenizer
 from adapters.recipes.base.train import Plan, batch_loss, train
 from adapters.recipes.dialogues import dialogues
@@ -135,6 +137,45 @@ def test_a_run_that_was_killed_and_resumed_equals_a_straight_one(
     assert state.step == 6
     for name, weight in straight.state_dict().items():
         assert torch.equal(weight, resumed.state_dict()[name]), name
+
+
+def test_a_paused_run_has_saved_itself_and_goes_on_later(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
+    plan = replace(_plan(), pause_after_s=0.0)
+    paused = train(new_model(TINY, tokenizer, seed=0), _mixture(tokenizer), plan, tmp_path / "run", _silent)
+    assert (paused.step, plan.is_over(paused)) == (0, False)
+    assert (tmp_path / "run" / "state.json").is_file()
+    state = train(new_model(TINY, tokenizer, seed=0), _mixture(tokenizer), _plan(), tmp_path / "run", _silent)
+    assert state.step == 6
+
+
+def test_large_weights_are_saved_in_shards_that_load_as_one(
+    tokenizer: PreTrainedTokenizerFast, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adapters.recipes.base.model.SHARD", "20KB")
+    model = new_model(TINY, tokenizer, seed=0)
+    save_model(model, tokenizer, tmp_path)
+    assert len(list(tmp_path.glob("model-*.safetensors"))) > 1
+    loaded = AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.bfloat16)
+    assert torch.equal(loaded.model.embed_tokens.weight, model.model.embed_tokens.weight.bfloat16())
+
+
+def test_each_line_of_the_curve_tells_speed_and_share_of_peak(
+    tokenizer: PreTrainedTokenizerFast, tmp_path: Path
+) -> None:
+    model = new_model(TINY, tokenizer, seed=0)
+    state = train(model, _mixture(tokenizer), _plan(), tmp_path / "run", _silent)
+    last = state.log[-1]
+    assert (last["step"], last["stage"]) == (6, "chat")
+    assert float(last["tokens_per_s"]) > 0
+    assert 0 < float(last["share_of_peak"]) < 1
+    assert flops_per_token(model, 512) > 6 * parameter_count(model)
+
+
+def test_the_medium_shape_is_what_the_project_ships_from_a_gpu(tokenizer: PreTrainedTokenizerFast) -> None:
+    with torch.device("meta"):
+        shape = SHAPES["medium"]
+        count = parameter_count(new_model(shape, tokenizer, seed=0)) + (shape.vocab - len(tokenizer)) * shape.hidden
+    assert 25e6 < count < 30e6
 
 
 def test_the_command_makes_a_model_that_transformers_loads(tmp_path: Path) -> None:

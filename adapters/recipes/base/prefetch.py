@@ -1,0 +1,65 @@
+"""Batches made ahead in other processes, for machines on which writing dialogues is slower than learning from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import get_context
+from typing import Protocol
+
+from adapters.recipes.base.mixture import Mixture, Stage
+from adapters.recipes.base.rows import Batch
+
+
+class Batches(Protocol):
+    """Gives the batch of a step; a mixture itself is one."""
+
+    def batch(self, stage: Stage, step: int, *, is_late: bool = False) -> Batch:
+        """The batch of this step."""
+        ...
+
+
+class Prefetch:
+    """The same batches as the mixture's, made `depth` steps ahead."""
+
+    def __init__(self, pool: ProcessPoolExecutor, depth: int) -> None:
+        self._pool = pool
+        self._depth = depth
+        self._coming: dict[tuple[Stage, int, bool], Future[Batch]] = {}
+
+    def batch(self, stage: Stage, step: int, *, is_late: bool = False) -> Batch:
+        """The batch of this step; what was made for a stage that ended meanwhile is thrown away."""
+        for ahead in range(step, step + self._depth):
+            key = (stage, ahead, is_late)
+            if key not in self._coming:
+                self._coming[key] = self._pool.submit(_make, *key)
+        batch = self._coming.pop((stage, step, is_late)).result()
+        self._coming = {key: future for key, future in self._coming.items() if key[1] > step}
+        return batch
+
+
+@contextmanager
+def prefetched(mixture: Mixture, workers: int) -> Iterator[Batches]:
+    """The mixture's batches from this many processes; from the mixture itself where there are none."""
+    if not workers:
+        yield mixture
+        return
+    with ProcessPoolExecutor(workers, get_context("spawn"), _adopt, (mixture,)) as pool:
+        try:
+            yield Prefetch(pool, depth=2 * workers)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+_mixture: Mixture | None = None
+
+
+def _adopt(mixture: Mixture) -> None:
+    global _mixture  # a process of the pool serves one mixture for its whole life
+    _mixture = mixture
+
+
+def _make(stage: Stage, step: int, is_late: bool) -> Batch:
+    assert _mixture is not None
+    return _mixture.batch(stage, step, is_late=is_late)

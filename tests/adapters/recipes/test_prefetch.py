@@ -1,0 +1,21 @@
+"""Batches made ahead are the batches."""
+
+from __future__ import annotations
+
+import torch
+
+from adapters.recipes.base.corpus import Corpus
+from adapters.recipes.base.documents import Encoder
+from adapters.recipes.base.mixture import Mixture
+from adapters.recipes.base.prefetch import prefetched
+from adapters.recipes.base.tokenizer import train_tokenizer
+from adapters.recipes.dialogues import dialogues
+
+
+def test_other_processes_give_the_same_batches_also_after_the_stage_changed() -> None:
+    texts = (message["content"] for dialogue in dialogues(3, 40) for message in dialogue.messages)
+    mixture = Mixture(Encoder(train_tokenizer(texts, 400)), Corpus({}, {}), seed=1, tokens=512, pad=0)
+    with prefetched(mixture, workers=1) as batches:
+        assert torch.equal(batches.batch("language", 0).ids, mixture.batch("language", 0).ids)
+        assert torch.equal(batches.batch("chat", 1).ids, mixture.batch("chat", 1).ids)
+        assert torch.equal(batches.batch("chat", 2, is_late=True).ids, mixture.batch("chat", 2, is_late=True).ids)
