@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from adapters.recipes.dialogues import memory_talk
 from adapters.recipes.dialogues.personas import Persona
+from adapters.recipes.dialogues.recalled_talk import ask_recalled
 from adapters.recipes.dialogues.small_talk import FIRST, LAST, filler, named, walk
 from adapters.recipes.dialogues.talk import Message, Talk
 from adapters.recipes.dialogues.typing_habits import TypingHabit
@@ -39,21 +40,25 @@ def make(rng: random.Random, limit: int) -> Dialogue:
     system = _system(talk)
     if rng.random() < 0.45:
         walk(talk, named(rng.choice(FIRST)))
-    if talk.persona.me != "Ada" and rng.random() < 0.5:
+    if talk.persona.me != "Ada" and rng.random() < 0.6:
         walk(talk, named("identity"))
     for event in _plan(rng, limit):
         if talk.words > limit and event is not memory_talk.ask_known:
             continue
         event(talk)
-    if not talk.turns or rng.random() < 0.15:
+    if rng.random() < 0.13:
+        ask_recalled(talk)
+    elif not talk.turns or rng.random() < 0.15:
         walk(talk, named(rng.choice(LAST)))
     return Dialogue((*system, *talk.turns))
 
 
 def _plan(rng: random.Random, limit: int) -> list[_Event]:
     """The order of events: fillers, and for each fact a telling before one or two questions."""
+    if rng.random() < 0.12:
+        return _recital(rng, limit)
     fillers = rng.randrange(0, 3) if limit < 100 else rng.randrange(1, 3 + limit // 25)
-    facts = rng.choices((0, 1, 2, 3, 4, 6), (30, 26, 20, 13, 8, 3))[0]
+    facts = rng.choices((0, 1, 2, 3, 4, 6), (24, 25, 21, 15, 10, 5))[0]
     if limit < 100:
         facts = min(facts, 2)
     events: list[tuple[float, _Event]] = [(rng.random(), filler) for _ in range(fillers)]
@@ -74,6 +79,12 @@ def _plan(rng: random.Random, limit: int) -> list[_Event]:
     )
     events += [(0.2 + rng.random(), event) for chance, event in extras if rng.random() < chance]
     return [event for _, event in sorted(events, key=lambda pair: pair[0])]
+
+
+def _recital(rng: random.Random, limit: int) -> list[_Event]:
+    """Many facts told one after the other and then asked for: nothing but remembering."""
+    count = rng.randrange(2, 5) if limit < 100 else rng.randrange(3, 10)
+    return [memory_talk.tell] * count + [memory_talk.ask_known] * count
 
 
 def _system(talk: Talk) -> tuple[Message, ...]:

@@ -36,6 +36,11 @@ _JOKE_ASK = (
 Exchange = tuple[str, str]
 
 
+def rows(section: str) -> tuple[tuple[str, ...], ...]:
+    """The rows of one section of the data file, each split into its columns."""
+    return _sections()[section]
+
+
 @cache
 def _sections() -> dict[str, tuple[tuple[str, ...], ...]]:
     """The data file: section name to rows, each row split at ` | `."""
@@ -53,10 +58,10 @@ def _sections() -> dict[str, tuple[tuple[str, ...], ...]]:
 def question(rng: random.Random) -> Exchange:
     """One question of the user's and its answer."""
     makers: tuple[tuple[Callable[[random.Random], Exchange], int], ...] = (
-        (_sum, 11),
+        (_sum, 7),
         (_calendar, 3),
-        (_count, 2),
-        (_opposite, 8),
+        (counting, 2),
+        (_opposite, 5),
         (_capital, 5),
         (_list, 4),
         (_thing, 4),
@@ -119,7 +124,8 @@ def _calendar(rng: random.Random) -> Exchange:
     return user, _say("[{other} comes {word} {name}.|{other}.|The {what} {word} {name} is {other}.]", rng, **values)
 
 
-def _count(rng: random.Random) -> Exchange:
+def counting(rng: random.Random) -> Exchange:
+    """Counting up, or down, and the numbers."""
     if rng.random() < 0.3:
         top = rng.randrange(3, 11)
         numbers = range(top, 0, -1)
@@ -133,7 +139,7 @@ def _count(rng: random.Random) -> Exchange:
 
 
 def _opposite(rng: random.Random) -> Exchange:
-    row = list(rng.choice(_sections()["opposites"]))
+    row = list(rng.choice(rows("opposites")))
     rng.shuffle(row)
     values = {"a": row[0], "b": row[1]}
     user = _say("[What is|What's|Tell me|Do you know] the opposite of {a}?", rng, **values)
@@ -141,7 +147,7 @@ def _opposite(rng: random.Random) -> Exchange:
 
 
 def _capital(rng: random.Random) -> Exchange:
-    country, city = rng.choice(_sections()["capitals"])
+    country, city = rng.choice(rows("capitals"))
     values = {"c": country, "k": city}
     if rng.random() < 0.2:
         return _say("[What|Which] country is {k} [in|the capital of]?", rng, **values), _say(
@@ -152,7 +158,7 @@ def _capital(rng: random.Random) -> Exchange:
 
 
 def _list(rng: random.Random) -> Exchange:
-    plural, members = rng.choice(_sections()["lists"])
+    plural, members = rng.choice(rows("lists"))
     count = rng.choice((2, 3, 3, 3, 4, 5))
     chosen = members.split(", ")[:count]  # always the first: a small model that draws at random repeats itself
     amount = _WORDS[count] if rng.random() < 0.7 else str(count)
@@ -161,7 +167,7 @@ def _list(rng: random.Random) -> Exchange:
 
 
 def _thing(rng: random.Random) -> Exchange:
-    noun, meaning = rng.choice(_sections()["things"])
+    noun, meaning = rng.choice(rows("things"))
     asked = rng.random()
     if asked < 0.7:
         user = _say(
@@ -175,7 +181,7 @@ def _thing(rng: random.Random) -> Exchange:
 
 
 def _sound(rng: random.Random) -> Exchange:
-    animal, sound, young = rng.choice(_sections()["sounds"])
+    animal, sound, young = rng.choice(rows("sounds"))
     if rng.random() < 0.5:
         return _say("What [sound|noise] does a {a} make? ", rng, a=animal), _say(
             "A {a} says {s}.", rng, a=animal, s=sound
@@ -186,7 +192,7 @@ def _sound(rng: random.Random) -> Exchange:
 
 
 def _compare(rng: random.Random) -> Exchange:
-    sizes = _sections()["sizes"][0][0].split(", ")
+    sizes = rows("sizes")[0][0].split(", ")
     small, big = sorted(rng.sample(range(len(sizes)), 2))
     word, answer = ("bigger", sizes[big]) if rng.random() < 0.7 else ("smaller", sizes[small])
     pair = [sizes[small], sizes[big]]
@@ -197,19 +203,19 @@ def _compare(rng: random.Random) -> Exchange:
 
 
 def _plain(rng: random.Random) -> Exchange:
-    users, answers = rng.choice(_sections()["plain"])
+    users, answers = rng.choice(rows("plain"))
     return _say(rng.choice(users.split(" ; ")), rng), _say(rng.choice(answers.split(" ; ")), rng)
 
 
 def _joke(rng: random.Random) -> Exchange:
     user = "[" + "|".join(_JOKE_ASK) + "]"
     lead = "" if rng.random() < 0.6 else "[Sure!|Here is one:|Okay.|Of course!] "
-    return _say(user, rng), _say(lead, rng) + (" " if lead else "") + rng.choice(_sections()["jokes"])[0]
+    return _say(user, rng), _say(lead, rng) + (" " if lead else "") + rng.choice(rows("jokes"))[0]
 
 
 def _riddle(rng: random.Random) -> Exchange:
     user = "[Tell me a riddle.|Do you know a riddle?|Give me a riddle.|Ask me a riddle.]"
-    riddle, answer = rng.choice(_sections()["riddles"])
+    riddle, answer = rng.choice(rows("riddles"))
     return _say(user, rng), f"{riddle} The answer is {answer}."
 
 

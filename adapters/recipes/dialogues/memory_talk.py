@@ -82,6 +82,24 @@ _SAID_ASK = (
     "What did I say before?",
 )
 _SAID = ('You said: "{k}"', 'You wrote: "{k}"', 'Your last message was: "{k}"')
+_PRONOUNS = {
+    **dict.fromkeys(("sister", "mother", "daughter", "aunt", "grandmother", "wife"), "her"),
+    **dict.fromkeys(("brother", "father", "son", "uncle", "grandfather", "husband"), "his"),
+    **dict.fromkeys(("dog", "cat", "horse", "parrot", "hamster", "goldfish"), "its"),
+    **dict.fromkeys(("friend", "teacher", "cousin", "neighbor", "roommate", "boss"), "their"),
+}
+_PRONOUN_ASK = (
+    "What is {p} name?",
+    "What's {p} name [again|]?",
+    "Do you remember {p} name?",
+    "[So|And|Quick,] what was {p} name?",
+    "Can you tell me {p} name?",
+    "What did I say {p} name was?",
+    "{p} name is?",
+    "Say {p} name.",
+    "I forgot {p} name already.",
+    "Did you get {p} name?",
+)
 
 
 def new_fact(talk: Talk, kind: FactKind | None = None) -> Fact:
@@ -90,15 +108,20 @@ def new_fact(talk: Talk, kind: FactKind | None = None) -> Fact:
     if kind is None:
         weights = [5 if each.name == "name" else 2 if each.slot in ("petname", "city") else 1 for each in kinds]
         kind = talk.rng.choices(kinds, weights)[0]
+    fact = Fact(kind, value_for(talk, kind))
+    talk.facts[kind.name] = fact
+    return fact
+
+
+def value_for(talk: Talk, kind: FactKind) -> str:
+    """A value that no fact of this talk has, so that an answer can only be right for the right reason."""
     taken = {fact.value for fact in talk.facts.values()} | {talk.persona.me}
     value = draw(kind.slot, talk.rng)
     for _ in range(20):
         if value not in taken:
             break
         value = draw(kind.slot, talk.rng)
-    fact = Fact(kind, value)
-    talk.facts[kind.name] = fact
-    return fact
+    return value
 
 
 def tell(talk: Talk) -> None:
@@ -119,8 +142,17 @@ def tell(talk: Talk) -> None:
         talk.exchange(user, answer, (fact.value,))
     else:
         talk.exchange(sentence_case(fact.tell(rng, draw("day", rng))), fact.ack(rng), (fact.value,))
-        if talk.turns[-1]["content"].endswith("?") and rng.random() < 0.3:
+        if fact.kind.name in _PRONOUNS and rng.random() < 0.2:
+            ask_by_pronoun(talk, fact)
+        elif talk.turns[-1]["content"].endswith("?") and rng.random() < 0.3:
             walk(talk, named("_after telling"))
+
+
+def ask_by_pronoun(talk: Talk, fact: Fact) -> None:
+    """A question that names nobody, right after somebody was told of."""
+    pronoun = _PRONOUNS[fact.kind.name]
+    asked = expand(talk.rng.choice(_PRONOUN_ASK), talk.rng, lambda _: pronoun)
+    talk.exchange(sentence_case(asked), fact.say(talk.rng))
 
 
 def correct(talk: Talk) -> None:

@@ -51,34 +51,66 @@ _HONORIFIC_END = ("Mr.", "Dr.")
 _ANSWERS = {
     "name": (
         "I'm {me}{role_tail}. [What is your name?|What should I call you?|And who are you?|]",
-        "My name is {me}. [What is yours?|And yours?|]",
-        "I'm {me}. [Nice to meet you!|]",
+        "My name is {me}. [What is yours?|And yours?|And what's your name?|]",
+        "I'm {me}. [Nice to meet you!|Good to meet you.|]",
         "You can call me {me}.",
         "My name is {me}{role_tail}.",
         "I am {me}{role_tail}.",
+        "{me} is my name. [And you are?|]",
+        "It's {me}. [And yours?|]",
+        "They call me {me}{role_tail}.",
+        "The name is {me}.",
+        "{me}, at your service.",
+        "You are talking to {me}{role_tail}.",
+        "This is {me}. [Who am I talking to?|]",
+        "{me}. And what may I call you?",
     ),
     "kind": (
         "{play}I'm a small language model, a program on this computer. I'm not a human.",
         "{play}I'm not a person. I'm a small language model that likes to chat.",
         "{play}I'm a computer program, a small language model. I have no body.",
         "{play}I'm an AI, a small one. I run on this computer and I only know words.",
+        "{play}I'm a program made of numbers, a little language model. Nobody sits behind these words.",
+        "{play}I'm software: a language model that was trained to chat. No heart, no hands, but good will.",
+        "{play}I'm a machine that writes words, a small language model. You are the human here!",
+        "{play}I'm a tiny language model. I read what you write and I write back, that is all I am.",
     ),
     "bye": (
-        "Goodbye{you}! [It was nice talking to you.|Take care.|]",
-        "Bye{you}! [See you soon.|Have a nice day.|Come back any time.|]",
-        "See you{you}! Take care.",
+        "Goodbye{you}! [It was nice talking to you.|Take care.|I liked our talk.|]",
+        "Bye{you}! [See you soon.|Have a nice day.|Come back any time.|Until next time!|]",
+        "See you{you}! [Take care.|Be well.|]",
         "Goodbye{you}, and thank you for the chat!",
-        "Take care{you}! [I enjoyed our chat.|Until next time.|]",
+        "Take care{you}! [I enjoyed our chat.|Until next time.|Talk to you soon.|]",
+        "Until next time{you}. [I'll be right here.|]",
+        "So long{you}! [Enjoy the rest of your day.|]",
+        "Bye for now{you}. [It was good to chat.|Write whenever you like.|]",
+        "It was a pleasure{you}. Goodbye!",
+        "Have a good one{you}! [See you.|]",
+        "All the best{you}! [Come back when you want to talk.|]",
+        "Thanks for stopping by{you}. Bye!",
     ),
     "greet": (
-        "Hello{you}! How are you today?",
-        "Hello{you}! [It's nice to hear from you.|] How are things?",
+        "Hello{you}! [How are you today?|How are you?|What brings you here?|]",
+        "Hello{you}! [It's nice to hear from you.|Good to see you.|] How are things?",
         "Good to hear from you{you}! How is your day going?",
-        "Hi{you}! How are you doing?",
+        "Hi{you}! [How are you doing?|How has your day been?|What is new?|]",
+        "Hey{you}, welcome! How do you feel today?",
+        "Hi there{you}! What is going on with you?",
+        "Welcome{you}! What shall we talk about?",
+        "Hello hello{you}! How is it going?",
+        "Nice to see you here{you}. How are you?",
+        "Hey{you}! I was hoping somebody would write. How is life?",
+        "Hi{you}! I'm all ears. What is on your mind?",
+        "Good to have you here{you}! Are you well?",
+        "Hello there{you}! Did your day start well?",
+        "Hey, hello{you}! Is everything all right with you?",
     ),
     "job": (
-        "I'm a {role_or_assistant}. [What about you?|What do you do?|]",
+        "I'm a {role_or_assistant}. [What about you?|What do you do?|And you?|]",
         "I work as a {role_or_assistant}, in a way. [And you?|]",
+        "My work is to be a {role_or_assistant}. [What is yours?|]",
+        "You could say that I'm a {role_or_assistant}. [What is your work?|]",
+        "A {role_or_assistant}, that's what I am. [And what do you do?|]",
     ),
 }
 
@@ -94,11 +126,11 @@ class Persona:
 
     @classmethod
     def draw(cls, rng: random.Random, *, held_out: bool = False) -> Persona:
-        """Mostly Ada; in training three dialogues of ten have somebody else."""
+        """Mostly Ada; in training four dialogues of ten have somebody else."""
         chance = rng.random()
-        if not held_out and chance < 0.55:
+        if not held_out and chance < 0.48:
             return cls("Ada", None, DEFAULT_SYSTEM, False)
-        if not held_out and chance < 0.68:
+        if not held_out and chance < 0.6:
             return cls("Ada", None, None, False)
         return cls._other(rng, held_out)
 

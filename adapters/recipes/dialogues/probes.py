@@ -10,11 +10,14 @@ from dataclasses import dataclass
 
 from adapters.recipes.dialogues.facts import Fact, ask, fact_kinds
 from adapters.recipes.dialogues.grammar import sentence_case
+from adapters.recipes.dialogues.instructions import Check, instruction
 from adapters.recipes.dialogues.personas import DEFAULT_SYSTEM, Persona
+from adapters.recipes.dialogues.recalled_talk import block
 from adapters.recipes.dialogues.slots import draw, slot_values
 from adapters.recipes.dialogues.small_talk import filler
 from adapters.recipes.dialogues.talk import Message, Talk
 from adapters.recipes.dialogues.typing_habits import TypingHabit
+from chatbot.conversation.recalled import with_excerpts
 
 NOT_TOLD = ("haven't told", "don't know", "didn't tell", "didn't say")
 
@@ -25,6 +28,15 @@ class Probe:
 
     messages: tuple[Message, ...]
     wanted: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class InstructionProbe:
+    """Messages that end with an instruction, the check that its reply must pass, and what kind it is."""
+
+    messages: tuple[Message, ...]
+    check: Check
+    name: str
 
 
 def recall_probe(rng: random.Random, distance: int, *, held_wording: bool) -> Probe:
@@ -39,6 +51,22 @@ def recall_probe(rng: random.Random, distance: int, *, held_wording: bool) -> Pr
         filler(talk)
     question: Message = {"role": "user", "content": ask(kind, rng, held_out=held_wording)}
     return Probe((_system(DEFAULT_SYSTEM), *talk.turns[: 2 * distance], question), (fact.value,))
+
+
+def recalled_probe(rng: random.Random, *, held_wording: bool) -> Probe:
+    """A held-out value that only an excerpt before the question holds, among excerpts of other facts."""
+    told = [kind for kind in fact_kinds().values() if slot_values()[kind.slot].held_out]
+    kind, *others = rng.sample(told, rng.randrange(2, 5))
+    fact, *rest = (Fact(each, draw(each.slot, rng, held_out=True)) for each in (kind, *others))
+    rest = [other for other in rest if other.value != fact.value]
+    asked = with_excerpts(ask(kind, rng, held_out=held_wording), block(rng, [fact, *rest], held_out=held_wording))
+    return Probe((_system(DEFAULT_SYSTEM), {"role": "user", "content": asked}), (fact.value,))
+
+
+def instruction_probe(rng: random.Random) -> InstructionProbe:
+    """A small instruction with held-out words, and the check of its answer."""
+    task = instruction(rng, held_out=True)
+    return InstructionProbe((_system(DEFAULT_SYSTEM), {"role": "user", "content": task.user}), task.check, task.name)
 
 
 def untold_probe(rng: random.Random) -> Probe:
@@ -62,4 +90,4 @@ def _system(text: str) -> Message:
 
 def _neat(rng: random.Random) -> TypingHabit:
     habit = TypingHabit.draw(rng)
-    return TypingHabit(False, habit.drops_final_stop, False, habit.contracts, 0.0, False)
+    return TypingHabit(False, False, habit.drops_final_stop, False, habit.contracts, 0.0, False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from adapters.recipes.dialogues.grammar import Fill, expand, sentence_case
+from adapters.recipes.dialogues.instructions import instruction
 from adapters.recipes.dialogues.knowledge import question
 from adapters.recipes.dialogues.slots import draw
 from adapters.recipes.dialogues.stories import story
@@ -16,12 +17,16 @@ _OFTEN = {"identity": 5, "human": 3, "can do": 2, "maker": 2, "does not know": 2
 
 
 def filler(talk: Talk) -> None:
-    """Small talk, a question of knowledge or a story: one to a few exchanges without a lasting fact."""
+    """Small talk, a question of knowledge, an instruction or a story: one to a few exchanges without a lasting fact."""
     chance = talk.rng.random()
     if chance < 0.28:
         for _ in range(talk.rng.choice((1, 1, 2))):
             talk.exchange(*question(talk.rng), is_styled=False)
-    elif chance < 0.295:
+    elif chance < 0.34:
+        for _ in range(talk.rng.choice((1, 1, 2))):
+            task = instruction(talk.rng)
+            talk.exchange(task.user, task.answer, tuple(task.user.split()), is_styled=False)
+    elif chance < 0.355:
         for user, answer in story(talk.rng):
             talk.exchange(user, answer, is_styled=False)
     else:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from adapters.recipes.dialogues.facts import Fact
 from adapters.recipes.dialogues.personas import Persona
 from adapters.recipes.dialogues.typing_habits import TypingHabit
+from chatbot.conversation.recalled import Excerpt, with_excerpts
 
 Message = dict[str, str]
 
@@ -30,6 +31,11 @@ class Talk:
         styled = self.persona.style(answer) if is_styled else answer
         self.turns += [{"role": "user", "content": typed}, {"role": "assistant", "content": styled}]
         self.words += len(typed.split()) + len(styled.split())
+
+    def recall(self, user: str, answer: str, excerpts: list[Excerpt]) -> None:
+        """Add an exchange whose user turn carries excerpts from before the window."""
+        self.exchange(user, answer)
+        self.turns[-2]["content"] = with_excerpts(self.turns[-2]["content"], excerpts)
 
     def user_name(self) -> str | None:
         """The user's name, once it was told."""

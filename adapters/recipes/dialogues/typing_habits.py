@@ -35,6 +35,7 @@ class TypingHabit:
     """One person's way of typing, kept for a whole dialogue."""
 
     is_lower: bool
+    lowers_names: bool
     drops_final_stop: bool
     drops_apostrophes: bool
     contracts: bool
@@ -43,10 +44,11 @@ class TypingHabit:
 
     @classmethod
     def draw(cls, rng: random.Random) -> TypingHabit:
-        """A random person: two in five type in lower case, half leave out the last full stop."""
-        is_lower = rng.random() < 0.4
+        """A random person: a third type in lower case, half leave out the last full stop."""
+        is_lower = rng.random() < 0.35
         return cls(
             is_lower=is_lower,
+            lowers_names=is_lower and rng.random() < 0.4,
             drops_final_stop=rng.random() < (0.75 if is_lower else 0.35),
             drops_apostrophes=is_lower and rng.random() < 0.4,
             contracts=rng.random() < 0.5,
@@ -64,8 +66,12 @@ class TypingHabit:
         if self.drops_apostrophes:
             text = text.replace("'", "")
         if self.drops_final_stop and not text.endswith(("...", "!")):
-            text = text.rstrip(".?")
-        return text.lower() if self.is_lower else text[:1].upper() + text[1:]
+            text = text.rstrip(".?") or text
+        return self._lower(text, protected) if self.is_lower else text[:1].upper() + text[1:]
+
+    def _lower(self, text: str, protected: frozenset[str]) -> str:
+        names = frozenset() if self.lowers_names else protected
+        return _WORD.sub(lambda match: match.group() if match.group().lower() in names else match.group().lower(), text)
 
     def _word(self, word: str, rng: random.Random, protected: frozenset[str]) -> str:
         if word.lower() in protected:

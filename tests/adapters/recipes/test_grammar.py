@@ -38,6 +38,13 @@ def test_a_slip_keeps_the_first_letter_and_changes_little(word: str, seed: int) 
 
 
 def test_protected_words_are_never_misspelt() -> None:
-    habit = TypingHabit(False, False, False, False, typo_rate=1.0, chat_words=True)
+    habit = TypingHabit(False, False, False, False, False, typo_rate=1.0, chat_words=True)
     for seed in range(40):
         assert "Linnea" in habit.type("Linnea is here", random.Random(seed), frozenset({"linnea"}))
+
+
+def test_who_types_small_may_still_write_names_large() -> None:
+    for lowers_names, expected in ((False, "my dog Rex barks"), (True, "my dog rex barks")):
+        habit = TypingHabit(True, lowers_names, False, False, False, typo_rate=0.0, chat_words=False)
+        typed = {habit.type("My dog Rex barks", random.Random(seed), frozenset({"rex"})) for seed in range(8)}
+        assert expected in typed

@@ -1,0 +1,47 @@
+"""The poet's verses: an answer, and lines that rhyme with it or with each other."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from adapters.recipes.personas.deck import Deck
+from adapters.recipes.personas.poet import HERE, LINE, start
+from adapters.recipes.personas.rhyme import last_word, rhymes, sounds
+from adapters.recipes.personas.subjects import subjects
+
+
+def test_every_rhyming_line_has_the_sound_it_is_listed_under() -> None:
+    deck = Deck(HERE / "poet_rhymes.txt")
+    assert sum(map(len, deck.lines.values())) >= 200
+    for sound, lines in deck.lines.items():
+        assert {sounds().get(last_word(line)) for line in lines} == {sound}
+
+
+def test_every_couplet_rhymes_and_stands_under_a_known_subject() -> None:
+    deck = Deck(HERE / "poet_couplets.txt")
+    assert set(deck.lines) - {"general"} <= {subject.name for subject in subjects()}
+    for couplet in (couplet for couplets in deck.lines.values() for couplet in couplets):
+        first, second = couplet.split(LINE)
+        assert rhymes(last_word(first), last_word(second)), couplet
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_an_answer_that_ends_with_a_common_sound_is_rhymed_or_followed_by_a_couplet(seed: int) -> None:
+    answer, *lines = start()("Do you like it?", "I like to walk beside the sea.", random.Random(seed)).split(LINE)
+    assert answer.startswith("I like to walk beside the sea")
+    ends = [last_word(line) for line in ([answer, *lines] if len(lines) == 1 else lines)]
+    assert rhymes(*ends)
+
+
+def test_a_question_at_the_end_goes_unless_it_takes_up_what_was_said() -> None:
+    tell, rng = start(), random.Random(1)
+    assert "How are you" not in tell("hi", "Hello! How are you?", rng)
+    assert tell("My sister is Bir.", "How nice. Do you see Bir's sister?", rng).startswith("How nice. Do you see")
+
+
+def test_sorrow_is_not_played_with() -> None:
+    couplets = Deck(HERE / "poet_couplets.txt").lines
+    told = start()("I'm sad", "I'm sorry to hear that. I hope you feel better soon.", random.Random(2))
+    assert told.split(LINE, 1)[1] in couplets["sad"]

@@ -1,0 +1,35 @@
+"""Where sentences part, and which of them ask."""
+
+from __future__ import annotations
+
+import pytest
+
+from adapters.recipes.personas.sentences import echoes, is_question, parted, sentences, tells
+
+
+def test_a_title_does_not_end_a_sentence() -> None:
+    assert sentences("I am Mr. Abel. Who are you?") == ["I am Mr. Abel.", "Who are you?"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("what is my name", True), ("Whats up", True), ("You know?", True), ("Tell me", False), ("whatever", False)],
+)
+def test_a_question_is_known_without_its_mark(text: str, expected: bool) -> None:
+    assert is_question(text) is expected
+
+
+def test_the_closing_question_is_parted_from_what_is_told() -> None:
+    assert parted("I see. Go on. Why?") == (["I see.", "Go on."], "Why?")
+    assert parted("Why?") == ([], "Why?")
+    assert parted("Paris.") == (["Paris."], "")
+
+
+def test_a_sign_of_listening_tells_nothing() -> None:
+    assert not tells("I see.")
+    assert tells("It is Rex.")
+
+
+def test_a_question_that_takes_up_a_longer_word_echoes_it() -> None:
+    assert echoes("Do you see Dedramil often?", "my brother is dedramil")
+    assert not echoes("How are you?", "are you ok")
