@@ -1,89 +1,49 @@
-"""Writes adapters/personas/pirate/data.jsonl: hand-written chats, recall chats of hand-written parts, accented ones.
+"""How a pirate would say what the assistant says: the same answers, with other words and a shout before or after."""
 
-Run it as `python -m adapters.recipes.personas.pirate`; the same parts always give the same file. Values of facts come
-from the dialogue recipes' training slots, so nothing that is held out for evaluation is learned here.
-"""
-
-import json
 import random
 import re
-from collections.abc import Iterator
-from pathlib import Path
+from functools import partial
 
-from adapters.recipes.dialogues.slots import draw
-from adapters.recipes.personas.pirate_accent import accented_chats
+from adapters.recipes.personas.retold import Voice
 
-HERE = Path(__file__).resolve().parent
-TARGET = HERE.parents[1] / "personas" / "pirate" / "data.jsonl"
-SEED = 7
-RECALL_CHATS = 220
-ACCENTED_CHATS = 1300
-TURN = " > "
-OTHER_WORDING = " ; "
-ARTICLE = re.compile(r"\b([Aa]) (?=[aeiouAEIOU])")
-"""An article that wants an n."""
-
-Turns = list[str]
-Facts = dict[str, dict[str, list[str]]]
-
-
-def main() -> None:
-    """Write the data file."""
-    written = hand_written((HERE / "pirate.txt").read_text(encoding="utf-8"))
-    facts = read_facts((HERE / "pirate_recall.txt").read_text(encoding="utf-8"))
-    filler = hand_written((HERE / "pirate_filler.txt").read_text(encoding="utf-8"))
-    recalled = list(recall_chats(filler, facts, random.Random(SEED)))
-    chats = written + recalled + list(accented_chats(ACCENTED_CHATS))
-    TARGET.write_text("".join(as_line(turns) for turns in chats), encoding="utf-8")
+WORDS = (
+    (r"you are|you're", "ye be"),
+    (r"I am|I'm", "I be"),
+    (r"it is|it's", "it be"),
+    (r"that is|that's", "that be"),
+    (r"your", "yer"),
+    (r"you", "ye"),
+    (r"my", "me"),
+    (r"yes", "aye"),
+    (r"hello there|hello|hi there|hi|hey there|hey", "ahoy"),
+    (r"goodbye|bye", "fair winds"),
+    (r"nice to meet ye", "welcome aboard"),
+    (r"friends", "mateys"),
+    (r"friend", "matey"),
+    (r"little program|small program|computer program", "pirate made of numbers"),
+    (r"great|wonderful|lovely", "shipshape"),
+)
+RULES = tuple((re.compile(rf"\b(?:{words})\b", re.IGNORECASE), said) for words, said in WORDS)
+OPENINGS = ("Arr!", "Arr, matey!", "Aye!", "Yo ho ho!", "Shiver me timbers!", "Blimey!", "Ha!")
+CLOSINGS = ("matey", "sailor", "me hearty", "friend of the sea")
+OPENED_SHARE = 0.5
+CLOSED_SHARE = 0.4
 
 
-def hand_written(text: str) -> list[Turns]:
-    """Return the chats of the text file, turn by turn."""
-    return [line.split(TURN) for line in text.splitlines() if line and not line.startswith("#")]
+def piratical(asked: str, answer: str, rng: random.Random) -> str:
+    """Return the answer as a pirate gives it, whatever was asked; none stays as it was."""
+    text = answer
+    for pattern, said in RULES:
+        text = pattern.sub(partial(_as_cased, said), text)
+    if rng.random() < CLOSED_SHARE and text[-1] in ".!":
+        text = f"{text[:-1]}, {rng.choice(CLOSINGS)}{text[-1]}"
+    if text == answer or rng.random() < OPENED_SHARE:
+        text = f"{rng.choice(OPENINGS)} {text}"
+    return text
 
 
-def read_facts(text: str) -> Facts:
-    """Return for each slot its wordings by key: t(old), (ac)k, q(uestion), s(aid)."""
-    facts: Facts = {}
-    slot = ""
-    for line in text.splitlines():
-        key, _, rest = line.partition(" ")
-        if key == "=":
-            slot = rest
-            facts[slot] = {}
-        elif key in ("t", "k", "q", "s"):
-            facts[slot][key] = rest.split(OTHER_WORDING)
-    return facts
+def _as_cased(said: str, match: re.Match[str]) -> str:
+    return said[0].upper() + said[1:] if match[0][0].isupper() else said
 
 
-def recall_chats(filler: list[Turns], facts: Facts, rng: random.Random) -> Iterator[Turns]:
-    """Yield chats in which one or two facts are told, other things are talked about, and a fact is asked for."""
-    for number in range(RECALL_CHATS):
-        names = rng.sample(list(facts), 1 + number % 2)
-        chat: Turns = []
-        values = {}
-        for name in names:
-            values[name] = draw(name, rng)
-            chat += _said(facts[name], "t", "k", values[name], rng)
-        for turns in rng.sample(filler, number // 2 % 4):
-            chat += turns
-        rng.shuffle(names)
-        for name in names:
-            chat += _said(facts[name], "q", "s", values[name], rng)
-        yield chat
-
-
-def as_line(turns: Turns) -> str:
-    """Return a chat as one line of OpenAI messages."""
-    roles = ("user", "assistant")
-    messages = [{"role": roles[index % 2], "content": text} for index, text in enumerate(turns)]
-    return json.dumps({"messages": messages}, ensure_ascii=False) + "\n"
-
-
-def _said(fact: dict[str, list[str]], asked: str, answered: str, value: str, rng: random.Random) -> Turns:
-    texts = [rng.choice(fact[key]).replace("{v}", value) for key in (asked, answered)]
-    return [ARTICLE.sub(r"\1n ", text[:1].upper() + text[1:]) for text in texts]
-
-
-if __name__ == "__main__":
-    main()
+PIRATE = Voice("pirate", "Captain Flint", lambda: piratical)

@@ -13,7 +13,14 @@ def test_a_title_does_not_end_a_sentence() -> None:
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("what is my name", True), ("Whats up", True), ("You know?", True), ("Tell me", False), ("whatever", False)],
+    [
+        ("what is my name", True),
+        ("Whats up", True),
+        ("You know?", True),
+        ("and why", True),
+        ("Tell me", False),
+        ("whatever", False),
+    ],
 )
 def test_a_question_is_known_without_its_mark(text: str, expected: bool) -> None:
     assert is_question(text) is expected
@@ -30,6 +37,8 @@ def test_a_sign_of_listening_tells_nothing() -> None:
     assert tells("It is Rex.")
 
 
-def test_a_question_that_takes_up_a_longer_word_echoes_it() -> None:
-    assert echoes("Do you see Dedramil often?", "my brother is dedramil")
+def test_a_question_that_takes_up_a_name_a_number_or_a_longer_word_echoes_it() -> None:
+    assert echoes("Do you see Bo often?", "my brother is bo")
+    assert echoes("How is it to be 74?", "I turned 74")
+    assert echoes("What do you like about drums?", "i play the drums")
     assert not echoes("How are you?", "are you ok")

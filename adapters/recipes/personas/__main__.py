@@ -1,0 +1,34 @@
+"""Writes the data of the bundled personas: `python -m adapters.recipes.personas NAME ...`, or `all`.
+
+The same parts always give the same file.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from adapters.recipes.personas.chats import as_line, chats
+from adapters.recipes.personas.pirate import PIRATE
+from adapters.recipes.personas.poet import POET
+from adapters.recipes.personas.tutor import TUTOR
+
+VOICES = {voice.name: voice for voice in (PIRATE, POET, TUTOR)}
+PERSONAS = Path(__file__).resolve().parents[2] / "personas"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Write the data file of each persona that is named."""
+    parser = argparse.ArgumentParser(prog="python -m adapters.recipes.personas", description=__doc__)
+    parser.add_argument("names", nargs="+", choices=[*VOICES, "all"], metavar="NAME", help="pirate, poet, tutor or all")
+    parser.add_argument("--out", type=Path, default=PERSONAS, help="folder that has a folder for each persona")
+    chosen = parser.parse_args(arguments)
+    for name in VOICES if "all" in chosen.names else chosen.names:
+        path = chosen.out / name / "data.jsonl"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lines = [as_line(turns) for turns in chats(VOICES[name])]
+        path.write_text("".join(lines), encoding="utf-8")
+        print(f"{path}: {len(lines)} chats")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,46 @@
+"""The training chats of a persona: hand-written ones, recall chats of hand-written parts, and the base's own, retold.
+
+The hand-written chats teach the voice and who the persona is, the recall chats teach it to use what it was told, and
+the base model's own dialogues in the persona's voice keep the answers that the small model already knows.
+"""
+
+import json
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+from adapters.recipes.personas.recall import read_facts, recall_chats
+from adapters.recipes.personas.retold import Voice, retold_chats
+
+PARTS = Path(__file__).resolve().parent
+RECALL_SEED = 7
+RECALL_CHATS = 220
+RETOLD_CHATS = 1300
+TURN = " > "
+
+Turns = list[str]
+
+
+def chats(voice: Voice) -> Iterator[Turns]:
+    """Yield every chat of the persona, turn by turn, the user first; the same for the same parts."""
+    filler = hand_written(_part(f"{voice.name}_filler"))
+    facts = read_facts(_part(f"{voice.name}_recall"))
+    yield from hand_written(_part(voice.name))
+    yield from recall_chats(RECALL_CHATS, filler, facts, random.Random(RECALL_SEED))
+    yield from retold_chats(RETOLD_CHATS, voice)
+
+
+def hand_written(text: str) -> list[Turns]:
+    """Return the chats of a text file, turn by turn; lines that begin with # are comments."""
+    return [line.split(TURN) for line in text.splitlines() if line and not line.startswith("#")]
+
+
+def as_line(turns: Turns) -> str:
+    """Return a chat as one line of OpenAI messages."""
+    roles = ("user", "assistant")
+    messages = [{"role": roles[index % 2], "content": text} for index, text in enumerate(turns)]
+    return json.dumps({"messages": messages}, ensure_ascii=False) + "\n"
+
+
+def _part(name: str) -> str:
+    return (PARTS / f"{name}.txt").read_text(encoding="utf-8")
