@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait
+from threading import Thread
 from typing import Protocol
 
 from adapters.recipes.base.mixture import Mixture, Stage
@@ -58,6 +61,15 @@ _mixture: Mixture | None = None
 def _adopt(mixture: Mixture) -> None:
     global _mixture  # a process of the pool serves one mixture for its whole life
     _mixture = mixture
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A run that is killed cannot end its pool; without this the processes would stay for ever."""
+    parent = parent_process()
+    assert parent is not None
+    wait([parent.sentinel])
+    os._exit(1)
 
 
 def _make(stage: Stage, step: int, is_late: bool) -> Batch:

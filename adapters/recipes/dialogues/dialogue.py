@@ -46,7 +46,7 @@ def make(rng: random.Random, limit: int) -> Dialogue:
         if talk.words > limit and event is not memory_talk.ask_known:
             continue
         event(talk)
-    if rng.random() < 0.13:
+    if rng.random() < 0.18:
         ask_recalled(talk)
     elif not talk.turns or rng.random() < 0.15:
         walk(talk, named(rng.choice(LAST)))
@@ -55,7 +55,7 @@ def make(rng: random.Random, limit: int) -> Dialogue:
 
 def _plan(rng: random.Random, limit: int) -> list[_Event]:
     """The order of events: fillers, and for each fact a telling before one or two questions."""
-    if rng.random() < 0.12:
+    if rng.random() < 0.2:
         return _recital(rng, limit)
     fillers = rng.randrange(0, 3) if limit < 100 else rng.randrange(1, 3 + limit // 25)
     facts = rng.choices((0, 1, 2, 3, 4, 6), (24, 25, 21, 15, 10, 5))[0]
@@ -84,7 +84,8 @@ def _plan(rng: random.Random, limit: int) -> list[_Event]:
 def _recital(rng: random.Random, limit: int) -> list[_Event]:
     """Many facts told one after the other and then asked for: nothing but remembering."""
     count = rng.randrange(2, 5) if limit < 100 else rng.randrange(3, 10)
-    return [memory_talk.tell] * count + [memory_talk.ask_known] * count
+    events: list[_Event] = [memory_talk.tell] * count
+    return events + [memory_talk.ask_known] * count
 
 
 def _system(talk: Talk) -> tuple[Message, ...]:
