@@ -5,7 +5,7 @@ from __future__ import annotations
 from adapters.recipes.dialogues.facts import Fact, FactKind, ask, fact_kinds, not_told
 from adapters.recipes.dialogues.grammar import expand, sentence_case
 from adapters.recipes.dialogues.knowledge import joined
-from adapters.recipes.dialogues.slots import draw
+from adapters.recipes.dialogues.slots import draw, draw_to_remember
 from adapters.recipes.dialogues.small_talk import named, walk
 from adapters.recipes.dialogues.talk import Talk
 
@@ -116,11 +116,11 @@ def new_fact(talk: Talk, kind: FactKind | None = None) -> Fact:
 def value_for(talk: Talk, kind: FactKind) -> str:
     """A value that no fact of this talk has, so that an answer can only be right for the right reason."""
     taken = {fact.value for fact in talk.facts.values()} | {talk.persona.me}
-    value = draw(kind.slot, talk.rng)
+    value = draw_to_remember(kind.slot, talk.rng)
     for _ in range(20):
         if value not in taken:
             break
-        value = draw(kind.slot, talk.rng)
+        value = draw_to_remember(kind.slot, talk.rng)
     return value
 
 

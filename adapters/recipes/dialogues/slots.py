@@ -1,58 +1,18 @@
-"""Slot values: the names, places and things that fill the templates, with some held out of all training.
-
-Lists live in `slots.txt`, one slot a line; what stands after `##` is held out and used by evaluation alone.
-Invented names ("Torvella") keep the model copying what it was told, not remembering a list.
-"""
+"""What a slot of a template is filled with: a listed value or, often, an invented one."""
 
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 
-_FILE = Path(__file__).with_name("slots.txt")
-_INVENTABLE = {
-    "name": 0.45,
-    "surname": 0.45,
-    "petname": 0.45,
-    "city": 0.4,
-    "bot": 0.4,
-    **dict.fromkeys(("country", "language", "book"), 0.2),
-}
+from adapters.recipes.dialogues.inventions import INVENTORS
+from adapters.recipes.dialogues.slot_values import held_out_words, slot_values
 
+__all__ = ["draw", "draw_to_remember", "held_out_words", "slot_values"]
 
-# Kinds written small, such as a hobby; here the inventions only keep the model copying.
-_INVENTABLE_NOUNS = dict.fromkeys(
-    ("job", "color", "food", "drink", "animals", "hobby", "sport", "instrument", "event"), 0.15
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Values:
-    """What one slot may hold in training and, apart from that, in evaluation."""
-
-    training: tuple[str, ...]
-    held_out: tuple[str, ...]
-
-
-@cache
-def slot_values() -> dict[str, Values]:
-    """Every slot of the data file."""
-    values = {}
-    for line in _FILE.read_text("utf-8").splitlines():
-        if not line.strip() or line.startswith("#"):
-            continue
-        name, _, listed = line.partition(":")
-        training, _, held_out = listed.partition("##")
-        values[name.strip()] = Values(_split(training), _split(held_out))
-    return values
-
-
-@cache
-def held_out_words() -> frozenset[str]:
-    """Every held-out value, in lower case."""
-    return frozenset(word.lower() for values in slot_values().values() for word in values.held_out)
+_INVENTED_NAMES = 0.4
+_INVENTED_WORDS = 0.1
+_NAMES = frozenset(("name", "surname", "petname", "city", "bot"))
+_INVENTED_TO_REMEMBER = 0.45
 
 
 def draw(slot: str, rng: random.Random, *, held_out: bool = False) -> str:
@@ -60,22 +20,15 @@ def draw(slot: str, rng: random.Random, *, held_out: bool = False) -> str:
     values = slot_values()[slot]
     if held_out and values.held_out:
         return rng.choice(values.held_out)
-    if rng.random() < _INVENTABLE.get(slot, 0.0):
-        return invent(rng)
-    if rng.random() < _INVENTABLE_NOUNS.get(slot, 0.0):
-        return invent(rng).lower()
-    return rng.choice(values.training)
+    return _drawn(slot, rng, _INVENTED_NAMES if slot in _NAMES else _INVENTED_WORDS)
 
 
-def invent(rng: random.Random) -> str:
-    """A name that nobody has, such as "Torvella", and that is not held out."""
-    opening, vowel, end = (slot_values()[f"syllable_{part}"].training for part in ("opening", "vowel", "end"))
-    while True:
-        parts = [rng.choice(opening) + rng.choice(vowel) for _ in range(rng.choice((1, 2, 2, 2, 3)))]
-        name = "".join(parts) + (rng.choice(end) if rng.random() < 0.5 else "")
-        if name not in held_out_words() and len(name) > 2:
-            return name.capitalize()
+def draw_to_remember(slot: str, rng: random.Random) -> str:
+    """One value for a fact that is asked for again; half of these cannot be guessed."""
+    return _drawn(slot, rng, _INVENTED_TO_REMEMBER)
 
 
-def _split(text: str) -> tuple[str, ...]:
-    return tuple(value.strip() for value in text.split(",") if value.strip())
+def _drawn(slot: str, rng: random.Random, invented_share: float) -> str:
+    if slot in INVENTORS and rng.random() < invented_share:
+        return INVENTORS[slot](rng)
+    return rng.choice(slot_values()[slot].training)

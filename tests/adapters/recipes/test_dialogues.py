@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from adapters.recipes.dialogues import Dialogue, dialogues
 from adapters.recipes.dialogues.facts import fact_kinds, to_first_person
 from adapters.recipes.dialogues.grammar import slots_of
+from adapters.recipes.dialogues.inventions import INVENTORS
 from adapters.recipes.dialogues.slots import held_out_words, slot_values
 from adapters.recipes.dialogues.topics import TopicError, all_topics, every_exchange, parse
 from chatbot.conversation.recalled import FOOT, HEAD
@@ -101,3 +103,11 @@ def test_follow_ups_are_read_by_their_indentation() -> None:
 def test_a_broken_topic_file_is_told_with_its_place(text: str, reason: str) -> None:
     with pytest.raises(TopicError, match=reason):
         parse(text, "x.txt")
+
+
+def test_nothing_invented_is_held_out() -> None:
+    rng = random.Random(5)
+    for slot, inventor in INVENTORS.items():
+        made = {inventor(rng).lower() for _ in range(300)}
+        assert len(made) > 50, slot
+        assert not made & held_out_words(), slot
