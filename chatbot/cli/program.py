@@ -7,6 +7,7 @@ import typer
 
 from chatbot import __version__
 from chatbot.cli import adapter, ask, chat, serve
+from chatbot.cli import model as models
 
 app = typer.Typer(
     name="chatbot",
@@ -18,6 +19,7 @@ app = typer.Typer(
 app.command("ask")(ask.ask)
 app.command("serve")(serve.serve)
 app.add_typer(adapter.app, name="adapter")
+app.add_typer(models.app, name="model")
 
 
 @app.callback(invoke_without_command=True)

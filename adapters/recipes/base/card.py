@@ -1,12 +1,14 @@
-"""`python -m adapters.recipes.base.card MODEL`: the model card from `training.json` and `evaluation.json`.
+"""`python -m adapters.recipes.base.card MODEL`: the model card from the files beside the weights.
 
-Every figure of the card is read from these files, none is typed by hand.
+`training.json` is the recipe's, `evaluation.json` that of `chatbot model eval --out`, `transcripts.md` holds talks
+typed by hand. Every figure of the card is read from them, none is typed.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any  # figures are plain JSON
 
@@ -20,15 +22,18 @@ library_name: transformers
 # The bundled base model
 
 A very small English chat model ({parameters:,} parameters, Llama architecture) so that `chatbot` works without any
-download. It is called Ada unless the system message says otherwise. It small-talks, remembers what it was told
-in the conversation, does small sums, tells jokes and short stories, says when it does not know, and stops.
+download. It is called Ada unless the system message says otherwise. It makes small talk, remembers what it was told
+in the conversation, uses recalled messages, keeps to small instructions, does small sums, tells jokes and short
+stories, says when it does not know, and stops.
 """
 _LIMITS = """## Limits, plainly
 
 - It was trained on a shared two-core CPU for {minutes} minutes and is a toy next to any
   downloaded model, which `--model` takes instead.
-- English only. It knows only a few hundred simple facts, and it can state wrong ones with confidence.
-- Sums beyond 20, long instructions, code and translation are beyond it.
+- English only, but for the translator adapter. It knows a few hundred simple facts, and can state wrong ones with
+  confidence.
+- Sums beyond 20, long instructions and code are beyond it.
+- Rare long words that were told may come back misspelt.
 - It understands wordings near those of its grammars best; far ones may get a friendly but beside-the-point answer.
 - Its context is 1,024 tokens, and it saw few dialogues longer than 512.
 - It is not safe for advice of any kind. Refusals are learnt from examples and can be talked around.
@@ -54,8 +59,11 @@ def card(folder: Path, note: str = "") -> str:
         _HEAD.format(parameters=training["parameters"]),
         _training(training, note),
         _evaluation(evaluation) if evaluation else "",
+        _personas(evaluation["personas"]) if evaluation and evaluation["personas"] else "",
         _LIMITS.format(minutes=round(training["seconds"] / 60)),
         "## Data\n\n" + _SOURCES.read_text("utf-8"),
+        _prompts(evaluation["prompts"]) if evaluation else "",
+        _transcripts(folder / "transcripts.md"),
         _samples(training["samples"]),
     ]
     return "\n".join(part for part in parts if part)
@@ -83,16 +91,76 @@ def _training(figures: dict[str, Any], note: str) -> str:
 
 
 def _evaluation(figures: dict[str, Any]) -> str:
-    rows = "\n".join(f"| {name} | {share:.0%} |" for name, share in figures["right"].items())
+    base = figures["base"]
+    rows = [(name, _percent(share)) for name, share in base["right"].items()]
+    rows += [
+        ("stops by itself", f"{base['stops_itself']:.1%}"),
+        ("replies with a control token as text", str(base["control_tokens"])),
+        ("distinct words / word pairs of all replies", f"{base['distinct_1']:.2f} / {base['distinct_2']:.2f}"),
+    ]
     misses = "\n".join(
-        f'- {miss["set"]}: "{miss["asked"]}" wanted {miss["wanted"][0]!r}, got "{miss["got"]}"'
-        for miss in figures["misses"][:12]
+        f'- {miss["set"]}: "{_line(miss["asked"])}" wanted {miss["wanted"]!r}, got "{_line(miss["got"])}"'
+        for miss in base["misses"]
     )
-    return (
-        f"## Measured, greedy, values never seen in training ({figures['count']} questions each)\n\n"
-        f"| question | right |\n|---|---|\n{rows}\n| stops by itself | {figures['stops_itself']:.1%} |\n\n"
-        f"Some of the misses:\n\n{misses}\n"
+    text = (
+        f"## Measured by `chatbot model eval`\n\nGreedy; at most {figures['count']} questions a line. Values were never"
+        f" seen in training, nor were the held-out wordings.\n\n{_table(('question', 'right'), rows)}\n\n"
+        f"Misses, up to two a line, unedited:\n\n{misses}\n"
     )
+    if figures["perplexity"]:
+        sources = [(name, f"{value:.1f}") for name, value in figures["perplexity"].items()]
+        text += f"\nPerplexity per token on held-out documents:\n\n{_table(('source', 'perplexity'), sources)}\n"
+    return text
+
+
+def _personas(personas: dict[str, Any]) -> str:
+    groups = list(next(iter(personas.values()))["drop"])
+    rows = [
+        (name, _percent(each["voice"]), _percent(each["voice_of_base"]), *(f"{each['drop'][g]:+.0%}" for g in groups))
+        for name, each in personas.items()
+    ]
+    text = (
+        "## With the bundled personas\n\nShare of ten fixed prompts answered in voice, the same for the base's own"
+        " replies, and by how much the share of right answers falls (+) or rises (-) with the adapter.\n\n"
+        + _table(("persona", "in voice", "base in voice", *groups), rows)
+        + "\n"
+    )
+    for name, each in personas.items():
+        for subset, scores in each["translation"].items():
+            text += (
+                f"\n{name}, {subset}: BLEU {scores['bleu']}, chrF {scores['chrf']} on {scores['count']} held-out pairs."
+            )
+        shown = "\n".join(f"{_line(s['messages'][-1]['content'])}\n> {_line(s['reply'])}\n" for s in each["replies"])
+        text += f"\n<details><summary>{name}: its ten prompts, unedited</summary>\n\n```\n{shown}```\n\n</details>\n"
+    return text
+
+
+def _prompts(shown: Sequence[dict[str, Any]]) -> str:
+    blocks = [
+        "\n".join(f"{m['role']}: {_line(m['content'])}" for m in [*s["messages"], _as_turn(s["reply"])]) for s in shown
+    ]
+    return "## Forty fixed prompts, greedy, unedited\n\n```\n" + "\n\n".join(blocks) + "\n```\n"
+
+
+def _transcripts(file: Path) -> str:
+    return file.read_text("utf-8") if file.is_file() else ""
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{share:.0%}"
+
+
+def _as_turn(reply: str) -> Mapping[str, str]:
+    return {"role": "assistant", "content": reply}
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _samples(samples: list[list[dict[str, str]]]) -> str:

@@ -104,7 +104,7 @@ def _lines(folder: Path, name: str) -> Iterator[str]:
 
 def _texts(folder: Path, name: str) -> Iterator[str]:
     if name.endswith(".jsonl"):
-        for messages in _dialogues(folder, name):
+        for messages in messages_of(folder, name):
             yield from _pieces([m["content"] for m in messages if m["role"] != "system"])
         return
     block: list[str] = []
@@ -129,7 +129,7 @@ def _pieces(lines: list[str]) -> Iterator[str]:
 
 
 def _chats(folder: Path, name: str) -> Iterator[list[Message]]:
-    for messages in _dialogues(folder, name):
+    for messages in messages_of(folder, name):
         if messages[0]["role"] == "system":
             if messages[0]["content"] != _FRIENDLY:
                 continue
@@ -138,7 +138,10 @@ def _chats(folder: Path, name: str) -> Iterator[list[Message]]:
             yield messages
 
 
-def _dialogues(folder: Path, name: str) -> Iterator[list[Message]]:
+def messages_of(folder: Path, name: str) -> Iterator[list[Message]]:
+    """The dialogues of one file of the corpus. Raises FileNotFoundError."""
+    if _find(folder, name) is None:
+        raise FileNotFoundError(f"corpus folder {folder} has neither {name} nor {name}.zst")
     for line in _lines(folder, name):
         messages: list[Message] = json.loads(line)["messages"]
         yield messages

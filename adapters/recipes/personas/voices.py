@@ -24,6 +24,15 @@ PIRATE_TALK = re.compile(
 VERSE_BREAK = re.compile(r"\s/\s|\n")
 CLAUSE_BREAK = re.compile(r"[,;:.!?]+(?:\s|$)")
 
+ENGLISH = re.compile(
+    r"\b(?:the|an|is|are|was|i|you|he|she|it|we|they|my|your|not|do|does|have|to|of|and|in|on|at|what)\b"
+)
+ROMANCE = re.compile(
+    r"\b(?:le|la|les|un|une|des|est|sont|suis|es|je|tu|il|elle|nous|vous|ils|mon|ma|ton|ta|votre|pas|ne|ai|avez|du|au"
+    r"|que|qui|où|el|los|las|una|unos|soy|eres|está|estoy|estás|yo|él|ella|mi|su|lo|te|se|de|del|al|en|muy|tengo|tiene"
+    r"|tienes|hay|bien|bonjour|merci|gracias|hola|buenos|días|por|para|con|ce|cette|dónde|por favor)\b"
+)
+
 
 def is_in_voice(persona: str, reply: str) -> bool:
     """Tell whether a reply sounds like the persona. Raises KeyError for a persona without a recogniser."""
@@ -50,7 +59,18 @@ def asks_back(reply: str) -> bool:
     return last.endswith("?") and any(not sentence.endswith("?") for sentence in before)
 
 
-RECOGNISERS: Mapping[str, Callable[[str], bool]] = {"pirate": is_piratical, "poet": is_verse, "tutor": asks_back}
+def is_foreign(reply: str) -> bool:
+    """Tell whether a reply has more common words of French or Spanish than of English."""
+    text = reply.lower()
+    return len(ROMANCE.findall(text)) > len(ENGLISH.findall(text))
+
+
+RECOGNISERS: Mapping[str, Callable[[str], bool]] = {
+    "pirate": is_piratical,
+    "poet": is_verse,
+    "tutor": asks_back,
+    "translator": is_foreign,
+}
 
 
 @cache

@@ -19,13 +19,11 @@ from adapters.recipes.base.documents import NO_LABEL, Document, Encoder
 from adapters.recipes.base.mixture import Mixture
 from adapters.recipes.base.model import SHAPES, Shape, new_model, parameter_count, save_model
 from adapters.recipes.base.progress import Budget, rate_factor, stage_at
-from adapters.recipes.base.recall import is_right
 from adapters.recipes.base.rows import pack
 from adapters.recipes.base.throughput import flops_per_token
 from adapters.recipes.base.tokenizer import CONTROL_TOKENS, train_tokenizer
 from adapters.recipes.base.train import Plan, batch_loss, train
 from adapters.recipes.dialogues import dialogues
-from adapters.recipes.dialogues.probes import Probe
 
 TINY = Shape(hidden=32, layers=2, heads=2, kv_heads=1, feed_forward=64, vocab=400)
 TALK = [
@@ -207,12 +205,6 @@ def test_the_rate_warms_up_stays_and_falls() -> None:
     assert rate_factor(0.5) > rate_factor(0.9) > rate_factor(1) > 0
     assert (stage_at(0), stage_at(0.9)) == ("language", "chat")
     assert Budget(minutes=2).share(0, 60) == pytest.approx(0.5)
-
-
-def test_a_reply_is_right_when_it_holds_the_value() -> None:
-    probe = Probe((), ("Mira",))
-    assert is_right(probe, "Your name is mira.")
-    assert not is_right(probe, "Your name is Ada.")
 
 
 def _mixture(tokenizer: PreTrainedTokenizerFast) -> Mixture:

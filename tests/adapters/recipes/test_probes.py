@@ -51,11 +51,31 @@ def test_the_card_tells_figures_from_the_files_and_nothing_of_this_machine(tmp_p
         "curve": [{"stage": "chat", "loss": 2.5}, {"stage": "chat", "loss": 0.25}],
         "samples": [[{"role": "user", "content": "hello"}, {"role": "assistant", "content": "Hi!"}]],
     }
-    miss = {"set": "recall", "asked": "What is my name?", "wanted": ["Ayla"], "got": "Alya."}
-    evaluation = {"count": 50, "right": {"recall": 0.9}, "stops_itself": 1.0, "misses": [miss]}
+    miss = {"set": "recall", "asked": "What is my name?", "wanted": "Ayla", "got": "Alya."}
+    base = {"right": {"recall": 0.9}, "stops_itself": 1.0, "control_tokens": 0, "distinct_1": 0.5, "distinct_2": 0.75}
+    shown = {"messages": [{"role": "user", "content": "ahoy"}], "reply": "Arr!"}
+    persona = {"voice": 0.9, "voice_of_base": 0.1, "drop": {"recall": 0.04}, "replies": [shown]}
+    scores = {"to French": {"bleu": 12.5, "chrf": 30.1, "count": 200}}
+    evaluation = {
+        "count": 50,
+        "base": base | {"misses": [miss]},
+        "personas": {"pirate@v1": persona | {"translation": scores}},
+        "perplexity": {"stories.txt": 12.34},
+        "prompts": [shown],
+    }
     (tmp_path / "training.json").write_text(json.dumps(training), "utf-8")
     (tmp_path / "evaluation.json").write_text(json.dumps(evaluation), "utf-8")
+    (tmp_path / "transcripts.md").write_text("## Talks\n\nYou: hello there\n", "utf-8")
     text = card(tmp_path, "A note.")
-    for expected in ("1,234,567", "2.5 M tokens", "2.50 at its start, 0.25", "| recall | 90% |", "Alya.", "A note."):
+    for expected in (
+        *("1,234,567", "2.5 M tokens", "2.50 at its start, 0.25", "| recall | 90% |", "Alya.", "A note."),
+        *(
+            "| stories.txt | 12.3 |",
+            "| pirate@v1 | 90% | 10% | +4% |",
+            "BLEU 12.5",
+            "assistant: Arr!",
+            "You: hello there",
+        ),
+    ):
         assert expected in text
     assert str(tmp_path) not in text

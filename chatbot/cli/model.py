@@ -1,0 +1,83 @@
+"""`chatbot model`: what a model can do, in figures. Figures go to stdout, talk to stderr."""
+
+import asyncio
+import json as json_text
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from chatbot.cli.configured import fail, settings_with
+
+if TYPE_CHECKING:
+    from adapters.evaluation.evaluation import Evaluation
+    from adapters.store import AdapterFolder
+
+app = typer.Typer(no_args_is_help=True, help="Measure models, with and without personas.")
+
+
+@app.command("eval")
+def evaluate(
+    model: Annotated[str | None, typer.Argument(help="Model directory; by default the one that is served.")] = None,
+    adapter: Annotated[
+        list[str] | None, typer.Option(help="Also measure with this persona, such as `pirate`; may be repeated.")
+    ] = None,
+    count: Annotated[int, typer.Option(min=1, help="Questions of each set.")] = 100,
+    corpus: Annotated[Path | None, typer.Option(help="Folder of texts, for the perplexity on held-out ones.")] = None,
+    test: Annotated[
+        Path | None, typer.Option(help="Chats with reference answers (JSONL, with a `subset`), for BLEU and chrF.")
+    ] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads; by default one less than the cores.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Also write everything, replies included, to this file.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+) -> None:
+    """Ask a model some two thousand questions: memory, name, instructions, knowledge, honesty; and count what is right.
+
+    Values and, where the table says so, wordings are held out of the bundled model's training.
+    """
+    from adapters.store import AdapterNotFound, AdapterStore
+    from chatbot.engine.base import EngineError
+
+    settings = settings_with()
+    store = AdapterStore([settings.adapters_dir, settings.personas_dir])
+    folder, name = (settings.model_path, settings.model_name) if model is None else (model, Path(model).name)
+    try:
+        personas = [store.resolve(reference) for reference in adapter or ()]
+        found = asyncio.run(_evaluation(folder, name, personas, count, threads, test))
+        if corpus is not None:
+            found.perplexity = _perplexities(folder, corpus)
+    except AdapterNotFound as error:
+        fail(str(error), 2)
+    except (EngineError, FileNotFoundError) as error:
+        fail(str(error))
+    if out is not None:
+        out.write_text(json_text.dumps(found.as_dict(), indent=1, ensure_ascii=False) + "\n", "utf-8")
+    _print(found, json)
+
+
+async def _evaluation(
+    folder: str, name: str | None, personas: "list[AdapterFolder]", count: int, threads: int | None, test: Path | None
+) -> "Evaluation":
+    from adapters.evaluation.evaluation import evaluate as ask_everything
+    from adapters.evaluation.translation import read_pairs
+    from chatbot.engine.local import LocalEngine
+
+    pairs = read_pairs(test) if test else []
+    engine = LocalEngine(folder, name=name, threads=threads)
+    await engine.start()
+    try:
+        return await ask_everything(engine, personas, count, lambda line: typer.echo(line, err=True), pairs)
+    finally:
+        await engine.stop()
+
+
+def _perplexities(folder: str, corpus: Path) -> dict[str, float]:
+    from adapters.evaluation.perplexity import perplexities
+
+    return perplexities(Path(folder), corpus)
+
+
+def _print(found: "Evaluation", json: bool) -> None:
+    from adapters.evaluation.report import report
+
+    typer.echo(json_text.dumps(found.as_dict(), ensure_ascii=False) if json else report(found))

@@ -1,0 +1,59 @@
+"""`chatbot model eval` as a person uses it, on a tiny model with a tiny adapter."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from adapters.persona import PersonaCard, render_persona
+from chatbot.cli.program import app
+from tests.tiny import make_tiny_adapter, make_tiny_model
+
+
+@pytest.fixture
+def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("CHATBOT_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    model = make_tiny_model(tmp_path / "model", context_tokens=2048)
+    version = tmp_path / "home" / "data" / "adapters" / "pirate" / "v1"
+    make_tiny_adapter(model, version, seed=1)
+    card = PersonaCard(name="pirate", description="a pirate", system="You are Flint.")
+    (version / "persona.toml").write_text(render_persona(card), "utf-8")
+    return model
+
+
+def run(*words: object) -> Result:
+    return CliRunner().invoke(app, ["model", "eval", *(str(word) for word in words)])
+
+
+def test_a_model_and_a_persona_get_the_same_questions_and_a_column_each(model: Path, tmp_path: Path) -> None:
+    pairs = tmp_path / "test.jsonl"
+    turns = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "bonjour"}]
+    pairs.write_text(json.dumps({"messages": turns, "subset": "English to French"}) + "\n", "utf-8")
+
+    result = run(model, "--adapter", "pirate", "--count", 1, "--test", pairs, "--out", tmp_path / "evaluation.json")
+
+    assert result.exit_code == 0, result.output
+    assert "recall, 1 turn, known wording" in result.stdout
+    assert "pirate@v1, English to French: BLEU" in result.stdout
+    found = json.loads((tmp_path / "evaluation.json").read_text("utf-8"))
+    assert len(found["prompts"]) == 40
+    persona = found["personas"]["pirate@v1"]
+    assert persona["right"].keys() == found["base"]["right"].keys()
+    assert len(persona["replies"]) == 10
+    assert 0 <= persona["voice"] <= 1
+    assert str(tmp_path) not in json.dumps(found)
+
+
+def test_an_unknown_persona_ends_with_2_before_anything_is_loaded(model: Path) -> None:
+    result = run(model, "--adapter", "nobody")
+    assert result.exit_code == 2
+    assert "nobody" in result.stderr
+
+
+def test_a_folder_that_is_no_model_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHATBOT_HOME", str(tmp_path / "home"))
+    result = run(tmp_path, "--count", 1)
+    assert result.exit_code == 1
+    assert "config.json" in result.stderr or "model" in result.stderr
