@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from transformers import AttentionInterface
 
+from chatbot.engine.grouped_attention import by_kernel, by_products, is_plain_cpu
 from chatbot.engine.kv import SlotKV
 
 NAME = "chatbot_slots"
@@ -66,6 +67,7 @@ class DecodePlan:
     def __init__(self, kv: SlotKV, chunks: Sequence[Chunk]) -> None:
         self._kv = kv
         self._device = kv.keys.device
+        self._attend_grouped = by_products if is_plain_cpu(kv.keys) else by_kernel
         self._lengths = [chunk.end for chunk in chunks]
         self._runs = _runs(chunks)
         self._flat = self._flat_rows(chunks)
@@ -80,33 +82,41 @@ class DecodePlan:
         scale: float | None,
         window: int | None,
     ) -> torch.Tensor:
-        shape = self._kv.shape
         rows, heads, _, dim = query.shape
-        self._kv.flat_keys[layer].index_copy_(0, self._flat, key.reshape(-1, dim))
-        self._kv.flat_values[layer].index_copy_(0, self._flat, value.reshape(-1, dim))
-        grouped = query.reshape(rows, shape.kv_heads, heads // shape.kv_heads, dim)
-        keys, values = self._kv.keys[layer], self._kv.values[layer]
-        outputs = [self._attend_run(run, grouped, keys, values, scale, window) for run in self._runs]
-        output = outputs[0] if len(outputs) == 1 else torch.cat(outputs)
-        return output.reshape(rows, 1, heads, dim)
+        grouped = query.reshape(rows * self._kv.shape.kv_heads, -1, dim)
+        scale = dim**-0.5 if scale is None else scale
+        output = self.attend_heads(layer, grouped, key.reshape(-1, dim), value.reshape(-1, dim), scale, window)
+        return output.view(rows, 1, heads, dim)
 
-    def _attend_run(
+    def attend_heads(
         self,
-        run: Run,
+        layer: int,
         query: torch.Tensor,
-        keys: torch.Tensor,
-        values: torch.Tensor,
-        scale: float | None,
-        window: int | None,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        scale: float,
+        window: int | None = None,
     ) -> torch.Tensor:
-        slots = slice(run.slot, run.slot + run.last - run.first)
-        return F.scaled_dot_product_attention(
-            query[run.first : run.last],
-            keys[slots, :, : run.longest],
-            values[slots, :, : run.longest],
-            attn_mask=self._mask(run, window),
-            scale=scale,
-        )
+        """Store key and value `[rows * kv_heads, dim]` and return the output `[rows, heads * dim]`.
+
+        The query is `[rows * kv_heads, group, dim]`: the heads that share keys stand together.
+        """
+        self._kv.flat_keys[layer].index_copy_(0, self._flat, key)
+        self._kv.flat_values[layer].index_copy_(0, self._flat, value)
+        if len(self._runs) == 1:
+            output = self._attend_run(self._runs[0], layer, query, scale, window)
+        else:
+            heads = self._kv.shape.kv_heads
+            parts = [(run, query[run.first * heads : run.last * heads]) for run in self._runs]
+            output = torch.cat([self._attend_run(run, layer, part, scale, window) for run, part in parts])
+        return output.view(len(self._lengths), -1)
+
+    def _attend_run(self, run: Run, layer: int, query: torch.Tensor, scale: float, window: int | None) -> torch.Tensor:
+        heads = self._kv.shape.kv_heads
+        here = slice(run.slot * heads, (run.slot + run.last - run.first) * heads)
+        keys = self._kv.key_columns[layer][here, :, : run.longest]
+        values = self._kv.value_rows[layer][here, : run.longest]
+        return self._attend_grouped(query, keys, values, self._mask(run, window), scale)
 
     def _mask(self, run: Run, window: int | None) -> torch.Tensor | None:
         if (run, window) not in self._masks:

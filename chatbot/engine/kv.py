@@ -57,6 +57,11 @@ class SlotKV:
         self.flat_keys = [layer.view(-1, shape.head_dim) for layer in self.keys]
         """Per layer, one row per (slot, head, position): a decode step writes all its rows with one index_copy."""
         self.flat_values = [layer.view(-1, shape.head_dim) for layer in self.values]
+        heads = (-1, shape.max_len, shape.head_dim)
+        self.key_columns = [layer.view(heads).transpose(1, 2) for layer in self.keys]
+        """Per layer `[slots * kv_heads, head_dim, max_len]`, ready to be multiplied with queries."""
+        self.value_rows = [layer.view(heads) for layer in self.values]
+        """Per layer `[slots * kv_heads, max_len, head_dim]`."""
 
     def copy_prefix(self, source: int, target: int, length: int) -> None:
         """Copy the first `length` positions of one slot into another (0.1 to 1 ms for a persona's prompt)."""

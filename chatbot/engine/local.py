@@ -28,7 +28,7 @@ from chatbot.engine.checkpoint import locate, read_context_tokens
 from chatbot.engine.detokenize import ReplyText
 from chatbot.engine.digest import model_digest
 from chatbot.engine.machine import cores
-from chatbot.engine.runner import HFRunner
+from chatbot.engine.runner import Runner
 from chatbot.engine.sampling import RowSampler
 from chatbot.engine.template import ChatTemplate
 from chatbot.engine.worker import STOPPED, Event, Generation, Worker
@@ -43,7 +43,7 @@ class _Loaded:
     """All that exists between start and stop."""
 
     base: BaseModel
-    runner: HFRunner
+    runner: Runner
     worker: Worker
     render_thread: ThreadPoolExecutor
     counting: ChatTemplate
@@ -199,7 +199,7 @@ class LocalEngine:
         folder = locate(self._model)
         context = min(self._context_tokens or MOST_CONTEXT_TOKENS, read_context_tokens(folder))
         template = ChatTemplate(folder)
-        runner = HFRunner(folder, slots=self._slots, context_tokens=context, device=self._device, dtype=self._dtype)
+        runner = Runner(folder, slots=self._slots, context_tokens=context, device=self._device, dtype=self._dtype)
         worker = Worker(
             runner,
             end_ids=frozenset() if self._ignore_end else template.end_ids | runner.end_ids,

@@ -5,24 +5,58 @@ replaced; Gemma's, for one, which add one to the weight, stay as they are.
 """
 
 import torch
+import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
 PROBE_TOLERANCE = 1e-5
 
 
+class RMSNorm:
+    """`x / sqrt(mean(x²) + epsilon) * weight` over the last dimension, for tensors of any kind."""
+
+    __slots__ = ("epsilon", "weight")
+
+    def __init__(self, weight: torch.Tensor, epsilon: float) -> None:
+        self.weight = weight
+        self.epsilon = epsilon
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        """Return x normalised, any shape ending in the weight's."""
+        return F.rms_norm(x, self.weight.shape[-1:], None, self.epsilon).mul_(self.weight)
+
+
+class PlainRMSNorm(RMSNorm):
+    """The same for float32: `size` times the mean square is a squared length, and hypot adds the epsilon to it."""
+
+    __slots__ = ("_floor", "_gain")
+
+    def __init__(self, weight: torch.Tensor, epsilon: float) -> None:
+        super().__init__(weight, epsilon)
+        size = weight.shape[-1]
+        self._gain = weight * size**0.5
+        self._floor = torch.tensor((epsilon * size) ** 0.5, dtype=weight.dtype, device=weight.device)
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+        return x.div(length.hypot_(self._floor)).mul_(self._gain)
+
+
+def rms_norm(weight: torch.Tensor, epsilon: float) -> RMSNorm:
+    """Return the faster norm for a weight of this kind."""
+    is_plain = weight.dtype == torch.float32 and weight.device.type == "cpu"
+    return PlainRMSNorm(weight, epsilon) if is_plain else RMSNorm(weight, epsilon)
+
+
 class FastNorm(nn.Module):
-    """`x / sqrt(mean(x²) + epsilon) * weight` over the last dimension."""
+    """PlainRMSNorm as a module."""
 
     def __init__(self, weight: torch.Tensor, epsilon: float) -> None:
         super().__init__()
-        size = weight.shape[0]
-        self.weight = nn.Parameter(weight.detach() * size**0.5, requires_grad=False)
-        self.epsilon = epsilon * size
+        self._norm = PlainRMSNorm(weight.detach(), epsilon)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return x normalised, any shape ending in the weight's size."""
-        length: torch.Tensor = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
-        return x * length.square_().add_(self.epsilon).rsqrt_() * self.weight
+        return self._norm(x)
 
 
 def replace_norms(model: nn.Module) -> dict[str, nn.Module]:

@@ -14,23 +14,39 @@ SUBNORMAL_STEP = 2.0**-25
 PROBE_TOLERANCE = 1e-5
 
 
+class HalfWeight:
+    """A weight `[out, in]` with its bias, packed as float16; a format of formats.py."""
+
+    __slots__ = ("_packed",)
+
+    def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None) -> None:
+        self._packed = torch.ops.quantized.linear_prepack_fp16(weight, bias)
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        """Return `x @ weight.T + bias` for x `[..., in]`."""
+        y: torch.Tensor = torch.ops.quantized.linear_dynamic_fp16(x, self._packed)
+        return y
+
+    def add_to(self, residual: torch.Tensor, x: torch.Tensor) -> None:
+        """Add `x @ weight.T + bias` to `residual`."""
+        residual.add_(self(x))
+
+
 class PackedLinear(nn.Module):
-    """A linear whose weight is packed; in and out are float32."""
+    """HalfWeight as a module; in and out are float32."""
 
     def __init__(self, plain: nn.Linear) -> None:
         super().__init__()
-        bias = None if plain.bias is None else plain.bias.detach()
-        self.packed = torch.ops.quantized.linear_prepack_fp16(plain.weight.detach(), bias)
+        self.packed = HalfWeight(plain.weight.detach(), None if plain.bias is None else plain.bias.detach())
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return `x @ weight.T + bias` for x `[..., in_features]`."""
-        y: torch.Tensor = torch.ops.quantized.linear_dynamic_fp16(x, self.packed)
-        return y
+        return self.packed(x)
 
 
 def pack_linears(model: nn.Module) -> dict[str, nn.Module]:
     """Replace the float32 CPU linears that can be packed without loss and return the originals by name."""
-    if not _is_available():
+    if not is_available():
         return {}
     linears = {
         name: module
@@ -49,7 +65,7 @@ def is_exact_in_16_bits(weight: torch.Tensor) -> bool:
     return bool(((weight - weight.half().float()).abs() <= SUBNORMAL_STEP).all())
 
 
-def _is_available() -> bool:
+def is_available() -> bool:
     """Whether the operator exists here and computes what a linear computes."""
     plain = nn.Linear(48, 64).requires_grad_(False)
     plain.weight.copy_(plain.weight.bfloat16())

@@ -17,7 +17,7 @@ from chatbot.engine.adapter_files import LoraAdapter
 from chatbot.engine.attention import Chunk
 from chatbot.engine.base import Delta, Finish, GenerationFailed, Usage
 from chatbot.engine.detokenize import ReplyText
-from chatbot.engine.runner import HFRunner
+from chatbot.engine.runner import Runner
 from chatbot.engine.sampling import NO_TOKEN, RowSampler, sample
 from chatbot.engine.scheduler import Row, Scheduler, Step, by_adapter
 from chatbot.engine.slots import SlotTable
@@ -46,7 +46,7 @@ class Worker:
 
     def __init__(
         self,
-        runner: HFRunner,
+        runner: Runner,
         *,
         end_ids: frozenset[int],
         slots: int,

@@ -1,6 +1,8 @@
 """The runner gives the model's own logits, or refuses the model."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,15 +13,23 @@ from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
 from chatbot.engine.attention import Chunk
 from chatbot.engine.base import ModelNotFound
+from chatbot.engine.hf_network import HFNetwork
 from chatbot.engine.kv import KVShape
 from chatbot.engine.norms import replace_norms
 from chatbot.engine.packed import PackedLinear, is_exact_in_16_bits, pack_linears
-from chatbot.engine.runner import HFRunner
+from chatbot.engine.runner import Runner
 from tests.tiny import make_tiny_model, make_tiny_tokenizer
 
 
-def _runner(folder: Path, slots: int = 4) -> HFRunner:
-    return HFRunner(folder, slots=slots, context_tokens=64, device=torch.device("cpu"), dtype=torch.float32)
+def _runner(folder: Path, slots: int = 4, *, fuses: bool = True) -> Runner:
+    device = torch.device("cpu")
+    return Runner(folder, slots=slots, context_tokens=64, device=device, dtype=torch.float32, fuses=fuses)
+
+
+def _model(folder: Path) -> Any:  # the transformers model inside
+    network = _runner(folder, fuses=False).network
+    assert isinstance(network, HFNetwork)
+    return network.model
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -38,9 +48,8 @@ def test_logits_equal_those_of_transformers(tmp_path: Path, dtype: torch.dtype) 
 
 
 def test_a_16_bit_checkpoint_is_packed_and_a_32_bit_one_is_not(tmp_path: Path, tiny: Path) -> None:
-    half = _runner(make_tiny_model(tmp_path, dtype=torch.bfloat16)).model
-    assert isinstance(half.lm_head, PackedLinear)
-    assert isinstance(_runner(tiny).model.lm_head, nn.Linear)
+    assert isinstance(_model(make_tiny_model(tmp_path, dtype=torch.bfloat16)).lm_head, PackedLinear)
+    assert isinstance(_model(tiny).lm_head, nn.Linear)
 
 
 def test_packed_linears_compute_what_plain_ones_do() -> None:
@@ -80,10 +89,10 @@ def test_a_model_that_fast_modules_would_change_keeps_its_own(tmp_path: Path, mo
         model.set_submodule("model.norm", nn.Identity())
         return {"model.norm": original}
 
-    monkeypatch.setattr("chatbot.engine.runner.replace_norms", spoil)
-    runner = _runner(make_tiny_model(tmp_path, dtype=torch.bfloat16))
-    assert type(runner.model.lm_head) is nn.Linear
-    assert isinstance(runner.model.model.norm, LlamaRMSNorm)
+    monkeypatch.setattr("chatbot.engine.hf_network.replace_norms", spoil)
+    model = _model(make_tiny_model(tmp_path, dtype=torch.bfloat16))
+    assert type(model.lm_head) is nn.Linear
+    assert isinstance(model.model.norm, LlamaRMSNorm)
 
 
 def test_exactness_is_about_bits() -> None:
@@ -139,10 +148,9 @@ def test_slots_are_as_many_as_memory_holds() -> None:
     assert shape.fitted(torch.float32, 0).slots == 1
 
 
-def test_end_ids_come_from_the_generation_settings(tiny: Path) -> None:
-    runner = _runner(tiny)
-    assert runner.end_ids == {272}
-    runner.model.generation_config.eos_token_id = [1, 2]
-    assert runner.end_ids == {1, 2}
-    runner.model.generation_config.eos_token_id = None
-    assert runner.end_ids == frozenset()
+@pytest.mark.parametrize(("setting", "ids"), [(272, {272}), ([1, 2], {1, 2}), (None, set())])
+def test_end_ids_come_from_the_generation_settings(tmp_path: Path, setting: Any, ids: set[int]) -> None:
+    folder = make_tiny_model(tmp_path)
+    settings = json.loads((folder / "generation_config.json").read_text("utf-8")) | {"eos_token_id": setting}
+    (folder / "generation_config.json").write_text(json.dumps(settings), "utf-8")
+    assert _runner(folder).end_ids == ids

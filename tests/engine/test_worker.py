@@ -11,7 +11,7 @@ import torch
 from chatbot.engine.attention import Chunk
 from chatbot.engine.base import GenerationFailed
 from chatbot.engine.local import LocalEngine
-from chatbot.engine.runner import HFRunner
+from chatbot.engine.runner import Runner
 from tests.engine.alone import Alone
 from tests.engine.talk import GREEDY, ask, says
 
@@ -31,14 +31,14 @@ def _spoil(
     monkeypatch: pytest.MonkeyPatch, method: str, spoil: Callable[[Sequence[Chunk], torch.Tensor], None]
 ) -> None:
     """Let `spoil` see the chunks and change the logits of a runner's method."""
-    original = getattr(HFRunner, method)
+    original = getattr(Runner, method)
 
-    def spoilt(self: HFRunner, chunks: Sequence[Chunk], adapters: Any) -> torch.Tensor:
+    def spoilt(self: Runner, chunks: Sequence[Chunk], adapters: Any) -> torch.Tensor:
         logits: torch.Tensor = original(self, chunks, adapters).clone()
         spoil(chunks, logits)
         return logits
 
-    monkeypatch.setattr(HFRunner, method, spoilt)
+    monkeypatch.setattr(Runner, method, spoilt)
 
 
 async def _ask_three(engine: LocalEngine) -> list[Any]:

@@ -1,0 +1,202 @@
+"""Llama, Mistral, Qwen2 and Qwen3 weights as plain tensor code: few large products and little Python for each layer.
+
+A small model on a CPU spends its time in module calls, not in arithmetic: here a layer is some twenty tensor calls.
+Queries, keys and values come from one product, gate and up from another. Within each head the two halves that rotary
+embedding turns together are interleaved (by permuting weight rows), so that turning is one complex product; queries
+and keys are permuted alike, which leaves their dot products as they are.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import nn
+
+from chatbot.engine.attention import Chunk, DecodePlan, PrefillPlan
+from chatbot.engine.formats import Weight, kept
+from chatbot.engine.kv import SlotKV
+from chatbot.engine.lora import Part
+from chatbot.engine.norms import RMSNorm, rms_norm
+
+ARCHITECTURES = ("LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM")
+FIXED_ROPES = ("default", "linear", "llama3", "yarn")
+"""Kinds of rotary embedding whose angles depend on the position alone."""
+
+
+class NotFusable(Exception):
+    """A model that this code does not compute; the message says why."""
+
+
+class FusedLayer:
+    """One layer: its four products and its norms. Products may be wrapped by adapters."""
+
+    __slots__ = ("down", "gate_up", "key_norm", "mlp_norm", "norm", "out", "qkv", "query_norm")
+
+    def __init__(self, layer: Any, order: torch.Tensor, epsilon: float) -> None:  # a transformers decoder layer
+        """Take over the weights of a layer; `order` is the permutation within a head `[head_dim]`."""
+        attention, mlp = layer.self_attn, layer.mlp
+        self.qkv: Weight = _joined([attention.q_proj, attention.k_proj, attention.v_proj], [order, order, None])
+        self.out: Weight = _joined([attention.o_proj])
+        self.gate_up: Weight = _joined([mlp.gate_proj, mlp.up_proj])
+        self.down: Weight = _joined([mlp.down_proj])
+        self.norm = rms_norm(layer.input_layernorm.weight, epsilon)
+        self.mlp_norm = rms_norm(layer.post_attention_layernorm.weight, epsilon)
+        self.query_norm, self.key_norm = (
+            _head_norm(getattr(attention, name, None), order, epsilon) for name in ("q_norm", "k_norm")
+        )
+
+
+class FusedNetwork:
+    """The whole network in float32 over KV slots."""
+
+    def __init__(self, model: Any, kv: SlotKV) -> None:  # transformers is untyped
+        """Take over the weights of a transformers model. Raises NotFusable."""
+        _check(model, kv)
+        config, core = model.config, model.model
+        self._kv = kv
+        self._heads, self._kv_heads = config.num_attention_heads, config.num_key_value_heads
+        self._dim = kv.shape.head_dim
+        order = torch.arange(self._dim).view(2, -1).T.reshape(-1)
+        self._embedding = core.embed_tokens.weight
+        self._turns = _turns(core.rotary_emb, kv)
+        self._scale = float(core.layers[0].self_attn.scaling)
+        self._norm = rms_norm(core.norm.weight, config.rms_norm_eps)
+        self.layers = [FusedLayer(layer, order, config.rms_norm_eps) for layer in core.layers]
+        self.lm_head: Weight = _joined([model.lm_head])
+        self.sites: Mapping[str, tuple[Part, ...]] = _sites(model, order, self._dim)
+
+    @property
+    def tree(self) -> "FusedNetwork":
+        """Where the sites are found."""
+        return self
+
+    def get_submodule(self, target: str) -> Any:
+        """Return the layer of a dotted name such as `layers.3`, or the network itself for an empty one."""
+        return self.layers[int(target.removeprefix("layers."))] if target else self
+
+    def decode(self, chunks: Sequence[Chunk]) -> torch.Tensor:
+        """Return the logits `[rows, vocabulary]` after one new token per row."""
+        plan = DecodePlan(self._kv, chunks)
+        x = F.embedding(self._ids([chunk.tokens[0] for chunk in chunks]), self._embedding)
+        turns = self._turns[self._ids([chunk.start for chunk in chunks])]
+        grouped = (len(chunks) * self._kv_heads, -1, self._dim)
+        for index, layer in enumerate(self.layers):
+            query, key, value = self._projected(layer, x, turns)
+            flat = (-1, self._dim)
+            layer.out.add_to(
+                x,
+                plan.attend_heads(index, query.reshape(grouped), key.reshape(flat), value.reshape(flat), self._scale),
+            )
+            _feed_forward(layer, x)
+        return self.lm_head(self._norm(x))
+
+    def prefill(self, chunks: Sequence[Chunk]) -> torch.Tensor:
+        """Return the logits `[chunks, vocabulary]` of each chunk's last token."""
+        plan = PrefillPlan(self._kv, chunks)
+        x = F.embedding(self._ids([token for chunk in chunks for token in chunk.tokens]), self._embedding)
+        turns = self._turns[self._ids([i for chunk in chunks for i in range(chunk.start, chunk.end)])]
+        for index, layer in enumerate(self.layers):
+            query, key, value = (part.transpose(0, 1)[None] for part in self._projected(layer, x, turns))
+            output = plan.attend(index, query, key, value, self._scale, None)
+            layer.out.add_to(x, output.reshape(len(x), -1))
+            _feed_forward(layer, x)
+        ends = self._ids([len(chunk.tokens) for chunk in chunks]).cumsum(0) - 1
+        return self.lm_head(self._norm(x[ends]))
+
+    def _projected(
+        self, layer: FusedLayer, x: torch.Tensor, turns: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return queries, keys (both turned to their positions) and values `[tokens, heads, dim]`."""
+        heads = layer.qkv(layer.norm(x)).view(len(x), -1, self._dim)
+        turned = heads[:, : self._heads + self._kv_heads]
+        if layer.query_norm is not None and layer.key_norm is not None:
+            turned[:, : self._heads] = layer.query_norm(turned[:, : self._heads])
+            turned[:, self._heads :] = layer.key_norm(turned[:, self._heads :])
+        torch.view_as_complex(turned.unflatten(-1, (-1, 2))).mul_(turns)  # type: ignore[no-untyped-call]
+        return turned[:, : self._heads], turned[:, self._heads :], heads[:, self._heads + self._kv_heads :]
+
+    def _ids(self, numbers: Sequence[int]) -> torch.Tensor:
+        return torch.tensor(numbers, device=self._embedding.device)
+
+
+def _feed_forward(layer: FusedLayer, x: torch.Tensor) -> None:
+    gate, up = layer.gate_up(layer.mlp_norm(x)).chunk(2, dim=-1)
+    layer.down.add_to(x, F.silu(gate).mul_(up))
+
+
+def _joined(linears: Sequence[nn.Linear], orders: Sequence[torch.Tensor | None] = ()) -> Weight:
+    """Return several linears as one, the rows within their heads put in the orders given."""
+    orders = orders or [None] * len(linears)
+    rows = [_ordered(linear.weight, order) for linear, order in zip(linears, orders, strict=True)]
+    biases = [
+        _ordered(linear.bias if linear.bias is not None else linear.weight.new_zeros(linear.out_features), order)
+        for linear, order in zip(linears, orders, strict=True)
+    ]
+    has_bias = any(linear.bias is not None for linear in linears)
+    weight = rows[0] if len(rows) == 1 else torch.cat(rows)
+    return kept(weight.detach(), torch.cat(biases).detach() if has_bias else None)
+
+
+def _ordered(rows: torch.Tensor, order: torch.Tensor | None) -> torch.Tensor:
+    return rows if order is None else rows[_in_heads(len(rows), order)]
+
+
+def _in_heads(rows: int, order: torch.Tensor) -> torch.Tensor:
+    """Return the order of `rows` rows when those of each head stand in the order of a head."""
+    return (torch.arange(0, rows, len(order))[:, None] + order).reshape(-1)
+
+
+def _head_norm(norm: Any, order: torch.Tensor, epsilon: float) -> RMSNorm | None:
+    return None if norm is None else rms_norm(norm.weight[order], epsilon)
+
+
+def _turns(rotary: Any, kv: SlotKV) -> torch.Tensor:
+    """Return for each position the complex numbers that turn a head `[max_len, 1, head_dim / 2]`."""
+    positions = torch.arange(kv.shape.max_len, device=kv.keys.device)[None]
+    cos, sin = rotary(kv.keys.new_zeros(1), positions)
+    half = kv.shape.head_dim // 2
+    return torch.complex(cos[0, :, :half].float(), sin[0, :, :half].float())[:, None]
+
+
+def _sites(model: Any, order: torch.Tensor, dim: int) -> dict[str, tuple[Part, ...]]:
+    """Return which linears of the model are in which product, by the product's name."""
+    sites: dict[str, tuple[Part, ...]] = {"lm_head": (Part("lm_head"),)}
+    for index, layer in enumerate(model.model.layers):
+        names = f"model.layers.{index}."
+        inverse = order.argsort()
+        first, parts = 0, []
+        for name, permutation in (("q_proj", inverse), ("k_proj", inverse), ("v_proj", torch.arange(dim))):
+            count = getattr(layer.self_attn, name).out_features
+            parts.append(Part(f"{names}self_attn.{name}", first + _in_heads(count, permutation)))
+            first += count
+        sites[f"layers.{index}.qkv"] = tuple(parts)
+        sites[f"layers.{index}.out"] = (Part(f"{names}self_attn.o_proj"),)
+        sizes = layer.mlp.gate_proj.out_features
+        sites[f"layers.{index}.gate_up"] = (
+            Part(f"{names}mlp.gate_proj", torch.arange(sizes)),
+            Part(f"{names}mlp.up_proj", torch.arange(sizes, 2 * sizes)),
+        )
+        sites[f"layers.{index}.down"] = (Part(f"{names}mlp.down_proj"),)
+    return sites
+
+
+def _check(model: Any, kv: SlotKV) -> None:
+    """Raise NotFusable for all that is known to be computed otherwise; the rest shows in the logits."""
+    if type(model).__name__ not in ARCHITECTURES:
+        raise NotFusable(f"{type(model).__name__} is not one of {', '.join(ARCHITECTURES)}")
+    problems = (
+        (kv.keys.dtype != torch.float32, f"it runs in {kv.keys.dtype}, not in float32"),
+        (model.model.rotary_emb.rope_type not in FIXED_ROPES, "its rotary embedding changes with the length"),
+        (model.config.hidden_act != "silu", f"its activation is {model.config.hidden_act}, not silu"),
+        (_has_window(model.config), "it attends to a sliding window"),
+    )
+    for is_so, reason in problems:
+        if is_so:
+            raise NotFusable(reason)
+
+
+def _has_window(config: Any) -> bool:
+    kinds = getattr(config, "layer_types", None)
+    window = getattr(config, "sliding_window", None)
+    return "sliding_attention" in kinds if kinds else window is not None and getattr(config, "use_sliding_window", True)

@@ -1,0 +1,64 @@
+"""A transformers model over KV slots: its own code, with a registered attention and faster linears and norms.
+
+Public extension points only: `AttentionInterface` and `use_cache=False`.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+
+from chatbot.engine import attention
+from chatbot.engine.attention import Chunk, DecodePlan, PrefillPlan
+from chatbot.engine.kv import SlotKV
+from chatbot.engine.lora import Part
+from chatbot.engine.norms import replace_norms
+from chatbot.engine.packed import pack_linears
+
+
+class HFNetwork:
+    """Any causal LM whose attention goes through the interface; `model` is switched to it for good."""
+
+    sites: Mapping[str, tuple[Part, ...]] = {}
+    """Each linear of the model is a site of its own."""
+
+    def __init__(self, model: torch.nn.Module, kv: SlotKV, *, has_fast_modules: bool) -> None:
+        """Take over a model; with `has_fast_modules` its linears and norms are replaced where that is exact."""
+        self.model = model
+        self._kv = kv
+        model.set_attn_implementation(attention.NAME)  # type: ignore[operator]
+        self._originals = pack_linears(model) | replace_norms(model) if has_fast_modules else {}
+
+    def restore(self) -> None:
+        """Give the model its own linears and norms back."""
+        for name, module in self._originals.items():
+            self.model.set_submodule(name, module)
+        self._originals = {}
+
+    @property
+    def tree(self) -> torch.nn.Module:
+        """Where the sites are found."""
+        return self.model
+
+    def decode(self, chunks: Sequence[Chunk]) -> torch.Tensor:
+        """Return the logits `[rows, vocabulary]` after one new token per row."""
+        device = self._kv.keys.device
+        tokens = torch.tensor([chunk.tokens for chunk in chunks], device=device)
+        positions = torch.tensor([[chunk.start] for chunk in chunks], device=device)
+        return self._forward(tokens, positions, DecodePlan(self._kv, chunks), logits_to_keep=1)[:, 0]
+
+    def prefill(self, chunks: Sequence[Chunk]) -> torch.Tensor:
+        """Return the logits `[chunks, vocabulary]` of each chunk's last token."""
+        device = self._kv.keys.device
+        tokens = torch.tensor([[token for chunk in chunks for token in chunk.tokens]], device=device)
+        positions = torch.tensor([[i for chunk in chunks for i in range(chunk.start, chunk.end)]], device=device)
+        ends = torch.tensor([len(chunk.tokens) for chunk in chunks], device=device).cumsum(0) - 1
+        return self._forward(tokens, positions, PrefillPlan(self._kv, chunks), logits_to_keep=ends)[0]
+
+    def _forward(
+        self, tokens: torch.Tensor, positions: torch.Tensor, plan: attention.Plan, *, logits_to_keep: int | torch.Tensor
+    ) -> torch.Tensor:
+        output = self.model(
+            input_ids=tokens, position_ids=positions, use_cache=False, logits_to_keep=logits_to_keep, slots=plan
+        )
+        logits: torch.Tensor = output.logits
+        return logits
