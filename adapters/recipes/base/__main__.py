@@ -15,6 +15,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from adapters.recipes.base.card import card
 from adapters.recipes.base.corpus import Corpus
 from adapters.recipes.base.documents import Encoder
+from adapters.recipes.base.freed_memory import keep_freed_memory
 from adapters.recipes.base.mixture import Mixture
 from adapters.recipes.base.model import SHAPES, Shape, new_model, parameter_count, save_model, shape_figures
 from adapters.recipes.base.prefetch import prefetched
@@ -29,6 +30,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Train and save; a run killed in between goes on where it was when the command is given again."""
     options = _options(arguments)
     torch.set_num_threads(options.threads)
+    keep_freed_memory()
     shape = Shape(*(getattr(options, name) for name in shape_figures(Shape())))
     corpus = Corpus.read(options.corpus)
     run = options.run or options.out / "run"
@@ -118,7 +120,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=0, help="processes that write batches ahead")
     parser.add_argument("--pause-minutes", type=float, default=math.inf, help="save and stop then, to be gone on with")
     parser.add_argument("--rate", type=float, default=PEAK_RATE, help="peak learning rate")
-    parser.add_argument("--batch-tokens", type=int, default=4096)
+    parser.add_argument("--batch-tokens", type=int, default=8192)
     parser.add_argument("--tokenizer-dialogues", type=int, default=12_000, help="dialogues the tokenizer learns from")
     parser.add_argument("--sample-tokens", type=int, default=120, help="longest reply among the samples")
     parser.add_argument("--bfloat16", action=argparse.BooleanOptionalAction, default=True, help="bf16 autocast")

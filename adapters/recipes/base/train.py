@@ -25,7 +25,10 @@ from adapters.recipes.base.rows import Batch
 from adapters.recipes.base.throughput import flops_per_token, peak_flops
 
 Body = Callable[..., Any]  # the network without its output layer, as it is or compiled
+HeadLoss = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 PEAK_RATE = 3e-3
+_LONGEST_EAGER = 512
+"""On a CPU the backward pass of torch's fused attention costs more than plain products up to this row length."""
 Report = Callable[[dict[str, float | int | str]], None]
 
 
@@ -84,13 +87,20 @@ def make_optimizers(model: LlamaForCausalLM, plan: Plan) -> list[torch.optim.Opt
     return [muon, adam]
 
 
-def batch_loss(model: LlamaForCausalLM, body: Body, batch: Batch) -> tuple[torch.Tensor, int]:
+def head_loss(hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Mean cross entropy of the output layer `weight` over `hidden` `[labels, hidden]`."""
+    return functional.cross_entropy(functional.linear(hidden, weight).float(), targets)
+
+
+def batch_loss(
+    model: LlamaForCausalLM, body: Body, batch: Batch, loss: HeadLoss = head_loss
+) -> tuple[torch.Tensor, int]:
     """Mean loss over the labelled places of a batch, and how many there are."""
     hidden = body(input_ids=batch.ids, position_ids=batch.positions, use_cache=False).last_hidden_state
     targets = batch.labels[:, 1:].reshape(-1)
     chosen = targets != NO_LABEL
-    logits = model.lm_head(hidden[:, :-1].reshape(-1, hidden.shape[-1])[chosen])
-    return functional.cross_entropy(logits.float(), targets[chosen]), int(chosen.sum())
+    learnt = hidden[:, :-1].reshape(-1, hidden.shape[-1])[chosen]
+    return loss(learnt, model.lm_head.weight, targets[chosen]), int(chosen.sum())
 
 
 def _learner(
@@ -99,11 +109,14 @@ def _learner(
     """One step as a function of a batch and the share of the peak rates; it gives the loss and its label count."""
     model.train()
     body = torch.compile(model.model, dynamic=False) if plan.compiles else model.model
+    mean_loss = torch.compile(head_loss, dynamic=True) if plan.compiles else head_loss
 
     def learn(batch: Batch, factor: float) -> tuple[float, int]:
         _set_rates(optimizers, plan.peak_rate * factor)
+        is_eager = plan.device == "cpu" and batch.ids.shape[1] <= _LONGEST_EAGER
+        model.set_attn_implementation("eager" if is_eager else "sdpa")
         with torch.autocast(plan.device, dtype=torch.bfloat16, enabled=plan.is_bfloat16):
-            loss, labels = batch_loss(model, body, batch.to(torch.device(plan.device)))
+            loss, labels = batch_loss(model, body, batch.to(torch.device(plan.device)), mean_loss)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), plan.clip)
         for optimizer in optimizers:

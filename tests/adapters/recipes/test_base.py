@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -16,6 +17,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenize
 from adapters.recipes.base.__main__ import main
 from adapters.recipes.base.corpus import Corpus
 from adapters.recipes.base.documents import NO_LABEL, Document, Encoder
+from adapters.recipes.base.freed_memory import keep_freed_memory
 from adapters.recipes.base.mixture import Mixture
 from adapters.recipes.base.model import SHAPES, Shape, new_model, parameter_count, save_model
 from adapters.recipes.base.progress import Budget, rate_factor, stage_at
@@ -86,8 +88,10 @@ def test_rows_are_full_length_and_positions_restart_with_each_document() -> None
     assert batch.positions.tolist() == [[0, 1, 2, 0, 1, 2, 3, 0, 1]]
 
 
-def test_packed_documents_do_not_see_each_other(tokenizer: PreTrainedTokenizerFast) -> None:
+@pytest.mark.parametrize("attention", ["eager", "sdpa"])
+def test_packed_documents_do_not_see_each_other(tokenizer: PreTrainedTokenizerFast, attention: str) -> None:
     model = new_model(TINY, tokenizer, seed=0).eval()
+    model.set_attn_implementation(attention)
     encoder = Encoder(tokenizer)
     documents = [encoder.dialogue(dialogue.messages) for dialogue in islice(dialogues(3, 9), 3)]
     batch = pack(iter(documents), rows=1, length=sum(map(len, documents)), pad=0)
@@ -198,6 +202,11 @@ def test_the_command_makes_a_model_that_transformers_loads(tmp_path: Path) -> No
 def test_a_missing_corpus_folder_is_told(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="corpus folder"):
         Corpus.read(tmp_path / "nowhere")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="mallopt is glibc's")
+def test_the_allocator_takes_the_order_to_keep_freed_memory() -> None:
+    assert keep_freed_memory()
 
 
 def test_the_rate_warms_up_stays_and_falls() -> None:
