@@ -6,6 +6,7 @@ Errors::
     ├── AdapterNotFound     no published adapter has this name or version
     ├── BadData             training data with problems, each with file and line
     ├── BadPersona          a name or persona.toml that cannot be used
+    ├── CannotExport        a model or adapter that cannot be written in this form
     ├── CannotTrain         base, data and settings do not go together
     └── TrainingInterrupted stopped on request; a checkpoint was written
 """
@@ -24,6 +25,10 @@ class AdapterNotFound(AdapterError):
 
 
 class BadPersona(AdapterError):
+    pass
+
+
+class CannotExport(AdapterError):
     pass
 
 

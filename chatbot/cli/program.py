@@ -6,7 +6,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from chatbot import __version__
-from chatbot.cli import adapter, ask, chat, serve
+from chatbot.cli import adapter, ask, chat, export, serve
 from chatbot.cli import model as models
 
 app = typer.Typer(
@@ -18,6 +18,7 @@ app = typer.Typer(
 )
 app.command("ask")(ask.ask)
 app.command("serve")(serve.serve)
+adapter.app.command()(export.export)
 app.add_typer(adapter.app, name="adapter")
 app.add_typer(models.app, name="model")
 

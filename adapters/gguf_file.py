@@ -1,0 +1,145 @@
+"""A Llama model as one GGUF file, the form that llama.cpp, Ollama and LM Studio read.
+
+Weights are kept as 16-bit floats, norms as 32-bit ones. llama.cpp turns queries and keys in neighbouring pairs where
+transformers turns halves, so their rows are put in its order.
+"""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from adapters.errors import CannotExport
+
+ARCHITECTURE = "LlamaForCausalLM"
+GENERATION_MARK = re.compile(r"\{%-?\s*(?:end)?generation\s*-?%\}")
+"""Marks the assistant's words for training; llama.cpp's template reader does not know it."""
+SPLITS = {("Digits", "ByteLevel"): "smollm", ("ByteLevel",): "gpt-2"}
+"""llama.cpp's name for how text is cut before the merges, by the steps of the tokenizer file."""
+FILE_TYPE_F16 = 1
+NORMAL, CONTROL = 1, 3  # llama.cpp's token types
+
+
+def write_gguf(folder: Path, out: Path, name: str) -> None:
+    """Write the transformers model in `folder` to the file `out`. Raises CannotExport."""
+    gguf = _package()
+    model = _load(folder)
+    writer = gguf.GGUFWriter(out, "llama")
+    writer.add_name(name)
+    _add_shape(writer, model.config)
+    _add_tokenizer(writer, folder, model.config)
+    _add_weights(writer, model)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def _package() -> Any:
+    try:
+        import gguf
+    except ImportError as error:
+        raise CannotExport("GGUF needs the package gguf; try: pip install 'chatbot[export]'") from error
+    return gguf
+
+
+def _load(folder: Path) -> Any:  # transformers is untyped
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(
+        folder, dtype=torch.float32, trust_remote_code=False, local_files_only=True
+    )
+    if type(model).__name__ != ARCHITECTURE or model.config.rope_parameters.get("rope_type") != "default":
+        raise CannotExport(
+            f"{folder}: {type(model).__name__} cannot be written as GGUF here, only {ARCHITECTURE} with plain rotary "
+            "embeddings; use --to merged, and llama.cpp's own convert_hf_to_gguf.py on the result"
+        )
+    return model
+
+
+def _add_shape(writer: Any, config: Any) -> None:
+    writer.add_context_length(config.max_position_embeddings)
+    writer.add_embedding_length(config.hidden_size)
+    writer.add_block_count(config.num_hidden_layers)
+    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_head_count(config.num_attention_heads)
+    writer.add_head_count_kv(config.num_key_value_heads)
+    writer.add_key_length(config.head_dim)
+    writer.add_value_length(config.head_dim)
+    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    writer.add_rope_dimension_count(config.head_dim)
+    writer.add_rope_freq_base(float(config.rope_parameters["rope_theta"]))
+    writer.add_vocab_size(config.vocab_size)
+    writer.add_file_type(FILE_TYPE_F16)
+
+
+def _add_tokenizer(writer: Any, folder: Path, config: Any) -> None:
+    from transformers import AutoTokenizer
+
+    found = json.loads((folder / "tokenizer.json").read_text("utf-8"))
+    control = {token["id"] for token in found["added_tokens"] if token["special"]}
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    tokens = tokenizer.convert_ids_to_tokens(range(config.vocab_size))
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre(_split(folder, found))
+    writer.add_token_list(tokens)
+    writer.add_token_types([CONTROL if index in control else NORMAL for index in range(len(tokens))])
+    writer.add_token_merges([pair if isinstance(pair, str) else " ".join(pair) for pair in found["model"]["merges"]])
+    for add, index in (
+        (writer.add_bos_token_id, tokenizer.bos_token_id),
+        (writer.add_eos_token_id, tokenizer.eos_token_id),
+        (writer.add_pad_token_id, tokenizer.pad_token_id),
+    ):
+        if index is not None:
+            add(index)
+    writer.add_add_bos_token(False)  # the chat template begins with it
+    if tokenizer.chat_template:
+        writer.add_chat_template(GENERATION_MARK.sub("", tokenizer.chat_template))
+
+
+def _split(folder: Path, found: dict[str, Any]) -> str:
+    """Return llama.cpp's name for how this tokenizer cuts text. Raises CannotExport."""
+    step = found.get("pre_tokenizer") or {}
+    steps = tuple(each["type"] for each in step.get("pretokenizers", [step] if step else []))
+    if found["model"]["type"] != "BPE" or steps not in SPLITS:
+        raise CannotExport(
+            f"{folder}: expected a byte-level BPE tokenizer that cuts text by {' or '.join(map(str, SPLITS))}, "
+            f"got {found['model']['type']} by {steps}; use --to merged and llama.cpp's convert_hf_to_gguf.py"
+        )
+    return SPLITS[steps]
+
+
+def _add_weights(writer: Any, model: Any) -> None:
+    config, core = model.config, model.model
+    writer.add_tensor("token_embd.weight", _half(core.embed_tokens.weight))
+    writer.add_tensor("output_norm.weight", _full(core.norm.weight))
+    if not config.tie_word_embeddings:
+        writer.add_tensor("output.weight", _half(model.lm_head.weight))
+    for index, layer in enumerate(core.layers):
+        attention, mlp, at = layer.self_attn, layer.mlp, f"blk.{index}."
+        writer.add_tensor(at + "attn_norm.weight", _full(layer.input_layernorm.weight))
+        writer.add_tensor(at + "ffn_norm.weight", _full(layer.post_attention_layernorm.weight))
+        writer.add_tensor(at + "attn_q.weight", _half(_in_pairs(attention.q_proj.weight, config.head_dim)))
+        writer.add_tensor(at + "attn_k.weight", _half(_in_pairs(attention.k_proj.weight, config.head_dim)))
+        writer.add_tensor(at + "attn_v.weight", _half(attention.v_proj.weight))
+        writer.add_tensor(at + "attn_output.weight", _half(attention.o_proj.weight))
+        writer.add_tensor(at + "ffn_gate.weight", _half(mlp.gate_proj.weight))
+        writer.add_tensor(at + "ffn_up.weight", _half(mlp.up_proj.weight))
+        writer.add_tensor(at + "ffn_down.weight", _half(mlp.down_proj.weight))
+
+
+def _in_pairs(weight: torch.Tensor, head_dim: int) -> torch.Tensor:
+    """Return the rows of each head with its two halves interleaved."""
+    heads = weight.view(-1, 2, head_dim // 2, weight.shape[-1])
+    return heads.transpose(1, 2).reshape(weight.shape)
+
+
+def _half(weight: torch.Tensor) -> np.ndarray[Any, Any]:
+    return _full(weight).astype(np.float16)
+
+
+def _full(weight: torch.Tensor) -> np.ndarray[Any, Any]:
+    return weight.detach().float().contiguous().numpy()

@@ -1,0 +1,74 @@
+"""`export`: a persona as a model of its own, for programs other than this one."""
+
+import tempfile
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from chatbot.cli.configured import fail, settings_with
+
+
+class Form(StrEnum):
+    """What to write."""
+
+    MERGED = "merged"
+    GGUF = "gguf"
+
+
+def export(
+    reference: Annotated[str, typer.Argument(help="A persona such as `pirate`, or `base` for the plain model.")],
+    out: Annotated[Path, typer.Argument(help="Folder (merged) or file (gguf) to write; must not exist.")],
+    to: Annotated[Form, typer.Option(help="A transformers folder, or one file for llama.cpp and Ollama.")],
+    base: Annotated[str | None, typer.Option(help="The persona's base; by default the model that is served.")] = None,
+) -> None:
+    """Write a persona as a model of its own: its adapter added to the weights of its base."""
+    from adapters.errors import AdapterError
+    from adapters.store import AdapterStore
+    from chatbot.engine.base import ModelNotFound
+    from chatbot.engine.checkpoint import locate
+
+    settings = settings_with()
+    if out.exists():
+        fail(f"{out} exists already; name one that does not", 2)
+    try:
+        folder = locate(base or settings.model_path)
+        if reference == "base":
+            _write(folder, None, out, to, settings.model_name)
+        else:
+            adapter = AdapterStore([settings.adapters_dir, settings.personas_dir]).resolve(reference)
+            _check_base(folder, adapter.reference, adapter.base_digest)
+            _write(folder, adapter.path, out, to, adapter.name)
+    except (AdapterError, ModelNotFound) as error:
+        fail(str(error), 2)
+    typer.echo(str(out))
+
+
+def _write(folder: Path, adapter: Path | None, out: Path, to: Form, name: str) -> None:
+    from adapters.gguf_file import write_gguf
+    from adapters.merged import merge
+
+    if to is Form.MERGED:
+        if adapter is None:
+            fail(f"the plain base is a transformers folder already: {folder}", 2)
+        _tell(merge(folder, adapter, out))
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        if adapter is not None:
+            merged = Path(scratch) / "merged"
+            _tell(merge(folder, adapter, merged))
+            folder = merged
+        write_gguf(folder, out, name)
+
+
+def _tell(difference: float) -> None:
+    typer.echo(f"logits differ from base plus adapter by {difference:.2g} standard deviations", err=True)
+
+
+def _check_base(folder: Path, reference: str, wanted: str | None) -> None:
+    from chatbot.engine.digest import model_digest
+
+    found = model_digest(folder)
+    if wanted is not None and wanted != found:
+        fail(f"{reference} was trained on the base {wanted[:12]}, and {folder} is {found[:12]}; name its own --base", 2)

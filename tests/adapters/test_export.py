@@ -1,0 +1,100 @@
+"""A persona written as a model of its own: read back with the readers' own libraries."""
+
+import warnings
+from pathlib import Path
+
+import gguf
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+from typer.testing import CliRunner, Result
+
+from adapters.errors import CannotExport
+from adapters.gguf_file import write_gguf
+from adapters.merged import merge
+from adapters.persona import PersonaCard, render_persona
+from chatbot.cli.program import app
+from chatbot.engine.digest import model_digest
+from tests.tiny import make_tiny_adapter, make_tiny_model
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    return make_tiny_model(
+        tmp_path / "base", template="{% generation %}{{ messages[0]['content'] }}{% endgeneration %}"
+    )
+
+
+def run(*words: object) -> Result:
+    return CliRunner().invoke(app, ["adapter", "export", *(str(word) for word in words)])
+
+
+def test_a_merged_model_computes_what_base_and_adapter_compute(base: Path, tmp_path: Path) -> None:
+    from peft import PeftModel
+
+    adapter = make_tiny_adapter(base, tmp_path / "adapter", seed=3)
+    difference = merge(base, adapter, tmp_path / "merged")
+    assert difference < 1e-4
+    ids = torch.tensor([[9, 8, 7, 30]])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # peft calls what transformers has deprecated
+        adapted = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), adapter)
+    merged = AutoModelForCausalLM.from_pretrained(tmp_path / "merged")
+    with torch.no_grad():
+        assert torch.allclose(merged(ids).logits, adapted(ids).logits, atol=1e-3)
+    words = [AutoTokenizer.from_pretrained(folder).encode("hello") for folder in (base, tmp_path / "merged")]
+    assert words[0] == words[1]
+
+
+def test_merging_never_writes_over_anything(base: Path, tmp_path: Path) -> None:
+    with pytest.raises(CannotExport, match="exists already"):
+        merge(base, tmp_path, base)
+
+
+def test_a_gguf_file_holds_the_weights_the_words_and_the_template(base: Path, tmp_path: Path) -> None:
+    write_gguf(base, tmp_path / "base.gguf", "tiny")
+    reader = gguf.GGUFReader(tmp_path / "base.gguf")
+    tensors = {tensor.name: tensor for tensor in reader.tensors}
+    model = AutoModelForCausalLM.from_pretrained(base)
+    up = model.model.layers[1].mlp.up_proj.weight.detach()
+    assert np.array_equal(tensors["blk.1.ffn_up.weight"].data, up.half().numpy())
+    assert "output.weight" in tensors
+    query, head_dim = model.model.layers[0].self_attn.q_proj.weight.detach(), model.config.head_dim
+    written = tensors["blk.0.attn_q.weight"].data
+    assert np.array_equal(written[0], query[0].half().numpy())
+    assert np.array_equal(written[1], query[head_dim // 2].half().numpy())
+    words = reader.fields["tokenizer.ggml.tokens"].contents()
+    assert words == AutoTokenizer.from_pretrained(base).convert_ids_to_tokens(range(model.config.vocab_size))
+    types = reader.fields["tokenizer.ggml.token_type"].contents()
+    assert [word for word, kind in zip(words, types, strict=True) if kind == 3] == [
+        "<|begin|>", "<|system|>", "<|user|>", "<|assistant|>", "<|end|>",
+    ]  # fmt: skip
+    assert reader.fields["tokenizer.chat_template"].contents() == "{{ messages[0]['content'] }}"
+    assert reader.fields["tokenizer.ggml.pre"].contents() == "gpt-2"
+
+
+def test_another_architecture_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    other = make_tiny_model(tmp_path / "qwen", architecture="qwen2")
+    with pytest.raises(CannotExport, match=r"Qwen2ForCausalLM.*--to merged"):
+        write_gguf(other, tmp_path / "x.gguf", "x")
+
+
+def test_the_command_writes_a_persona_as_one_file(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHATBOT_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("CHATBOT_MODEL", str(base))
+    version = tmp_path / "home" / "data" / "adapters" / "pirate" / "v1"
+    make_tiny_adapter(base, version, seed=1, base_digest=model_digest(base))
+    (version / "persona.toml").write_text(render_persona(PersonaCard(name="pirate")), "utf-8")
+
+    result = run("pirate", tmp_path / "pirate.gguf", "--to", "gguf")
+
+    assert result.exit_code == 0, result.output
+    assert result.stdout.strip() == str(tmp_path / "pirate.gguf")
+    assert "standard deviations" in result.stderr
+    assert gguf.GGUFReader(tmp_path / "pirate.gguf").fields["general.name"].contents() == "pirate"
+
+    other = make_tiny_model(tmp_path / "other", seed=9)
+    refused = run("pirate", tmp_path / "p", "--to", "merged", "--base", other)
+    assert refused.exit_code == 2
+    assert "was trained on the base" in refused.stderr
