@@ -8,12 +8,11 @@ from typing import Any
 
 import torch
 
-from chatbot.engine.digest import model_digest
 from chatbot.engine.machine import cores
 
 
-def conditions(model: Path, *, threads: int, parameters: int) -> dict[str, Any]:
-    """Return machine, versions, load and model as plain JSON data."""
+def conditions(threads: int) -> dict[str, Any]:
+    """Return machine, versions and load as plain JSON data."""
     return {
         "cpu": _cpu_name(),
         "cores": cores(),
@@ -23,9 +22,7 @@ def conditions(model: Path, *, threads: int, parameters: int) -> dict[str, Any]:
         "python": platform.python_version(),
         "torch": version("torch"),
         "transformers": version("transformers"),
-        "model": model.name,
-        "model_digest": model_digest(model),
-        "parameters": parameters,
+        "peft": version("peft"),
     }
 
 

@@ -1,82 +1,56 @@
-"""The two that are compared: our engine with streaming, and `transformers.generate` on a static batch."""
+"""Our engine from the outside: one asyncio task per conversation, text streamed as it comes."""
 
 import asyncio
 import time
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, Protocol
+from dataclasses import dataclass
 
-import torch
-from transformers import AutoModelForCausalLM
-
-from chatbot.engine.base import ChatMessage, Delta, GenerationRequest, Sampling
+from benchmarks.peers.peer import Chat
+from chatbot.engine.base import Delta, Finish, GenerationRequest, Sampling, Usage
 from chatbot.engine.local import LocalEngine
-from chatbot.engine.template import ChatTemplate
-
-Chat = tuple[ChatMessage, ...]
 
 
-class Peer(Protocol):
-    name: str
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A reply and what it took."""
 
-    async def run(self, chats: Sequence[Chat], tokens: int) -> float:
-        """Generate `tokens` greedy tokens for every chat at once and return the seconds it took, prompts included."""
+    text: str
+    usage: Usage
 
 
 class EnginePeer:
-    """Our engine from the outside: one asyncio task per conversation, text streamed as it comes."""
+    """The engine, each conversation with the adapter that falls to it; it is started and stopped by its owner."""
 
-    name = "engine"
-
-    def __init__(self, engine: LocalEngine) -> None:
+    def __init__(self, engine: LocalEngine, name: str = "engine", adapters: Sequence[str | None] = (None,)) -> None:
+        """Give the digests of loaded adapters; the first conversation takes the first, and so on round."""
+        self.name = name
         self._engine = engine
+        self._adapters = adapters
         self._runs = 0
 
     async def run(self, chats: Sequence[Chat], tokens: int) -> float:
         self._runs += 1
         started = time.perf_counter()
-        await asyncio.gather(*(self._talk(chat, f"{self._runs}-{i}", tokens) for i, chat in enumerate(chats)))
+        talks = (self._talk(number, chat, tokens) for number, chat in enumerate(chats))
+        assert all(turn.usage.completion_tokens == tokens for turn in await asyncio.gather(*talks))
         return time.perf_counter() - started
 
-    async def _talk(self, chat: Chat, session: str, tokens: int) -> None:
-        sampling = Sampling(temperature=0, max_tokens=tokens)
-        async for event in self._engine.generate(GenerationRequest(session, chat, sampling)):
-            if not isinstance(event, Delta):
-                assert event.usage.completion_tokens == tokens
+    async def close(self) -> None:
+        """Leave the engine to its owner."""
+
+    async def _talk(self, number: int, chat: Chat, tokens: int) -> Turn:
+        adapter = self._adapters[number % len(self._adapters)]
+        return await talk(self._engine, f"{self.name} {self._runs}.{number}", chat, tokens, adapter)
 
 
-class GeneratePeer:
-    """`transformers.generate`, greedy, all chats in one static batch, padded on the left; no streaming."""
-
-    name = "generate"
-
-    def __init__(self, model: Path, threads: int) -> None:
-        self._template = ChatTemplate(model)
-        dtype = torch.bfloat16 if torch.cuda.is_available() else torch.float32
-        self._model: Any = AutoModelForCausalLM.from_pretrained(model, dtype=dtype).eval()
-        self._model.to("cuda" if torch.cuda.is_available() else "cpu")
-        self._threads = threads
-        self.parameters = sum(weight.numel() for weight in self._model.parameters())
-
-    async def run(self, chats: Sequence[Chat], tokens: int) -> float:
-        return await asyncio.to_thread(self._generate, chats, tokens)
-
-    @torch.inference_mode()
-    def _generate(self, chats: Sequence[Chat], tokens: int) -> float:
-        torch.set_num_threads(self._threads)
-        started = time.perf_counter()
-        prompts = [self._template.render(chat) for chat in chats]
-        longest = max(map(len, prompts))
-        padding = [longest - len(prompt) for prompt in prompts]
-        device = self._model.device
-        output = self._model.generate(
-            input_ids=torch.tensor([[0] * pad + ids for pad, ids in zip(padding, prompts, strict=True)], device=device),
-            attention_mask=torch.tensor([[0] * pad + [1] * (longest - pad) for pad in padding], device=device),
-            do_sample=False,
-            max_new_tokens=tokens,
-            min_new_tokens=tokens,
-            eos_token_id=None,
-            pad_token_id=0,
-        )
-        output[:, -1].tolist()
-        return time.perf_counter() - started
+async def talk(engine: LocalEngine, session: str, chat: Chat, tokens: int, adapter: str | None = None) -> Turn:
+    """Take one greedy turn to its end."""
+    request = GenerationRequest(session, chat, Sampling(temperature=0, max_tokens=tokens), adapter)
+    parts: list[str] = []
+    async for event in engine.generate(request):
+        match event:
+            case Delta(text):
+                parts.append(text)
+            case Finish(_, usage):
+                return Turn("".join(parts), usage)
+    raise AssertionError("a generation ended without its last event")

@@ -1,4 +1,4 @@
-"""The benchmark's command measures both peers and prints JSON."""
+"""The benchmark's command measures every workload beside its peers, on a tiny model."""
 
 import json
 import sys
@@ -6,20 +6,27 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.__main__ import main
+from benchmarks.__main__ import WORKLOADS, main
+from tests.tiny import make_tiny_model
 
 
-def test_a_small_run(
-    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_every_workload_has_figures_and_gates(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out = tmp_path / "result.json"
-    arguments = ["--streams", "1,3", "--tokens", "4", "--rounds", "3", "--model", str(tiny), "--out", str(out)]
-    monkeypatch.setattr(sys, "argv", ["benchmarks", *arguments])
+    model = make_tiny_model(tmp_path / "tiny", context_tokens=2048)
+    out, page = tmp_path / "result.json", tmp_path / "result.md"
+    sizes = ["--tokens", "4", "--rounds", "3", "--threads", "1", "--model", str(model)]
+    monkeypatch.setattr(sys, "argv", ["benchmarks", *sizes, "--out", str(out), "--markdown", str(page)])
+
     main()
-    printed = capsys.readouterr()
-    result = json.loads(printed.out)
-    assert result == json.loads(out.read_text())
-    assert [row["streams"] for row in result["streams"]] == [1, 3]
-    assert all(row["tokens_per_s"][name]["median"] > 0 for row in result["streams"] for name in ("engine", "generate"))
-    assert result["conditions"]["parameters"] > 0
-    assert "engine tok/s" in printed.err
+
+    result = json.loads(out.read_text("utf-8"))
+    assert json.loads(capsys.readouterr().out) == result
+    assert result["conditions"]["read_gb_per_s"] > 0
+    (found,) = result["models"]
+    assert [workload["workload"][:2] for workload in found["workloads"]] == list(WORKLOADS)
+    for workload in found["workloads"]:
+        assert all(figure["lowest"] <= figure["median"] <= figure["highest"] for figure in workload["figures"].values())
+        assert all(gate["value"] > 0 for gate in workload["gates"])
+    assert "| engine |" in page.read_text("utf-8")
+    assert str(tmp_path) not in out.read_text("utf-8")

@@ -1,0 +1,1 @@
+"""Those that are measured beside each other, all asked in the same way."""

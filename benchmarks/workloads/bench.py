@@ -1,0 +1,53 @@
+"""What every workload gets: the model, how long and how often to measure, and chats to measure with."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.peers.peer import Chat, Peer
+from chatbot.engine.base import ChatMessage
+from chatbot.engine.local import LocalEngine
+
+TOPICS = ("rain", "bread", "whales", "clocks", "bees", "snow", "trains", "salt")
+PROMPT = "{number}: tell me something about {topic} that I did not know, and then ask me a question about it, please."
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """One model under measurement."""
+
+    model: Path
+    scratch: Path
+    threads: int
+    rounds: int
+    tokens: int
+    """Tokens of a reply."""
+    context_tokens: int
+    has_llama_cpp: bool
+
+    @asynccontextmanager
+    async def engine(self, slots: int, **options: Any) -> AsyncIterator[LocalEngine]:
+        """A started engine, by default one whose replies never end early; `options` go to LocalEngine."""
+        settings = {"ignore_end": True, "context_tokens": self.context_tokens, "threads": self.threads} | options
+        engine = LocalEngine(self.model, slots=slots, **settings)
+        await engine.start()
+        try:
+            yield engine
+        finally:
+            await engine.stop()
+
+
+def chats(count: int) -> list[Chat]:
+    """Return chats that differ from each other early, so that nothing is gained by sharing prefixes."""
+    return [
+        (ChatMessage("user", PROMPT.format(number=number, topic=TOPICS[number % len(TOPICS)])),)
+        for number in range(count)
+    ]
+
+
+async def close(peers: Sequence[Peer]) -> None:
+    """Free the models of all peers."""
+    for peer in peers:
+        await peer.close()

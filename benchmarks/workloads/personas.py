@@ -1,0 +1,47 @@
+"""W4: eight conversations, each with a persona of its own, beside the same without any."""
+
+from pathlib import Path
+
+from benchmarks.peers.engine import EnginePeer
+from benchmarks.peers.generate import GeneratePeer
+from benchmarks.peers.peer import Peer
+from benchmarks.rounds import Gate, Outcome, in_turns, over
+from benchmarks.workloads.bench import Bench, chats, close
+
+PERSONAS = 8
+RANK = 16
+MIXED, ALONE, UNUSED = f"engine, {PERSONAS} adapters", "engine, 1 adapter", "engine, adapters loaded, none used"
+PEFT = f"PEFT adapter_names, {PERSONAS} adapters"
+
+
+async def mixed_personas(bench: Bench) -> Outcome:
+    """Measure no adapter, one for all, eight mixed, and PEFT's mixed batch; all of rank 16 on every linear."""
+    adapters = random_adapters(bench, PERSONAS)
+    async with bench.engine(slots=2 * PERSONAS) as plain, bench.engine(slots=2 * PERSONAS) as engine:
+        digests = [await engine.load_adapter(adapter) for adapter in adapters]
+        peers: list[Peer] = [
+            EnginePeer(plain),
+            EnginePeer(engine, MIXED, digests),
+            EnginePeer(engine, UNUSED),
+            EnginePeer(engine, ALONE, digests[:1]),
+            GeneratePeer(bench.model, bench.threads, adapters, PEFT),
+        ]
+        figures = await in_turns(peers, chats(PERSONAS), bench.tokens, bench.rounds)
+        await close(peers)
+    gates = (
+        Gate("8 adapters over none", over(figures, MIXED, "engine"), 0.7),
+        Gate("8 adapters over PEFT", over(figures, MIXED, PEFT), 6.0),
+        Gate("adapters loaded and unused over none", over(figures, UNUSED, "engine"), 0.97),
+    )
+    return Outcome(f"W4: {PERSONAS} conversations, {PERSONAS} personas", "tokens/s", figures, gates)
+
+
+def random_adapters(bench: Bench, count: int) -> list[Path]:
+    """Return folders of adapters with random weights, made once."""
+    from tests.tiny import make_tiny_adapter
+
+    folders = [bench.scratch / f"adapter-{number}" for number in range(count)]
+    for seed, folder in enumerate(folders):
+        if not folder.exists():
+            make_tiny_adapter(bench.model, folder, seed=seed, rank=RANK)
+    return folders
