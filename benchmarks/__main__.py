@@ -1,4 +1,4 @@
-"""Measures the engine beside its peers: JSON to stdout and --out, tables to stderr and --markdown."""
+"""Measures the engine beside its peers: JSON to stdout, tables to stderr; all of it to files where asked."""
 
 import argparse
 import asyncio
@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from benchmarks.chart import bars
 from benchmarks.conditions import conditions
 from benchmarks.report import markdown
 from benchmarks.roofline import limits, one_stream_tokens_per_s
@@ -50,6 +51,8 @@ def main() -> None:
         options.out.write_text(text, encoding="utf-8")
     if options.markdown:
         options.markdown.write_text(markdown(result), encoding="utf-8")
+    if options.charts:
+        _draw(result, options.charts)
     print(text, end="")
     print(markdown(result), file=sys.stderr)
 
@@ -82,6 +85,17 @@ def _run(name: str, bench: Bench) -> Outcome:
         return await WORKLOADS[name](bench)
 
     return asyncio.run(run())
+
+
+def _draw(result: dict[str, Any], folder: Path) -> None:
+    """Write a chart of every workload, named by its number and the model."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for model in result["models"]:
+        for outcome in model["workloads"]:
+            medians = {name: figure["median"] for name, figure in outcome["figures"].items()}
+            chart = bars(f"{outcome['workload']}, {model['name']}", outcome["unit"], medians)
+            number = outcome["workload"].partition(":")[0].lower()
+            (folder / f"{number}-{model['name']}.svg").write_text(chart, encoding="utf-8")
 
 
 def _weight_bytes(folder: Path) -> int:
@@ -121,6 +135,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=max(1, cores() - 1))
     parser.add_argument("--out", type=Path, help="file for the JSON that is printed")
     parser.add_argument("--markdown", type=Path, help="file for the tables")
+    parser.add_argument("--charts", type=Path, help="folder for bar charts")
     options = parser.parse_args()
     options.rounds = max(3, options.rounds)
     return options

@@ -16,7 +16,9 @@ def test_every_workload_has_figures_and_gates(
     model = make_tiny_model(tmp_path / "tiny", context_tokens=2048)
     out, page = tmp_path / "result.json", tmp_path / "result.md"
     sizes = ["--tokens", "4", "--rounds", "3", "--threads", "1", "--model", str(model)]
-    monkeypatch.setattr(sys, "argv", ["benchmarks", *sizes, "--out", str(out), "--markdown", str(page)])
+    monkeypatch.setattr(
+        sys, "argv", ["benchmarks", *sizes, "--out", str(out), "--markdown", str(page), "--charts", str(tmp_path)]
+    )
 
     main()
 
@@ -28,5 +30,6 @@ def test_every_workload_has_figures_and_gates(
     for workload in found["workloads"]:
         assert all(figure["lowest"] <= figure["median"] <= figure["highest"] for figure in workload["figures"].values())
         assert all(gate["value"] > 0 for gate in workload["gates"])
+    assert len(list(tmp_path.glob("*.svg"))) == len(WORKLOADS)
     assert "| engine |" in page.read_text("utf-8")
     assert str(tmp_path) not in out.read_text("utf-8")
