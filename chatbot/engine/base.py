@@ -87,6 +87,8 @@ class GenerationRequest:
     sampling: Sampling
     adapter: str | None = None
     """Content digest of a loaded adapter; None is the plain base model."""
+    user: str | None = None
+    """Who asks: users take turns. All that name nobody are one user."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +127,14 @@ class BaseModel:
     context_tokens: int
 
 
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Whether an engine answers, and if not, why."""
+
+    is_ready: bool
+    reason: str = ""
+
+
 class Engine(Protocol):
     @property
     def base(self) -> BaseModel: ...
@@ -134,6 +144,9 @@ class Engine(Protocol):
 
     async def stop(self) -> None:
         """End all generations and free the model."""
+
+    def health(self) -> Health:
+        """Say whether generations asked for now would be answered. Costs nothing."""
 
     def count_tokens(self, messages: Sequence[ChatMessage]) -> int:
         """Return the length of the prompt these messages make, the opening of the reply included."""

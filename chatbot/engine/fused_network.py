@@ -6,6 +6,7 @@ embedding turns together are interleaved (by permuting weight rows), so that tur
 and keys are permuted alike, which leaves their dot products as they are.
 """
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -74,6 +75,13 @@ class FusedNetwork:
     def get_submodule(self, target: str) -> Any:
         """Return the layer of a dotted name such as `layers.3`, or the network itself for an empty one."""
         return self.layers[int(target.removeprefix("layers."))] if target else self
+
+    def twin(self, kv: SlotKV) -> "FusedNetwork":
+        """Return a network of the same weights over other KV of the same kind, to which adapters are added apart."""
+        network = copy.copy(self)
+        network._kv = kv
+        network.layers = [copy.copy(layer) for layer in self.layers]
+        return network
 
     def decode(self, chunks: Sequence[Chunk]) -> torch.Tensor:
         """Return the logits `[rows, vocabulary]` after one new token per row."""

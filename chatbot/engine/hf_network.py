@@ -3,7 +3,9 @@
 Public extension points only: `AttentionInterface` and `use_cache=False`.
 """
 
+import copy
 from collections.abc import Mapping, Sequence
+from itertools import chain
 
 import torch
 
@@ -12,7 +14,7 @@ from chatbot.engine.attention import Chunk, DecodePlan, PrefillPlan
 from chatbot.engine.kv import SlotKV
 from chatbot.engine.lora import Part
 from chatbot.engine.norms import replace_norms
-from chatbot.engine.packed import pack_linears
+from chatbot.engine.packed import PackedLinear, pack_linears
 
 
 class HFNetwork:
@@ -33,6 +35,15 @@ class HFNetwork:
         for name, module in self._originals.items():
             self.model.set_submodule(name, module)
         self._originals = {}
+
+    def twin(self, kv: SlotKV) -> "HFNetwork":
+        """Return a network of the same weights over other KV, with modules of its own for adapters to be put in."""
+        network = copy.copy(self)
+        packed = (module.packed for module in self.model.modules() if isinstance(module, PackedLinear))
+        shared = {id(weight): weight for weight in chain(self.model.parameters(), self.model.buffers(), packed)}
+        network.model = copy.deepcopy(self.model, shared)
+        network._kv, network._originals = kv, {}
+        return network
 
     @property
     def tree(self) -> torch.nn.Module:

@@ -5,9 +5,11 @@ Three threads: the caller's event loop, one that renders prompts, one that compu
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -22,16 +24,21 @@ from chatbot.engine.base import (
     Finish,
     GenerationFailed,
     GenerationRequest,
+    Health,
     PromptTooLong,
 )
 from chatbot.engine.checkpoint import locate, read_context_tokens
 from chatbot.engine.detokenize import ReplyText
 from chatbot.engine.digest import model_digest
+from chatbot.engine.heartbeat import Clock
 from chatbot.engine.machine import cores
+from chatbot.engine.prefill_budget import PrefillBudget
+from chatbot.engine.prefill_rate import PrefillRate
 from chatbot.engine.runner import Runner
 from chatbot.engine.sampling import RowSampler
 from chatbot.engine.template import ChatTemplate
-from chatbot.engine.worker import STOPPED, Event, Generation, Worker
+from chatbot.engine.watchdog import Watchdog
+from chatbot.engine.worker import STOPPED, Deliver, Event, Generation, Worker
 
 MOST_CONTEXT_TOKENS = 8192
 """Context by default even where the model has more: KV memory grows with it."""
@@ -52,6 +59,7 @@ class _Loaded:
     """For the rendering thread."""
     replying: ChatTemplate
     """For the computing thread."""
+    make_worker: Callable[[Runner], Worker]
 
 
 class LocalEngine:
@@ -68,7 +76,10 @@ class LocalEngine:
         context_tokens: int | None = None,
         threads: int | None = None,
         max_waiting: int = 64,
-        prefill_tokens: int = 256,
+        prefill_s: float = 0.05,
+        prefill_tokens: int = 2048,
+        stuck_after_s: float = 60.0,
+        clock: Clock = time.monotonic,
         ignore_end: bool = False,
     ) -> None:
         """Name the model and its limits; nothing is loaded before `start`.
@@ -79,7 +90,10 @@ class LocalEngine:
         context_tokens: at most what the model can see; by default that, but no more than 8192.
         threads: by default one less than the cores, so that the event loop has one to itself.
         max_waiting: generations that may wait for a slot before EngineBusy.
-        prefill_tokens: prompt tokens computed per step beside the decoding rows.
+        prefill_s: longest time that a step spends on prompts while replies are being streamed.
+        prefill_tokens: most prompt tokens in a step, however fast they are; bounds the memory that a step takes.
+        stuck_after_s: a step that takes longer is taken for stuck, and the computing thread is replaced.
+        clock: what the steps are timed with for that.
         ignore_end: every reply goes on to its max_tokens; for benchmarks.
         """
         self._model = model
@@ -90,11 +104,16 @@ class LocalEngine:
         self._context_tokens = context_tokens
         self._threads = threads or max(1, cores() - 1)
         self._max_waiting = max_waiting
+        self._prefill_s = prefill_s
         self._prefill_tokens = prefill_tokens
+        self._stuck_after_s = stuck_after_s
+        self._clock = clock
         self._ignore_end = ignore_end
         self._adapters: dict[str, LoraAdapter] = {}
         self._queues: dict[Generation, asyncio.Queue[Event]] = {}
         self._loaded: _Loaded | None = None
+        self._watchdog: Watchdog | None = None
+        self._watching: asyncio.Task[None] | None = None
 
     @property
     def base(self) -> BaseModel:
@@ -107,14 +126,26 @@ class LocalEngine:
         loaded = await asyncio.to_thread(self._load, loop)
         loaded.worker.start()
         self._loaded = loaded
+        self._watchdog = Watchdog(
+            loaded.worker, self._replace_worker, stuck_after_s=self._stuck_after_s, clock=self._clock
+        )
+        self._watching = asyncio.create_task(self._watchdog.watch())
 
     async def stop(self) -> None:
         """End all generations and free the model; a second stop does nothing."""
         loaded, self._loaded = self._loaded, None
         if loaded is not None:
+            await self._stop_watching()
             loaded.render_thread.shutdown(wait=False)
             await asyncio.to_thread(loaded.worker.stop)
+            self._fail_all(STOPPED)
         self._adapters.clear()
+
+    def health(self) -> Health:
+        """Say whether generations asked for now would be answered."""
+        if self._watchdog is None:
+            return Health(False, "the engine is not running")
+        return self._watchdog.health()
 
     def count_tokens(self, messages: Sequence[ChatMessage]) -> int:
         """Return the length of the prompt these messages make, the opening of the reply included."""
@@ -175,6 +206,7 @@ class LocalEngine:
         sampling = request.sampling
         return Generation(
             session=request.session,
+            user=request.user,
             prompt=prompt,
             max_tokens=max(1, min(sampling.max_tokens, room)),
             digest=request.adapter,
@@ -200,18 +232,54 @@ class LocalEngine:
         context = min(self._context_tokens or MOST_CONTEXT_TOKENS, read_context_tokens(folder))
         template = ChatTemplate(folder)
         runner = Runner(folder, slots=self._slots, context_tokens=context, device=self._device, dtype=self._dtype)
-        worker = Worker(
-            runner,
-            end_ids=frozenset() if self._ignore_end else template.end_ids | runner.end_ids,
-            slots=runner.kv.shape.slots,
-            max_waiting=self._max_waiting,
-            prefill_tokens=self._prefill_tokens,
-            threads=self._threads,
-            deliver=lambda events: _hand_over(loop, self._receive, events),
-        )
         base = BaseModel(self._name, model_digest(folder), context)
-        render_thread = ThreadPoolExecutor(1, "chatbot-render")
-        return _Loaded(base, runner, worker, render_thread, template, ChatTemplate(folder), ChatTemplate(folder))
+        end_ids = frozenset() if self._ignore_end else template.end_ids | runner.end_ids
+        make_worker = partial(self._make_worker, end_ids, lambda events: _hand_over(loop, self._receive, events))
+        return _Loaded(
+            base,
+            runner,
+            make_worker(runner),
+            ThreadPoolExecutor(1, "chatbot-render"),
+            counting=template,
+            rendering=ChatTemplate(folder),
+            replying=ChatTemplate(folder),
+            make_worker=make_worker,
+        )
+
+    def _make_worker(self, end_ids: frozenset[int], deliver: Deliver, runner: Runner) -> Worker:
+        rate = PrefillRate(runner.attention_parity)
+        return Worker(
+            runner,
+            PrefillBudget(rate, prefill_s=self._prefill_s, prefill_tokens=self._prefill_tokens),
+            end_ids=end_ids,
+            max_waiting=self._max_waiting,
+            threads=self._threads,
+            deliver=deliver,
+            clock=self._clock,
+        )
+
+    async def _replace_worker(self, why: str) -> Worker:
+        """Fail what runs, leave the worker to itself, and start one that shares nothing with it but the weights."""
+        loaded = self._running()
+        has_ended = not loaded.worker.is_alive
+        loaded.worker.retire(why)
+        self._fail_all(why)
+        loaded.runner = await asyncio.to_thread(loaded.runner.renewed, keeps_kv=has_ended)
+        loaded.worker = loaded.make_worker(loaded.runner)
+        loaded.worker.keep_adapters(set(self._adapters))
+        loaded.worker.start()
+        return loaded.worker
+
+    async def _stop_watching(self) -> None:
+        watching, self._watching, self._watchdog = self._watching, None, None
+        if watching is not None:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
+
+    def _fail_all(self, why: str) -> None:
+        """End every generation, whatever the computing thread still does; those that have ended do not hear of it."""
+        for queue in self._queues.values():
+            queue.put_nowait(GenerationFailed(why))
 
     def _receive(self, events: list[tuple[Generation, Event]]) -> None:
         """Put a step's events into the queues of those still listening. Runs in the event loop."""

@@ -5,6 +5,8 @@ the model's own code over slots, and a model that needs something else is refuse
 """
 
 import contextlib
+import copy
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -44,6 +46,9 @@ class Network(Protocol):
 
     def prefill(self, chunks: Sequence[Chunk]) -> torch.Tensor: ...
 
+    def twin(self, kv: SlotKV) -> "Network":
+        """Return a network of the same weights over other KV, with nothing else in common that a forward changes."""
+
 
 class Runner:
     """A causal LM with KV for a number of slots. Used from one thread."""
@@ -64,6 +69,7 @@ class Runner:
         """
         model = _load(folder, device, dtype)
         shape = KVShape.of(model.config.get_text_config(), slots=slots, max_len=context_tokens)
+        self._wanted = shape
         self.kv = SlotKV(shape.fitted(dtype, free_bytes(device)), dtype=dtype, device=device)
         self.linears = {
             name: (module.in_features, module.out_features)
@@ -74,7 +80,11 @@ class Runner:
         self.end_ids = _end_ids(model.generation_config)
         """Ids that end a reply by the model's own generation settings."""
         self.network = self._choose(folder, model, fuses)
+        self._pristine = self.network.twin(self.kv)
+        """Never computes and never holds adapters: what `renewed` copies."""
         self.bank = LoraBank(self.network.tree, self.network.sites)
+        self.attention_parity = _attention_parity(model.config.get_text_config(), shape, self.linears)
+        """Position of a prompt at which attention takes as many operations as all linears."""
 
     @torch.inference_mode()
     def decode(self, chunks: Sequence[Chunk], adapters: Sequence[LoraAdapter | None]) -> torch.Tensor:
@@ -87,6 +97,36 @@ class Runner:
         """Compute chunks of prompts under one adapter and return logits `[chunks, vocabulary]` of their last tokens."""
         self.bank.use([adapter])
         return self.network.prefill(chunks)
+
+    def free_memory(self) -> None:
+        """Free what can be made again: adapters stacked in the model, and what CUDA keeps for later.
+
+        The slots are not among it: their tensors were taken at load, and forgetting what they hold frees nothing.
+        """
+        self.bank.release(set())
+        if self.kv.keys.is_cuda:
+            torch.cuda.empty_cache()
+
+    def wait_for_device(self) -> None:
+        """Return when all that was given to the device is computed, so that time can be measured."""
+        if self.kv.keys.is_cuda:
+            torch.cuda.synchronize(self.kv.keys.device)
+
+    def renewed(self, *, keeps_kv: bool) -> "Runner":
+        """Return a runner for a new thread, while this one's thread may still be inside a forward.
+
+        The weights are shared, since no forward changes them; a second copy would not fit beside the first on most
+        devices. All that a forward writes is new: the network, into whose linears adapters are put, the adapters'
+        bank, and the KV, in which a late forward would overwrite another conversation. Only if the old thread is
+        known to have ended may the KV be kept; a new one has as many slots as memory still holds.
+        """
+        runner = copy.copy(self)
+        if not keeps_kv:
+            device, dtype = self.kv.keys.device, self.kv.keys.dtype
+            runner.kv = SlotKV(self._wanted.fitted(dtype, free_bytes(device)), dtype=dtype, device=device)
+        runner.network = self._pristine.twin(runner.kv)
+        runner.bank = LoraBank(runner.network.tree, runner.network.sites)
+        return runner
 
     @torch.inference_mode()
     def _choose(self, folder: Path, model: Any, fuses: bool) -> Network:  # transformers is untyped
@@ -126,6 +166,15 @@ class Runner:
         if difference <= PROBE_TOLERANCE[self.kv.keys.dtype]:
             return None
         return f"its logits differ by {difference:.3g} standard deviations from its own forward"
+
+
+def _attention_parity(config: Any, shape: KVShape, linears: Mapping[str, tuple[int, int]]) -> float:
+    """Return the position where attending costs as much as the linears; infinite if there are none of torch's.
+
+    The head is left out: a prompt needs the logits of its last token alone.
+    """
+    linear = sum(inputs * outputs for name, (inputs, outputs) in linears.items() if not name.endswith("lm_head"))
+    return linear / (2 * shape.layers * config.num_attention_heads * shape.head_dim) or math.inf
 
 
 def _end_ids(settings: Any) -> frozenset[int]:  # a transformers GenerationConfig

@@ -1,21 +1,24 @@
-"""Decides what the next step computes: every decoding row, and prompts within a budget of tokens.
+"""Decides what the next step computes: every decoding row, and prompts within a budget of time.
 
-Pure: no tensors, no threads. Prompts are admitted in the order they came, as slots get free, and those being computed
-take turns, so that one long prompt delays others by a share of a step and not by its whole length.
+Pure: no tensors, no threads. Users take turns in getting slots, and so do the conversations of each; prompts that are
+being computed share a step's budget in the same way, so that a long one delays others by a share of a step and not by
+its whole length.
 """
 
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Generic, TypeVar
 
 from chatbot.engine.base import EngineBusy
+from chatbot.engine.fairness import Claim, FairQueue, split_nested
+from chatbot.engine.prefill_budget import SMALLEST_CHUNK, PrefillBudget
+from chatbot.engine.prefill_rate import PrefillRate
 from chatbot.engine.slots import Slot, SlotTable
 
 CopyPrefix = Callable[[int, int, int], None]
 """Copies KV: from slot, to slot, how many tokens."""
-SMALLEST_CHUNK = 32
 
 
 @dataclass(slots=True, eq=False)
@@ -26,6 +29,8 @@ class Row:
     prompt: list[int]
     max_tokens: int
     """How many tokens the reply may have; clipped to what the context has room for."""
+    user: str | None = None
+    """Who asks; None is one user like any other."""
     digest: str | None = None
     """Content digest of the adapter; None is the plain base."""
     slot: Slot | None = None
@@ -61,29 +66,33 @@ class Step(Generic[RowT]):
 class Scheduler(Generic[RowT]):
     """The waiting and running generations of one engine."""
 
-    def __init__(self, slots: SlotTable, *, max_waiting: int, prefill_tokens: int) -> None:
+    def __init__(self, slots: SlotTable, budget: PrefillBudget, *, max_waiting: int) -> None:
         self._slots = slots
+        self._budget = budget
         self._max_waiting = max_waiting
-        self._prefill_tokens = prefill_tokens
-        self._waiting: deque[RowT] = deque()
-        self._prefilling: deque[RowT] = deque()
+        self._waiting: FairQueue[RowT] = FairQueue()
+        self._prefilling: FairQueue[RowT] = FairQueue()
         self._decoding: list[RowT] = []
 
     @property
     def rows(self) -> list[RowT]:
         """All rows, waiting and running."""
-        return [*self._waiting, *self._prefilling, *self._decoding]
+        return [*self._waiting.items(), *self._prefilling.items(), *self._decoding]
 
     @property
     def has_work(self) -> bool:
         return bool(self._waiting or self._prefilling or self._decoding)
 
     def submit(self, row: RowT) -> None:
-        """Queue a row. Raises EngineBusy if as many wait as may wait."""
-        held = len(self._prefilling) + len(self._decoding)
-        if held + len(self._waiting) >= len(self._slots.slots) + self._max_waiting:
-            raise EngineBusy(f"{self._max_waiting} generations are waiting already; try again later")
-        self._waiting.append(row)
+        """Queue a row. Raises EngineBusy if as many wait as may wait.
+
+        Those of whom nothing waits yet find twice the room, so that the crowd of one user shuts nobody else out.
+        """
+        held = len(self._prefilling) + len(self._decoding) + len(self._waiting)
+        may_wait = self._max_waiting if self._waiting.has_user(row.user) else 2 * self._max_waiting
+        if held >= len(self._slots.slots) + may_wait:
+            raise EngineBusy(f"{held} generations are waiting or running already; try again later")
+        self._waiting.add(row)
 
     def plan(self, copy_prefix: CopyPrefix) -> Step[RowT]:
         """Drop cancelled rows, admit waiting ones while there are slots, and return the next step."""
@@ -94,44 +103,58 @@ class Scheduler(Generic[RowT]):
 
     def began(self, row: RowT) -> None:
         """The row's prompt is computed and its first token drawn: from now on it decodes."""
-        self._prefilling.remove(row)
+        self._prefilling.discard(row)
         self._decoding.append(row)
         self._decoding.sort(key=_slot_index)
 
     def remove(self, row: RowT) -> None:
         """Take a row out, wherever it is; its KV stays in the slot for the session's next turn."""
-        for rows in (self._waiting, self._prefilling, self._decoding):
-            if row in rows:
-                rows.remove(row)
+        self._waiting.discard(row)
+        self._prefilling.discard(row)
+        if row in self._decoding:
+            self._decoding.remove(row)
         if row.slot is not None:
             self._slots.release(row.slot)
             row.slot = None
 
     def _admit(self, copy_prefix: CopyPrefix) -> None:
-        while self._waiting:
-            row = self._waiting[0]
+        while turns := self._waiting.turns():
+            row = turns[0][0]
             admission = self._slots.admit(row.session, row.prompt, row.digest)
             if admission is None:
                 return
             if admission.donor is not None:
                 copy_prefix(admission.donor.index, admission.slot.index, admission.cached)
             row.slot, row.cached = admission.slot, admission.cached
-            self._prefilling.append(self._waiting.popleft())
+            self._waiting.end_turn(row)
+            self._waiting.discard(row)
+            self._prefilling.add(row)
 
     def _share_budget(self) -> list[tuple[RowT, int]]:
-        """Give each prompt its share of the budget, what the short ones leave to the others; the first changes."""
-        left = self._prefill_tokens
-        shares: list[tuple[RowT, int]] = []
-        rows = list(self._prefilling)
-        self._prefilling.rotate(-1)
-        for i, row in enumerate(rows):
-            share = max(SMALLEST_CHUNK, left // (len(rows) - i))
-            take = min(share, left, len(row.prompt) - row.computed)
-            if take <= 0:
-                break
-            shares.append((row, row.computed + take))
-            left -= take
-        return shares
+        """Say up to where each prompt is computed now; who got a share has the last turn next time."""
+        turns, rate = self._prefilling.turns(), self._budget.rate
+        by_work = split_nested(
+            self._budget.work(is_streaming=bool(self._decoding)),
+            [[_work_claim(row, rate) for row in rows] for rows in turns],
+        )
+        by_count = split_nested(self._budget.most_tokens, [[_token_claim(row) for row in rows] for rows in turns])
+        ends: list[tuple[RowT, int]] = []
+        for row, work, count in zip(chain.from_iterable(turns), by_work, by_count, strict=True):
+            if tokens := min(rate.tokens(row.computed, work), int(count)):
+                ends.append((row, row.computed + tokens))
+        for row, _ in ends:
+            self._prefilling.end_turn(row)
+        return ends
+
+
+def _work_claim(row: Row, rate: PrefillRate) -> Claim:
+    start, end = row.computed, len(row.prompt)
+    return Claim(rate.work(start, min(end, start + SMALLEST_CHUNK)), rate.work(start, end))
+
+
+def _token_claim(row: Row) -> Claim:
+    left = len(row.prompt) - row.computed
+    return Claim(min(left, SMALLEST_CHUNK), left)
 
 
 def by_adapter(

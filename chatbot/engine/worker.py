@@ -1,7 +1,8 @@
 """The engine's thread: plan a step, compute it, draw tokens, hand all text of the step over at once.
 
 A failure ends the generation that caused it. A batch that fails is computed again row by row to find which one that
-is; KV is written to the same places, so this is safe.
+is; KV is written to the same places, so this is safe. Lack of memory is answered by freeing what can be made again and
+by smaller steps, and ends a generation only if not even the smallest fits.
 """
 
 import logging
@@ -17,6 +18,9 @@ from chatbot.engine.adapter_files import LoraAdapter
 from chatbot.engine.attention import Chunk
 from chatbot.engine.base import Delta, Finish, GenerationFailed, Usage
 from chatbot.engine.detokenize import ReplyText
+from chatbot.engine.heartbeat import Clock, Heartbeat
+from chatbot.engine.out_of_memory import is_out_of_memory
+from chatbot.engine.prefill_budget import SMALLEST_CHUNK, PrefillBudget
 from chatbot.engine.runner import Runner
 from chatbot.engine.sampling import NO_TOKEN, RowSampler, sample
 from chatbot.engine.scheduler import Row, Scheduler, Step, by_adapter
@@ -26,6 +30,8 @@ Event = Delta | Finish | GenerationFailed
 Computed = tuple[list["Generation"], torch.Tensor]
 """Rows and their logits `[rows, vocabulary]`."""
 STOPPED = "the engine was stopped"
+STOP_WITHIN_S = 10.0
+"""How long `stop` waits for the current step; a thread that is stuck for good must not keep the server from ending."""
 log = logging.getLogger(__name__)
 
 
@@ -39,51 +45,66 @@ class Generation(Row):
 
 
 Deliver = Callable[[list[tuple[Generation, Event]]], None]
+Compute = Callable[[list[Generation]], list[Computed]]
 
 
 class Worker:
-    """Runs all generations of an engine in one thread. `submit` and `stop` may be called from any thread."""
+    """Runs all generations of an engine in one thread. Its public methods may be called from any thread."""
 
     def __init__(
         self,
         runner: Runner,
+        budget: PrefillBudget,
         *,
         end_ids: frozenset[int],
-        slots: int,
         max_waiting: int,
-        prefill_tokens: int,
         threads: int,
         deliver: Deliver,
+        clock: Clock = time.monotonic,
     ) -> None:
         self._runner = runner
+        self._budget = budget
         self._end_ids = end_ids
         self._threads = threads
         self._deliver = deliver
-        self._slots = SlotTable(slots)
-        self._scheduler: Scheduler[Generation] = Scheduler(
-            self._slots, max_waiting=max_waiting, prefill_tokens=prefill_tokens
-        )
+        self._slots = SlotTable(runner.kv.shape.slots)
+        self._scheduler: Scheduler[Generation] = Scheduler(self._slots, budget, max_waiting=max_waiting)
         self._changed = threading.Condition()
-        self._is_stopping = False
+        self._ended_because: str | None = None
+        self._is_retired = False
         self._events: list[tuple[Generation, Event]] = []
         self._kept_adapters: set[str] = set()
         self._thread = threading.Thread(target=self._run, name="chatbot-engine", daemon=True)
+        self.heartbeat = Heartbeat(clock)
+
+    @property
+    def is_alive(self) -> bool:
+        return self._thread.is_alive()
 
     def start(self) -> None:
         self._thread.start()
 
     def stop(self) -> None:
         """End the thread after its current step; generations still there fail."""
-        with self._changed:
-            self._is_stopping = True
-            self._changed.notify()
-        self._thread.join()
+        self._end(STOPPED)
+        self._thread.join(STOP_WITHIN_S)
+        if self.is_alive:
+            log.warning("the engine's thread did not end within %.0f s; going on without it", STOP_WITHIN_S)
+
+    def retire(self, why: str) -> None:
+        """Refuse generations from now on and never deliver anything again, whatever the thread still does.
+
+        For a thread that is stuck, perhaps inside a forward that returns later: it then ends without a word. The
+        generations are left to the caller to fail.
+        """
+        self._is_retired = True
+        self._end(why)
 
     def submit(self, generation: Generation) -> None:
-        """Queue a generation. Raises EngineBusy, or GenerationFailed once the engine is stopped."""
+        """Queue a generation. Raises EngineBusy, or GenerationFailed once the thread ended or was told to."""
         with self._changed:
-            if self._is_stopping:
-                raise GenerationFailed(STOPPED)
+            if self._ended_because is not None:
+                raise GenerationFailed(self._ended_because)
             self._scheduler.submit(generation)
             self._changed.notify()
 
@@ -95,45 +116,68 @@ class Worker:
 
     def _run(self) -> None:
         torch.set_num_threads(self._threads)
-        while (step := self._next_step()) is not None:
-            try:
-                self._compute(step)
-            except Exception as error:  # the worker edge: the thread must outlive any one step
-                log.exception("engine step failed")
-                self._fail_all(f"engine step failed: {error}")
+        try:
+            while (step := self._next_step()) is not None:
+                self._take(step)
+                self.heartbeat.rest()
+            self._fail_all(self._ended_because or STOPPED)
             self._flush()
-        self._fail_all(STOPPED)
-        self._flush()
+        except Exception as error:  # the thread's edge: the watchdog finds it ended and starts another
+            log.exception("the engine's thread ended by an error outside a step")
+            self._end(f"the engine's thread ended: {error}")
+
+    def _end(self, why: str) -> None:
+        with self._changed:
+            self._ended_because = self._ended_because or why
+            self._changed.notify()
 
     def _next_step(self) -> Step[Generation] | None:
         """Wait for work and return what to compute, or None at the end."""
         with self._changed:
-            while not self._is_stopping and not self._scheduler.has_work:
+            while self._ended_because is None and not self._scheduler.has_work:
                 self._runner.bank.release(self._kept_adapters)
                 self._changed.wait()
-            if self._is_stopping:
+            if self._ended_because is not None:
                 return None
+            self.heartbeat.begin()
             return self._scheduler.plan(self._runner.kv.copy_prefix)
+
+    def _take(self, step: Step[Generation]) -> None:
+        """Compute a step and hand over what came of it."""
+        try:
+            self._compute(step)
+        except Exception as error:  # the worker edge: the thread must outlive any one step
+            log.exception("engine step failed")
+            self._fail_all(f"engine step failed: {error}")
+        self._flush()
 
     def _compute(self, step: Step[Generation]) -> None:
         ready: list[Computed] = []
         if step.decode:
+            started = time.perf_counter()
             ready += self._attempt(step.decode, self._decode)
+            self._budget.note_decode(self._since(started))
         for group in by_adapter(step.prefill):
             ready += self._attempt([row for row, _ in group], partial(self._prefill, dict(group)))
         if ready:
             self._draw(ready)
 
-    def _attempt(self, rows: list[Generation], compute: Callable[[list[Generation]], list[Computed]]) -> list[Computed]:
+    def _attempt(self, rows: list[Generation], compute: Compute, *, is_retry: bool = False) -> list[Computed]:
         """Compute rows together, or one by one if that fails; a row that fails alone is ended."""
         try:
             return compute(rows)
         except Exception as error:  # any error of the model's code ends the row that caused it
-            if len(rows) > 1:
-                return [done for row in rows for done in self._attempt([row], compute)]
-            log.warning("generation failed: %s", error)
-            self._fail(rows[0], f"the model failed: {error}")
-            return []
+            why, is_memory_out = str(error), is_out_of_memory(error)
+        # Past the except block: within it, the traceback keeps the tensors of the failed forward alive.
+        if is_memory_out:
+            self._give_way(tokens=len(rows))
+        if len(rows) > 1:
+            return [done for row in rows for done in self._attempt([row], compute)]
+        if is_memory_out and not is_retry:
+            return self._attempt(rows, compute, is_retry=True)
+        log.warning("generation failed: %s", why)
+        self._fail(rows[0], f"the model failed: {why}")
+        return []
 
     def _decode(self, rows: list[Generation]) -> list[Computed]:
         chunks = [_chunk(row, row.computed + 1) for row in rows]
@@ -142,12 +186,38 @@ class Worker:
         return [(rows, logits)]
 
     def _prefill(self, ends: dict[Generation, int], rows: list[Generation]) -> list[Computed]:
-        """Compute prompt chunks of one adapter and return logits of the rows whose prompt is complete."""
+        """Compute prompt chunks of one adapter and return logits of the rows whose prompt is complete.
+
+        If memory does not suffice, nothing is computed, and the next step has smaller chunks while there are any.
+        """
         chunks = [_chunk(row, ends[row]) for row in rows]
-        logits = self._runner.prefill(chunks, rows[0].adapter)
+        tokens = sum(len(chunk.tokens) for chunk in chunks)
+        logits, started = None, time.perf_counter()
+        try:
+            logits = self._runner.prefill(chunks, rows[0].adapter)
+        except Exception as error:
+            if tokens <= SMALLEST_CHUNK or not is_out_of_memory(error):
+                raise
+        if logits is None:
+            self._give_way(tokens)
+            return []
+        work = sum(self._budget.rate.work(chunk.start, chunk.end) for chunk in chunks)
+        self._budget.note_prefill(work, self._since(started))
         _note_computed(rows, chunks)
         done = [i for i, row in enumerate(rows) if row.computed == len(row.prompt)]
         return [([rows[i] for i in done], logits[done])] if done else []
+
+    def _give_way(self, tokens: int) -> None:
+        """Free what can be made again, after memory did not suffice for so many tokens, and take smaller steps."""
+        if not self._budget.is_short_of_memory:
+            log.warning("out of memory with %d tokens in a step; going on with smaller steps", tokens)
+        self._budget.note_out_of_memory(tokens)
+        self._runner.free_memory()
+
+    def _since(self, started: float) -> float:
+        """Return the seconds since then, the work given to the device included."""
+        self._runner.wait_for_device()
+        return time.perf_counter() - started
 
     def _draw(self, ready: Sequence[Computed]) -> None:
         """Draw one token for every row with logits, and end the rows that are done."""
@@ -216,8 +286,8 @@ class Worker:
             self._scheduler.remove(row)
 
     def _flush(self) -> None:
-        if self._events:
-            events, self._events = self._events, []
+        events, self._events = self._events, []
+        if events and not self._is_retired:
             self._deliver(events)
 
 

@@ -1,11 +1,16 @@
 """Every prompt gets its turn, every decoding row its token, and none more than its share."""
 
+import math
+from collections.abc import Sequence
+
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chatbot.engine.base import EngineBusy
-from chatbot.engine.scheduler import SMALLEST_CHUNK, Row, Scheduler, by_adapter
+from chatbot.engine.prefill_budget import SMALLEST_CHUNK, PrefillBudget
+from chatbot.engine.prefill_rate import PrefillRate
+from chatbot.engine.scheduler import Row, Scheduler, by_adapter
 from chatbot.engine.slots import SlotTable
 
 
@@ -13,13 +18,28 @@ def _no_copy(source: int, target: int, length: int) -> None:
     raise AssertionError("nothing to copy here")
 
 
-def _scheduler(slots: int = 4, *, max_waiting: int = 2, prefill_tokens: int = 64) -> Scheduler[Row]:
-    return Scheduler(SlotTable(slots), max_waiting=max_waiting, prefill_tokens=prefill_tokens)
+def _scheduler(
+    slots: int = 4,
+    *,
+    max_waiting: int = 2,
+    prefill_tokens: int = 64,
+    most_tokens: int | None = None,
+    parity: float = math.inf,
+) -> Scheduler[Row]:
+    """Return a scheduler whose steps may compute `prefill_tokens` beside streams, and no more without them."""
+    budget = PrefillBudget(PrefillRate(parity), prefill_s=1, prefill_tokens=most_tokens or prefill_tokens)
+    budget.rate.note(prefill_tokens, 1)
+    return Scheduler(SlotTable(slots), budget, max_waiting=max_waiting)
 
 
-def _row(name: str, length: int, digest: str | None = None) -> Row:
+def _row(name: str, length: int, digest: str | None = None, *, user: str | None = None) -> Row:
     first = sum(map(ord, name)) * 1000
-    return Row(session=name, prompt=list(range(first, first + length)), max_tokens=8, digest=digest)
+    return Row(session=name, user=user, prompt=list(range(first, first + length)), max_tokens=8, digest=digest)
+
+
+def _submit(scheduler: Scheduler[Row], rows: Sequence[Row]) -> None:
+    for row in rows:
+        scheduler.submit(row)
 
 
 def _compute(scheduler: Scheduler[Row]) -> dict[str, int]:
@@ -67,7 +87,7 @@ def test_a_long_prompt_leaves_a_share_to_short_ones() -> None:
     scheduler = _scheduler(prefill_tokens=64)
     scheduler.submit(_row("long", 1000))
     scheduler.submit(_row("short", 10))
-    assert _compute(scheduler) == {"long": 32, "short": 10}
+    assert _compute(scheduler) == {"long": 54, "short": 10}
     assert _compute(scheduler) == {"long": 64, "short": 1}
 
 
@@ -106,23 +126,92 @@ def test_chunks_are_grouped_by_adapter() -> None:
     assert [[row.session for row, _ in group] for group in by_adapter(shares)] == [["a", "c"], ["b"]]
 
 
-@given(lengths=st.lists(st.integers(1, 300), min_size=1, max_size=6), budget=st.integers(SMALLEST_CHUNK, 200))
-def test_no_step_exceeds_the_budget_and_every_prompt_is_computed_once(lengths: list[int], budget: int) -> None:
-    scheduler = _scheduler(3, max_waiting=10, prefill_tokens=budget)
-    rows = [_row(chr(65 + i), length) for i, length in enumerate(lengths)]
+def test_a_crowd_of_one_user_delays_another_by_one_admission() -> None:
+    scheduler = _scheduler(1, max_waiting=60)
+    crowd = [_row(f"crowd {i}", 5, user="x") for i in range(50)]
+    _submit(scheduler, crowd)
+    _compute(scheduler)
+    scheduler.submit(_row("single", 5, user="y"))
+    scheduler.remove(crowd[0])
+    assert list(_compute(scheduler)) == ["crowd 1"]
+    scheduler.remove(crowd[1])
+    assert list(_compute(scheduler)) == ["single"]
+
+
+def test_a_conversation_is_answered_in_the_order_it_asked() -> None:
+    scheduler = _scheduler(1, max_waiting=9)
+    rows = [_row("same", length, user="x") for length in (5, 6, 7)]
+    _submit(scheduler, rows)
     for row in rows:
-        scheduler.submit(row)
-    prefilled = dict.fromkeys((row.session for row in rows), 0)
-    for _ in range(200):
+        assert _compute(scheduler) == {"same": len(row.prompt) - row.cached}
+        assert row.slot is not None
+        scheduler.remove(row)
+
+
+def test_the_budget_is_shared_between_users_and_then_between_their_conversations() -> None:
+    scheduler = _scheduler(8, max_waiting=9, prefill_tokens=240)
+    _submit(scheduler, [_row(name, 1000, user="x") for name in "abc"])
+    _submit(scheduler, [_row("d", 1000, user="y")])
+    computed = _compute(scheduler)
+    assert computed["d"] == pytest.approx(120, abs=24)
+    assert all(computed[name] == pytest.approx(40, abs=8) for name in "abc")
+
+
+def test_a_full_queue_of_one_user_still_takes_the_first_request_of_another() -> None:
+    scheduler = _scheduler(1, max_waiting=2)
+    _submit(scheduler, [_row(name, 5, user="x") for name in "abc"])
+    with pytest.raises(EngineBusy):
+        scheduler.submit(_row("d", 5, user="x"))
+    scheduler.submit(_row("e", 5, user="y"))
+    with pytest.raises(EngineBusy):
+        scheduler.submit(_row("f", 5, user="y"))
+    scheduler.submit(_row("g", 5, user="z"))
+    with pytest.raises(EngineBusy):
+        scheduler.submit(_row("h", 5, user="w"))
+
+
+def test_the_end_of_a_long_prompt_is_computed_in_smaller_pieces_that_take_as_long() -> None:
+    scheduler = _scheduler(prefill_tokens=200, most_tokens=5000, parity=1000)
+    scheduler.submit(_row("long", 4000))
+    counts = []
+    while scheduler.has_work and (computed := _compute(scheduler)) and computed["long"] > 1:
+        counts.append(computed["long"])
+    assert counts[0] > 3 * counts[-2]
+    assert sum(counts) == 4000
+
+
+def test_a_prompt_goes_on_at_the_smallest_chunk_however_slow_it_is() -> None:
+    scheduler = _scheduler(prefill_tokens=SMALLEST_CHUNK)
+    for _ in range(40):
+        scheduler._budget.note_prefill(1, 1000)
+    scheduler.submit(_row("a", 100))
+    assert _compute(scheduler) == {"a": SMALLEST_CHUNK}
+
+
+@settings(deadline=None)
+@given(
+    rows=st.lists(st.tuples(st.integers(1, 300), st.sampled_from("xyz")), min_size=1, max_size=6),
+    budget=st.integers(SMALLEST_CHUNK, 200),
+    parity=st.sampled_from([50.0, 1000.0, math.inf]),
+)
+def test_no_step_exceeds_the_budget_and_every_prompt_is_computed_once(
+    rows: list[tuple[int, str]], budget: int, parity: float
+) -> None:
+    scheduler = _scheduler(3, max_waiting=10, prefill_tokens=budget, parity=parity)
+    waiting = [_row(chr(65 + i), length, user=user) for i, (length, user) in enumerate(rows)]
+    _submit(scheduler, waiting)
+    prefilled = dict.fromkeys((row.session for row in waiting), 0)
+    for _ in range(400):
         if not scheduler.has_work:
             break
-        deciding = {row.session for row in rows if row.is_decoding}
+        deciding = {row.session for row in waiting if row.is_decoding}
         computed = {name: count for name, count in _compute(scheduler).items() if name not in deciding}
         assert sum(computed.values()) <= budget
+        assert computed or deciding
         for name, count in computed.items():
             prefilled[name] += count
-        for row in rows:
+        for row in waiting:
             if row.slot is not None and len(row.reply) > 2:
                 scheduler.remove(row)
     assert not scheduler.has_work
-    assert prefilled == {row.session: len(row.prompt) for row in rows}
+    assert prefilled == {row.session: len(row.prompt) for row in waiting}
