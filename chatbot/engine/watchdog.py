@@ -56,7 +56,7 @@ class Watchdog:
     async def watch(self) -> None:
         """Check again and again, until cancelled."""
         while True:
-            await asyncio.sleep(min(CHECK_EVERY_S, self._stuck_after_s / 4))
+            await asyncio.sleep(CHECK_EVERY_S)
             await self.check()
 
     async def check(self) -> None:

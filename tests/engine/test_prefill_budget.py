@@ -40,7 +40,6 @@ def test_when_nothing_streams_prompts_get_more() -> None:
 
 def test_lack_of_memory_halves_the_tokens_down_to_the_smallest_chunk() -> None:
     budget = _budget()
-    assert not budget.is_short_of_memory
     budget.note_out_of_memory(1000)
     assert budget.most_tokens == 500
     assert budget.is_short_of_memory

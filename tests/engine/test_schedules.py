@@ -25,6 +25,7 @@ CHATS = (
 @dataclass(frozen=True)
 class Turn:
     session: str
+    user: str | None
     chat: int
     persona: int
     delay: int
@@ -36,6 +37,7 @@ class Turn:
 TURNS = st.builds(
     Turn,
     session=st.sampled_from("abc"),
+    user=st.sampled_from([None, "x", "y"]),
     chat=st.integers(0, len(CHATS) - 1),
     persona=st.integers(0, 2),
     delay=st.integers(0, 40),
@@ -47,7 +49,8 @@ async def _take(engine: LocalEngine, turn: Turn, digests: list[str | None]) -> s
     """Return the reply, or None if the listener left before its end."""
     for _ in range(turn.delay):
         await asyncio.sleep(0)
-    stream = engine.generate(GenerationRequest(turn.session, CHATS[turn.chat], GREEDY, digests[turn.persona]))
+    request = GenerationRequest(turn.session, CHATS[turn.chat], GREEDY, digests[turn.persona], turn.user)
+    stream = engine.generate(request)
     text, heard = "", 0
     async for event in stream:
         if not isinstance(event, Delta):
