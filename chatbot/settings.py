@@ -50,7 +50,11 @@ class Settings(BaseSettings):
     device: str = "auto"
     """Where the model runs: `auto`, `cpu` or `cuda`."""
     max_waiting: Annotated[int, Field(ge=1)] = 256
-    """Turns that may wait for the engine before new ones are refused."""
+    """Turns that may wait for the engine before new ones are refused; a user of whom none waits may add one even so."""
+    prefill_ms: Annotated[float, Field(gt=0)] = 50.0
+    """Longest time that replies being streamed pause, token for token, for the prompts of others."""
+    stuck_after_s: Annotated[float, Field(gt=0)] = 60.0
+    """A step of the engine that takes longer counts as stuck: what runs fails, and the engine is started anew."""
     max_queued_turns: Annotated[int, Field(ge=0)] = 4
     """Turns that may wait behind the running one in the same conversation."""
     max_message_bytes: Annotated[int, Field(ge=1024)] = 256 * 1024

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
-from chatbot.engine.base import BaseModel, ChatMessage, Delta, Finish, GenerationRequest, Usage
+from chatbot.engine.base import BaseModel, ChatMessage, Delta, Finish, GenerationRequest, Health, Usage
 
 Reply = Callable[[GenerationRequest], Sequence[str | BaseException]]
 
@@ -28,10 +28,15 @@ class FakeEngine:
         self.gate = asyncio.Event()
         """Deltas after the first `free` ones wait for this."""
         self.free: int | None = None
+        self.trouble = ""
+        """Why the engine is not ready, if it is not."""
 
     async def start(self) -> None: ...
 
     async def stop(self) -> None: ...
+
+    def health(self) -> Health:
+        return Health(not self.trouble, self.trouble)
 
     def count_tokens(self, messages: Sequence[ChatMessage]) -> int:
         return sum(1 + len(message.text.split()) for message in messages)

@@ -53,6 +53,8 @@ def serve(
         context_tokens=settings.context_tokens,
         threads=settings.threads,
         max_waiting=settings.max_waiting,
+        prefill_s=settings.prefill_ms / 1000,
+        stuck_after_s=settings.stuck_after_s,
     )
     try:
         asyncio.run(run_server(settings, engine))

@@ -11,6 +11,7 @@ Metadata = Annotated[
     dict[Annotated[str, StringConstraints(max_length=64)], Annotated[str, StringConstraints(max_length=512)]],
     Field(max_length=16),
 ]
+UserName = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 Title = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
 
 
@@ -65,6 +66,14 @@ class ResponseCreate(Request):
     generate: bool | None = None
     tools: list[Any] | None = None
     idempotency_key: str | None = None
+    safety_identifier: UserName | None = None
+    """Who the turn is for, where one client speaks for many: users take turns in the engine."""
+    user: UserName | None = None
+    """The older name of `safety_identifier`, which goes first."""
+
+    @property
+    def asks_for(self) -> str | None:
+        return self.safety_identifier or self.user
 
     @property
     def conversation_id(self) -> str | None:

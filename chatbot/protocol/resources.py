@@ -79,7 +79,7 @@ def response_resource(response: Response) -> dict[str, Any]:
         "previous_response_id": response.previous_response_id,
         "prompt_cache_key": None,
         "reasoning": None,
-        "safety_identifier": None,
+        "safety_identifier": request.get("safety_identifier"),
         "service_tier": "default",
         "store": request.get("store", True),
         "temperature": request.get("temperature"),
@@ -92,7 +92,7 @@ def response_resource(response: Response) -> dict[str, Any]:
         "frequency_penalty": request.get("frequency_penalty") or 0.0,
         "truncation": "auto",
         "usage": _usage(response.usage),
-        "user": None,
+        "user": request.get("user"),
         "chatbot": {"context": None if response.context is None else dict(response.context)},
     }
 

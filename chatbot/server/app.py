@@ -4,16 +4,14 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route, WebSocketRoute
+from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket
 
-from chatbot import __version__
 from chatbot.protocol.errors import ProtocolError
 from chatbot.server.bodies import tell_error
 from chatbot.server.conversations import ConversationRoutes
 from chatbot.server.guard import Guard
+from chatbot.server.health import HealthRoutes
 from chatbot.server.models import ModelRoutes
 from chatbot.server.presence import Presence, PresenceMiddleware
 from chatbot.server.responses import ResponseRoutes
@@ -29,14 +27,6 @@ def create_app(services: Services, presence: Presence | None = None) -> Starlett
     async def serve_socket(socket: WebSocket) -> None:
         await ResponseSocket(services, socket).serve()
 
-    async def health(_: Request) -> Response:
-        return JSONResponse({"status": "ok", "version": __version__, "model": services.engine.base.name})
-
-    async def ready(_: Request) -> Response:
-        if services.turns.is_draining:
-            return JSONResponse({"status": "draining"}, 503)
-        return JSONResponse({"status": "ready", "running": services.turns.running_count})
-
     guard = Middleware(
         Guard,
         hosts=[settings.host, *settings.allow_host],
@@ -50,8 +40,7 @@ def create_app(services: Services, presence: Presence | None = None) -> Starlett
             *ResponseRoutes(services).routes(),
             *ConversationRoutes(services).routes(),
             *ModelRoutes(services).routes(),
-            Route("/health", health),
-            Route("/ready", ready),
+            *HealthRoutes(services).routes(),
         ],
         middleware=[Middleware(PresenceMiddleware, presence=presence or Presence()), cors, guard],
         exception_handlers=dict.fromkeys((ProtocolError, StorageError, HTTPException, Exception), tell_error),

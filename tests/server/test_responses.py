@@ -129,6 +129,8 @@ async def test_a_fault_of_the_server_is_told_without_its_insides(http: httpx.Asy
     assert "secret" not in answer.text
 
 
-async def test_health_names_the_model(http: httpx.AsyncClient) -> None:
-    assert (await http.get("/health")).json()["model"] == "fake"
-    assert (await http.get("/ready")).json()["status"] == "ready"
+async def test_the_engine_hears_who_asks(http: httpx.AsyncClient, engine: FakeEngine) -> None:
+    for said in ({}, {"user": "mira"}, {"user": "mira", "safety_identifier": "m1"}):
+        body = (await http.post("/v1/responses", json={"input": "hi"} | said)).json()
+        assert (body["user"], body["safety_identifier"]) == (said.get("user"), said.get("safety_identifier"))
+    assert [request.user for request in engine.requests] == [None, "mira", "m1"]
