@@ -33,7 +33,6 @@ from chatbot.engine.digest import model_digest
 from chatbot.engine.heartbeat import Clock
 from chatbot.engine.machine import cores
 from chatbot.engine.prefill_budget import PrefillBudget
-from chatbot.engine.prefill_rate import PrefillRate
 from chatbot.engine.runner import Runner
 from chatbot.engine.sampling import RowSampler
 from chatbot.engine.template import ChatTemplate
@@ -247,10 +246,10 @@ class LocalEngine:
         )
 
     def _make_worker(self, end_ids: frozenset[int], deliver: Deliver, runner: Runner) -> Worker:
-        rate = PrefillRate(runner.attention_parity)
+        parity = runner.attention_parity
         return Worker(
             runner,
-            PrefillBudget(rate, prefill_s=self._prefill_s, prefill_tokens=self._prefill_tokens),
+            PrefillBudget(parity, prefill_s=self._prefill_s, prefill_tokens=self._prefill_tokens),
             end_ids=end_ids,
             max_waiting=self._max_waiting,
             threads=self._threads,

@@ -158,7 +158,7 @@ class Worker:
             ready += self._attempt(step.decode, self._decode)
             self._budget.note_decode(self._since(started))
         for group in by_adapter(step.prefill):
-            ready += self._attempt([row for row, _ in group], partial(self._prefill, dict(group)))
+            ready += self._attempt([row for row, _ in group], partial(self._prefill, dict(group), bool(step.decode)))
         if ready:
             self._draw(ready)
 
@@ -185,7 +185,7 @@ class Worker:
         _note_computed(rows, chunks)
         return [(rows, logits)]
 
-    def _prefill(self, ends: dict[Generation, int], rows: list[Generation]) -> list[Computed]:
+    def _prefill(self, ends: dict[Generation, int], is_streaming: bool, rows: list[Generation]) -> list[Computed]:
         """Compute prompt chunks of one adapter and return logits of the rows whose prompt is complete.
 
         If memory does not suffice, nothing is computed, and the next step has smaller chunks while there are any.
@@ -202,7 +202,7 @@ class Worker:
             self._give_way(tokens)
             return []
         work = sum(self._budget.rate.work(chunk.start, chunk.end) for chunk in chunks)
-        self._budget.note_prefill(work, self._since(started))
+        self._budget.note_prefill(work, self._since(started), is_streaming=is_streaming)
         _note_computed(rows, chunks)
         done = [i for i, row in enumerate(rows) if row.computed == len(row.prompt)]
         return [([rows[i] for i in done], logits[done])] if done else []

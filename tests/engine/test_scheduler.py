@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from chatbot.engine.base import EngineBusy
 from chatbot.engine.prefill_budget import SMALLEST_CHUNK, PrefillBudget
-from chatbot.engine.prefill_rate import PrefillRate
 from chatbot.engine.scheduler import Row, Scheduler, by_adapter
 from chatbot.engine.slots import SlotTable
 
@@ -27,8 +26,9 @@ def _scheduler(
     parity: float = math.inf,
 ) -> Scheduler[Row]:
     """Return a scheduler whose steps may compute `prefill_tokens` beside streams, and no more without them."""
-    budget = PrefillBudget(PrefillRate(parity), prefill_s=1, prefill_tokens=most_tokens or prefill_tokens)
-    budget.rate.note(prefill_tokens, 1)
+    budget = PrefillBudget(parity, prefill_s=1, prefill_tokens=most_tokens or prefill_tokens)
+    for is_streaming in (True, False):
+        budget.note_prefill(prefill_tokens, 1, is_streaming=is_streaming)
     return Scheduler(SlotTable(slots), budget, max_waiting=max_waiting)
 
 
@@ -183,7 +183,7 @@ def test_the_end_of_a_long_prompt_is_computed_in_smaller_pieces_that_take_as_lon
 def test_a_prompt_goes_on_at_the_smallest_chunk_however_slow_it_is() -> None:
     scheduler = _scheduler(prefill_tokens=SMALLEST_CHUNK)
     for _ in range(40):
-        scheduler._budget.note_prefill(1, 1000)
+        scheduler._budget.note_prefill(1, 1000, is_streaming=False)
     scheduler.submit(_row("a", 100))
     assert _compute(scheduler) == {"a": SMALLEST_CHUNK}
 
