@@ -21,6 +21,7 @@ from benchmarks.workloads.arrivals import long_prompt_arrives
 from benchmarks.workloads.bench import Bench
 from benchmarks.workloads.history import growing_history
 from benchmarks.workloads.personas import mixed_personas
+from benchmarks.workloads.revisits import revisits
 from benchmarks.workloads.streams import many_streams, one_stream
 from chatbot.engine.checkpoint import read_context_tokens
 from chatbot.engine.digest import model_digest
@@ -33,6 +34,7 @@ WORKLOADS: dict[str, Callable[[Bench], Awaitable[Outcome]]] = {
     "W2": many_streams,
     "W3": growing_history,
     "W4": mixed_personas,
+    "W5": revisits,
     "W6": long_prompt_arrives,
 }
 
