@@ -14,7 +14,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
-from chatbot.engine.attention import Chunk, DecodePlan, PrefillPlan
+from chatbot.engine.attention import Chunk, PrefillPlan
+from chatbot.engine.decode_plan import DecodePlan
 from chatbot.engine.formats import Weight, kept
 from chatbot.engine.kv import SlotKV
 from chatbot.engine.lora import Part
@@ -84,11 +85,10 @@ class FusedNetwork:
         return network
 
     def decode(self, chunks: Sequence[Chunk]) -> torch.Tensor:
-        """Return the logits `[rows, vocabulary]` after one new token per row."""
+        """Return the logits `[tokens, vocabulary]` after each new token, few per chunk."""
         plan = DecodePlan(self._kv, chunks)
-        x = F.embedding(self._ids([chunk.tokens[0] for chunk in chunks]), self._embedding)
-        turns = self._turns[self._ids([chunk.start for chunk in chunks])]
-        grouped = (len(chunks) * self._kv_heads, -1, self._dim)
+        x, turns = self._embedded(chunks)
+        grouped = (len(x) * self._kv_heads, -1, self._dim)
         for index, layer in enumerate(self.layers):
             query, key, value = self._projected(layer, x, turns)
             flat = (-1, self._dim)
@@ -102,8 +102,7 @@ class FusedNetwork:
     def prefill(self, chunks: Sequence[Chunk]) -> torch.Tensor:
         """Return the logits `[chunks, vocabulary]` of each chunk's last token."""
         plan = PrefillPlan(self._kv, chunks)
-        x = F.embedding(self._ids([token for chunk in chunks for token in chunk.tokens]), self._embedding)
-        turns = self._turns[self._ids([i for chunk in chunks for i in range(chunk.start, chunk.end)])]
+        x, turns = self._embedded(chunks)
         for index, layer in enumerate(self.layers):
             query, key, value = (part.transpose(0, 1)[None] for part in self._projected(layer, x, turns))
             output = plan.attend(index, query, key, value, self._scale, None)
@@ -111,6 +110,11 @@ class FusedNetwork:
             _feed_forward(layer, x)
         ends = self._ids([len(chunk.tokens) for chunk in chunks]).cumsum(0) - 1
         return self.lm_head(self._norm(x[ends]))
+
+    def _embedded(self, chunks: Sequence[Chunk]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the new tokens' embeddings `[tokens, hidden]` and what turns heads to their positions."""
+        x = F.embedding(self._ids([token for chunk in chunks for token in chunk.tokens]), self._embedding)
+        return x, self._turns[self._ids([i for chunk in chunks for i in range(chunk.start, chunk.end)])]
 
     def _projected(
         self, layer: FusedLayer, x: torch.Tensor, turns: torch.Tensor

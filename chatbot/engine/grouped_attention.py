@@ -1,4 +1,4 @@
-"""Attention of one new token per row, the heads that share keys grouped into one small matrix.
+"""Attention of few new tokens per row, those and the heads that share keys grouped into one small matrix.
 
 The group takes the place of the query's length, so grouped-query models need no copies of their keys (and no
 `enable_gqa`). Two ways with one meaning, see `by_products` and `by_kernel`.
@@ -19,13 +19,13 @@ def by_products(
     """Return the output `[heads, group, dim]` by two products and a softmax.
 
     query is `[heads, group, dim]`, keys `[heads, dim, length]`, values `[heads, length, dim]`, where heads counts the
-    key heads of all rows; mask, if there is one, is additive, `[rows, 1, 1, length]`.
+    key heads of all rows; mask, if there is one, is additive, `[rows, 1, 1 or group, length]`.
     """
     scores = torch.bmm(query, keys)
     if scale != 1:
         scores.mul_(scale)
     if mask is not None:
-        scores.view(mask.shape[0], -1, scores.shape[-1]).add_(mask[:, 0])
+        scores.view(mask.shape[0], -1, *scores.shape[1:]).add_(mask)
     return torch.bmm(scores.softmax(-1), values)
 
 

@@ -10,7 +10,8 @@ from itertools import chain
 import torch
 
 from chatbot.engine import attention
-from chatbot.engine.attention import Chunk, DecodePlan, PrefillPlan
+from chatbot.engine.attention import Chunk, Plan, PrefillPlan
+from chatbot.engine.decode_plan import DecodePlan
 from chatbot.engine.kv import SlotKV
 from chatbot.engine.lora import Part
 from chatbot.engine.norms import replace_norms
@@ -51,25 +52,20 @@ class HFNetwork:
         return self.model
 
     def decode(self, chunks: Sequence[Chunk]) -> torch.Tensor:
-        """Return the logits `[rows, vocabulary]` after one new token per row."""
-        device = self._kv.keys.device
-        tokens = torch.tensor([chunk.tokens for chunk in chunks], device=device)
-        positions = torch.tensor([[chunk.start] for chunk in chunks], device=device)
-        return self._forward(tokens, positions, DecodePlan(self._kv, chunks), logits_to_keep=1)[:, 0]
+        """Return the logits `[tokens, vocabulary]` after each new token, few per chunk."""
+        return self._forward(chunks, DecodePlan(self._kv, chunks), logits_to_keep=0)
 
     def prefill(self, chunks: Sequence[Chunk]) -> torch.Tensor:
         """Return the logits `[chunks, vocabulary]` of each chunk's last token."""
+        ends = torch.tensor([len(chunk.tokens) for chunk in chunks], device=self._kv.keys.device).cumsum(0) - 1
+        return self._forward(chunks, PrefillPlan(self._kv, chunks), logits_to_keep=ends)
+
+    def _forward(self, chunks: Sequence[Chunk], plan: Plan, *, logits_to_keep: int | torch.Tensor) -> torch.Tensor:
         device = self._kv.keys.device
         tokens = torch.tensor([[token for chunk in chunks for token in chunk.tokens]], device=device)
         positions = torch.tensor([[i for chunk in chunks for i in range(chunk.start, chunk.end)]], device=device)
-        ends = torch.tensor([len(chunk.tokens) for chunk in chunks], device=device).cumsum(0) - 1
-        return self._forward(tokens, positions, PrefillPlan(self._kv, chunks), logits_to_keep=ends)[0]
-
-    def _forward(
-        self, tokens: torch.Tensor, positions: torch.Tensor, plan: attention.Plan, *, logits_to_keep: int | torch.Tensor
-    ) -> torch.Tensor:
         output = self.model(
             input_ids=tokens, position_ids=positions, use_cache=False, logits_to_keep=logits_to_keep, slots=plan
         )
-        logits: torch.Tensor = output.logits
+        logits: torch.Tensor = output.logits[0]
         return logits

@@ -88,8 +88,8 @@ class Runner:
 
     @torch.inference_mode()
     def decode(self, chunks: Sequence[Chunk], adapters: Sequence[LoraAdapter | None]) -> torch.Tensor:
-        """Compute one new token per row, any mix of adapters, and return its logits `[rows, vocabulary]`."""
-        self.bank.use(adapters)
+        """Compute few new tokens per row, any mix of adapters, and return each one's logits `[tokens, vocabulary]`."""
+        self.bank.use([adapter for chunk, adapter in zip(chunks, adapters, strict=True) for _ in chunk.tokens])
         return self.network.decode(chunks)
 
     @torch.inference_mode()

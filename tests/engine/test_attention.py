@@ -6,7 +6,8 @@ import torch.nn.functional as F  # noqa: N812
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chatbot.engine.attention import Chunk, DecodePlan, PrefillPlan, slot_attention
+from chatbot.engine.attention import Chunk, PrefillPlan, slot_attention
+from chatbot.engine.decode_plan import DecodePlan
 from chatbot.engine.kv import KVShape, SlotKV
 
 HEADS, KV_HEADS, DIM, MAX_LEN, SLOTS = 4, 2, 8, 400, 6
@@ -54,24 +55,28 @@ def test_prompts_in_chunks_side_by_side(window: int | None) -> None:
     assert torch.allclose(second, two.output, atol=1e-5)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=60)
 @given(
-    rows=st.dictionaries(st.integers(0, SLOTS - 1), st.integers(2, MAX_LEN), min_size=1),
+    rows=st.dictionaries(st.integers(0, SLOTS - 1), st.tuples(st.integers(6, MAX_LEN), st.integers(1, 5)), min_size=1),
     window=st.sampled_from([None, 5, 100]),
     is_sorted=st.booleans(),
 )
-def test_decoding_rows_of_any_slots_and_lengths(rows: dict[int, int], window: int | None, is_sorted: bool) -> None:
+def test_decoding_rows_of_any_slots_and_lengths_by_one_token_or_some(
+    rows: dict[int, tuple[int, int]], window: int | None, is_sorted: bool
+) -> None:
     kv = _kv()
-    talks = {slot: Conversation(length, slot, window) for slot, length in rows.items()}
+    talks = {slot: Conversation(length, slot, window) for slot, (length, _) in rows.items()}
+    starts = {slot: length - new for slot, (length, new) in rows.items()}
     for slot, talk in talks.items():
-        _prefill(kv, [(talk, slot, 0, rows[slot] - 1)], window)
+        _prefill(kv, [(talk, slot, 0, starts[slot])], window)
     order = sorted(rows) if is_sorted else list(rows)
-    plan = DecodePlan(kv, [Chunk(slot, rows[slot] - 1, [0]) for slot in order])
+    plan = DecodePlan(kv, [Chunk(slot, starts[slot], [0] * rows[slot][1]) for slot in order])
     query, key, value = (
-        torch.cat([getattr(talks[slot], name)[:, :, -1:] for slot in order]) for name in ("query", "key", "value")
+        torch.cat([getattr(talks[slot], name)[:, :, starts[slot] :] for slot in order], dim=2)
+        for name in ("query", "key", "value")
     )
     output = plan.attend(0, query, key, value, None, window)
-    expected = torch.cat([talks[slot].output[:, -1:] for slot in order])
+    expected = torch.cat([talks[slot].output[:, starts[slot] :] for slot in order], dim=1)
     assert torch.allclose(output, expected, atol=1e-5)
 
 

@@ -111,6 +111,23 @@ def test_adapters_alone_and_mixed_give_what_they_give_on_the_models_own_code(tmp
         assert torch.allclose(fused.decode(chunks, rows), plain.decode(chunks, rows), atol=2e-3)
 
 
+@pytest.mark.parametrize("fuses", [True, False])
+def test_some_tokens_at_once_give_the_logits_of_one_after_the_other(tmp_path: Path, fuses: bool) -> None:
+    folder = make_tiny_model(tmp_path / "model")
+    made = runner(folder, fuses=fuses)
+    adapters = [adapter(made, folder, tmp_path / str(seed), seed) for seed in (1, 2)] + [None]
+    tokens = ([33], [34, 35, 36, 37], [38, 39])
+    for slot, own in enumerate(adapters):
+        made.prefill([Chunk(slot, 0, [9, 8, 7, 6, 5])], own)
+    together = made.decode([Chunk(slot, 5, some) for slot, some in enumerate(tokens)], adapters)
+    alone = [
+        made.decode([Chunk(slot, 5 + i, [token])], [adapters[slot]])
+        for slot, some in enumerate(tokens)
+        for i, token in enumerate(some)
+    ]
+    assert torch.allclose(together, torch.cat(alone), atol=2e-3)
+
+
 @settings(max_examples=15, deadline=None)
 @given(cuts=st.lists(st.integers(1, 39), max_size=4, unique=True).map(sorted))
 def test_any_cut_of_a_prompt_gives_the_same_next_token(
