@@ -49,6 +49,9 @@ class Settings(BaseSettings):
     """CPU threads of the engine; by default one less than there are cores."""
     device: str = "auto"
     """Where the model runs: `auto`, `cpu` or `cuda`."""
+    speculative: bool = True
+    """Draft text that may repeat what was said and verify several tokens at once, while that is measured to be faster;
+    replies stay the same."""
     max_waiting: Annotated[int, Field(ge=1)] = 256
     """Turns that may wait for the engine before new ones are refused; a user of whom none waits may add one even so."""
     prefill_ms: Annotated[float, Field(gt=0)] = 50.0

@@ -29,8 +29,12 @@ class Bench:
 
     @asynccontextmanager
     async def engine(self, slots: int, **options: Any) -> AsyncIterator[LocalEngine]:
-        """A started engine, by default one whose replies never end early; `options` go to LocalEngine."""
-        settings = {"ignore_end": True, "context_tokens": self.context_tokens, "threads": self.threads} | options
+        """A started engine, by default one whose replies never end early; `options` go to LocalEngine.
+
+        It does not draft: beyond its end a reply repeats itself, and drafts of that would flatter the engine.
+        """
+        settings: dict[str, Any] = {"ignore_end": True, "context_tokens": self.context_tokens, "threads": self.threads}
+        settings |= {"speculative": False} | options
         engine = LocalEngine(self.model, slots=slots, **settings)
         await engine.start()
         try:

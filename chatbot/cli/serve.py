@@ -52,6 +52,7 @@ def serve(
         slots=settings.slots,
         context_tokens=settings.context_tokens,
         threads=settings.threads,
+        speculative=settings.speculative,
         max_waiting=settings.max_waiting,
         prefill_s=settings.prefill_ms / 1000,
         stuck_after_s=settings.stuck_after_s,

@@ -79,6 +79,7 @@ class LocalEngine:
         prefill_tokens: int = 2048,
         stuck_after_s: float = 60.0,
         clock: Clock = time.monotonic,
+        speculative: bool = True,
         ignore_end: bool = False,
     ) -> None:
         """Name the model and its limits; nothing is loaded before `start`.
@@ -93,6 +94,7 @@ class LocalEngine:
         prefill_tokens: most prompt tokens in a step, however fast they are; bounds the memory that a step takes.
         stuck_after_s: a step that takes longer is taken for stuck, and the computing thread is replaced.
         clock: what the steps are timed with for that.
+        speculative: text that may repeat what was said is drafted and verified, where that is measured to be faster.
         ignore_end: every reply goes on to its max_tokens; for benchmarks.
         """
         self._model = model
@@ -107,6 +109,7 @@ class LocalEngine:
         self._prefill_tokens = prefill_tokens
         self._stuck_after_s = stuck_after_s
         self._clock = clock
+        self._speculative = speculative
         self._ignore_end = ignore_end
         self._adapters: dict[str, LoraAdapter] = {}
         self._queues: dict[Generation, asyncio.Queue[Event]] = {}
@@ -253,6 +256,7 @@ class LocalEngine:
             end_ids=end_ids,
             max_waiting=self._max_waiting,
             threads=self._threads,
+            speculative=self._speculative,
             deliver=deliver,
             clock=self._clock,
         )

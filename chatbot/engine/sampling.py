@@ -8,6 +8,7 @@ neighbours in the batch. The number picks a point in the cumulative distribution
 import math
 import secrets
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, field
 
 import torch
@@ -68,6 +69,18 @@ class RowSampler:
             weaker = torch.where(logits < 0, logits * strength, logits / strength)
             logits = torch.where(seen, weaker, logits)
         return logits - counts * sampling.frequency_penalty - (counts > 0) * sampling.presence_penalty
+
+    def ahead(self, drafts: Sequence[int]) -> list["RowSampler"]:
+        """Return this sampler and, after each draft, what it will be if that one and those before are drawn."""
+        assert not drafts or not self.has_penalty or self._seen is not None, "a reply's first token has no drafts"
+        samplers = [self]
+        for token in drafts:
+            follower = copy(samplers[-1])
+            if follower._seen is not None and follower._counts is not None:
+                follower._seen, follower._counts = follower._seen.clone(), follower._counts.clone()
+            follower.accept(token)
+            samplers.append(follower)
+        return samplers
 
     def accept(self, token: int) -> None:
         """Remember a drawn token."""

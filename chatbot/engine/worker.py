@@ -14,10 +14,12 @@ from functools import partial
 
 import torch
 
+from chatbot.engine.acceptance import accepted
 from chatbot.engine.adapter_files import LoraAdapter
 from chatbot.engine.attention import Chunk
 from chatbot.engine.base import Delta, Finish, GenerationFailed, Usage
 from chatbot.engine.detokenize import ReplyText
+from chatbot.engine.drafting import Drafter, Drafting
 from chatbot.engine.heartbeat import Clock, Heartbeat
 from chatbot.engine.out_of_memory import is_out_of_memory
 from chatbot.engine.prefill_budget import SMALLEST_CHUNK, PrefillBudget
@@ -27,8 +29,10 @@ from chatbot.engine.scheduler import Row, Scheduler, Step, by_adapter
 from chatbot.engine.slots import SlotTable
 
 Event = Delta | Finish | GenerationFailed
-Computed = tuple[list["Generation"], torch.Tensor]
-"""Rows and their logits `[rows, vocabulary]`."""
+Drafts = dict["Generation", list[int]]
+"""Tokens that may come next, verified by being computed together with the last token of the reply."""
+Computed = tuple[list["Generation"], Drafts, torch.Tensor]
+"""Rows, the drafts of some of them, and logits `[rows + drafted tokens, vocabulary]`."""
 STOPPED = "the engine was stopped"
 STOP_WITHIN_S = 10.0
 """How long `stop` waits for the current step; a thread that is stuck for good must not keep the server from ending."""
@@ -42,6 +46,7 @@ class Generation(Row):
     sampler: RowSampler
     text: ReplyText
     adapter: LoraAdapter | None = None
+    drafter: Drafter | None = None
 
 
 Deliver = Callable[[list[tuple[Generation, Event]]], None]
@@ -59,6 +64,7 @@ class Worker:
         end_ids: frozenset[int],
         max_waiting: int,
         threads: int,
+        speculative: bool,
         deliver: Deliver,
         clock: Clock = time.monotonic,
     ) -> None:
@@ -67,6 +73,7 @@ class Worker:
         self._end_ids = end_ids
         self._threads = threads
         self._deliver = deliver
+        self._drafting = Drafting(end_ids) if speculative else None
         self._slots = SlotTable(runner.kv.shape.slots)
         self._scheduler: Scheduler[Generation] = Scheduler(self._slots, budget, max_waiting=max_waiting)
         self._changed = threading.Condition()
@@ -152,15 +159,28 @@ class Worker:
         self._flush()
 
     def _compute(self, step: Step[Generation]) -> None:
+        started = time.perf_counter()
         ready: list[Computed] = []
         if step.decode:
-            started = time.perf_counter()
-            ready += self._attempt(step.decode, self._decode)
+            ready += self._decode_step(step.decode)
             self._budget.note_decode(self._since(started))
         for group in by_adapter(step.prefill):
             ready += self._attempt([row for row, _ in group], partial(self._prefill, dict(group), bool(step.decode)))
+        drafted = sum(len(draft) for _, drafts, _ in ready for draft in drafts.values())
         if ready:
             self._draw(ready)
+        if self._drafting is not None and step.decode and not step.prefill:
+            self._drafting.note(len(step.decode), drafted, time.perf_counter() - started)
+
+    def _decode_step(self, rows: list[Generation]) -> list[Computed]:
+        """Compute rows with the drafts that are worth it, or without if that fails."""
+        if self._drafting is not None and (drafts := self._drafting.drafts(rows)):
+            try:
+                return self._decode(drafts, rows)
+            except Exception as error:  # such as no memory for so many tokens; a plain step tells whose error it is
+                log.warning("a step with drafts failed and is computed without: %s", error)
+            self._drafting.pause()
+        return self._attempt(rows, partial(self._decode, {}))
 
     def _attempt(self, rows: list[Generation], compute: Compute, *, is_retry: bool = False) -> list[Computed]:
         """Compute rows together, or one by one if that fails; a row that fails alone is ended."""
@@ -179,18 +199,19 @@ class Worker:
         self._fail(rows[0], f"the model failed: {why}")
         return []
 
-    def _decode(self, rows: list[Generation]) -> list[Computed]:
-        chunks = [_chunk(row, row.computed + 1) for row in rows]
+    def _decode(self, drafts: Drafts, rows: list[Generation]) -> list[Computed]:
+        """Compute the last token of each reply, which is not in the slot yet, and the drafts after it."""
+        chunks = [_reply_chunk(row, drafts.get(row, [])) for row in rows]
         logits = self._runner.decode(chunks, [row.adapter for row in rows])
-        _note_computed(rows, chunks)
-        return [(rows, logits)]
+        _note_computed(rows, [chunk.tokens[:1] for chunk in chunks])
+        return [(rows, drafts, logits)]
 
     def _prefill(self, ends: dict[Generation, int], is_streaming: bool, rows: list[Generation]) -> list[Computed]:
         """Compute prompt chunks of one adapter and return logits of the rows whose prompt is complete.
 
         If memory does not suffice, nothing is computed, and the next step has smaller chunks while there are any.
         """
-        chunks = [_chunk(row, ends[row]) for row in rows]
+        chunks = [_prompt_chunk(row, ends[row]) for row in rows]
         tokens = sum(len(chunk.tokens) for chunk in chunks)
         logits, started = None, time.perf_counter()
         try:
@@ -203,9 +224,9 @@ class Worker:
             return []
         work = sum(self._budget.rate.work(chunk.start, chunk.end) for chunk in chunks)
         self._budget.note_prefill(work, self._since(started), is_streaming=is_streaming)
-        _note_computed(rows, chunks)
+        _note_computed(rows, [chunk.tokens for chunk in chunks])
         done = [i for i, row in enumerate(rows) if row.computed == len(row.prompt)]
-        return [([rows[i] for i in done], logits[done])] if done else []
+        return [([rows[i] for i in done], {}, logits[done])] if done else []
 
     def _give_way(self, tokens: int) -> None:
         """Free what can be made again, after memory did not suffice for so many tokens, and take smaller steps."""
@@ -220,19 +241,30 @@ class Worker:
         return time.perf_counter() - started
 
     def _draw(self, ready: Sequence[Computed]) -> None:
-        """Draw one token for every row with logits, and end the rows that are done."""
-        rows = [row for some, _ in ready for row in some]
-        logits = ready[0][1] if len(ready) == 1 else torch.cat([some for _, some in ready])
-        tokens = sample(logits, [row.sampler for row in rows])
+        """Draw the next token of every row with logits, and those after it while its drafts prove right."""
+        rows = [(row, drafts.get(row, [])) for some, drafts, _ in ready for row in some]
+        logits = ready[0][2] if len(ready) == 1 else torch.cat([some for *_, some in ready])
+        samplers = [row.sampler.ahead(draft) for row, draft in rows]
+        tokens = iter(sample(logits, [sampler for some in samplers for sampler in some]))
         now = time.perf_counter()
-        for row, token in zip(rows, tokens, strict=True):
+        for (row, draft), ahead in zip(rows, samplers, strict=True):
+            kept = accepted(draft, [next(tokens) for _ in ahead]) if draft else [next(tokens)]
+            row.sampler = ahead[len(kept) - 1]
             try:
-                self._advance(row, token, now)
+                self._advance(row, draft, kept, now)
             except Exception as error:  # a row that cannot go on must not take its neighbours with it
                 log.warning("generation failed: %s", error)
                 self._fail(row, f"the reply cannot go on: {error}")
 
-    def _advance(self, row: Generation, token: int, now: float) -> None:
+    def _advance(self, row: Generation, draft: Sequence[int], tokens: Sequence[int], now: float) -> None:
+        """Add tokens to the reply, up to one that ends it; the slot counts a draft once a token after it is added."""
+        for i, token in enumerate(tokens):
+            if row.slot is None:
+                return
+            row.slot.tokens.extend(draft[i - 1 : i])
+            self._add(row, token, now)
+
+    def _add(self, row: Generation, token: int, now: float) -> None:
         if token == NO_TOKEN:
             raise GenerationFailed("the model's logits are not finite")
         if row.first_token_at is None:
@@ -265,7 +297,13 @@ class Worker:
         self._events.append((row, Finish("length" if reason == "length" else "stop", usage)))
 
     def _say(self, row: Generation, text: str) -> None:
-        if text:
+        """Add to what the row says in this step: one delta, however many tokens."""
+        if not text:
+            return
+        last = self._events[-1] if self._events else None
+        if last is not None and last[0] is row and isinstance(last[1], Delta):
+            self._events[-1] = (row, Delta(last[1].text + text))
+        else:
             self._events.append((row, Delta(text)))
 
     def _fail(self, row: Generation, why: str) -> None:
@@ -291,16 +329,19 @@ class Worker:
             self._deliver(events)
 
 
-def _chunk(row: Generation, end: int) -> Chunk:
-    """Return the tokens of a row's prompt and reply that are not computed yet, up to `end`."""
+def _prompt_chunk(row: Generation, end: int) -> Chunk:
+    """Return the tokens of a row's prompt that are not computed yet, up to `end`."""
     assert row.slot is not None
-    start = row.computed
-    if row.reply:
-        return Chunk(row.slot.index, start, row.reply[start - len(row.prompt) : end - len(row.prompt)])
-    return Chunk(row.slot.index, start, row.prompt[start:end])
+    return Chunk(row.slot.index, row.computed, row.prompt[row.computed : end])
 
 
-def _note_computed(rows: Sequence[Generation], chunks: Sequence[Chunk]) -> None:
-    for row, chunk in zip(rows, chunks, strict=True):
+def _reply_chunk(row: Generation, draft: Sequence[int]) -> Chunk:
+    """Return the last token of a row's reply and a draft after it."""
+    assert row.slot is not None
+    return Chunk(row.slot.index, row.computed, [row.reply[-1], *draft])
+
+
+def _note_computed(rows: Sequence[Generation], computed: Sequence[Sequence[int]]) -> None:
+    for row, tokens in zip(rows, computed, strict=True):
         assert row.slot is not None
-        row.slot.tokens.extend(chunk.tokens)
+        row.slot.tokens.extend(tokens)

@@ -1,5 +1,7 @@
 """Attention over slots equals plain causal attention over each conversation alone."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 
 from chatbot.engine.attention import Chunk, PrefillPlan, slot_attention
 from chatbot.engine.decode_plan import DecodePlan
+from chatbot.engine.grouped_attention import by_kernel, by_products
 from chatbot.engine.kv import KVShape, SlotKV
 
 HEADS, KV_HEADS, DIM, MAX_LEN, SLOTS = 4, 2, 8, 400, 6
@@ -60,9 +63,10 @@ def test_prompts_in_chunks_side_by_side(window: int | None) -> None:
     rows=st.dictionaries(st.integers(0, SLOTS - 1), st.tuples(st.integers(6, MAX_LEN), st.integers(1, 5)), min_size=1),
     window=st.sampled_from([None, 5, 100]),
     is_sorted=st.booleans(),
+    attend=st.sampled_from([by_products, by_kernel]),
 )
 def test_decoding_rows_of_any_slots_and_lengths_by_one_token_or_some(
-    rows: dict[int, tuple[int, int]], window: int | None, is_sorted: bool
+    rows: dict[int, tuple[int, int]], window: int | None, is_sorted: bool, attend: Callable[..., torch.Tensor]
 ) -> None:
     kv = _kv()
     talks = {slot: Conversation(length, slot, window) for slot, (length, _) in rows.items()}
@@ -71,6 +75,7 @@ def test_decoding_rows_of_any_slots_and_lengths_by_one_token_or_some(
         _prefill(kv, [(talk, slot, 0, starts[slot])], window)
     order = sorted(rows) if is_sorted else list(rows)
     plan = DecodePlan(kv, [Chunk(slot, starts[slot], [0] * rows[slot][1]) for slot in order])
+    plan._attend_grouped = attend
     query, key, value = (
         torch.cat([getattr(talks[slot], name)[:, :, starts[slot] :] for slot in order], dim=2)
         for name in ("query", "key", "value")

@@ -170,3 +170,16 @@ def test_a_token_of_probability_zero_is_never_drawn() -> None:
     logits[0, [3, 299]] = 0.0
     drawn = {sample(logits, [_row(seed=seed)])[0] for seed in range(200)}
     assert drawn == {3, 299}
+
+
+@pytest.mark.parametrize("settings", [{}, {"repetition_penalty": 1.5}, {"frequency_penalty": 1.0}])
+def test_draws_ahead_are_those_that_come_one_after_the_other(settings: dict[str, Any]) -> None:
+    logits = _logits(4, scale=0.5)
+    one, other = (_row(seed=5, temperature=0.5, **settings) for _ in range(2))
+    first, *rest = [sample(logits[i : i + 1], [one])[0] for i in range(4)]
+    assert sample(logits[:1], [other]) == [first]
+    ahead = other.ahead(rest[:2])
+    assert ahead[0] is other
+    assert sample(logits[1:], ahead) == rest
+    assert ahead[-1].position == one.position
+    assert torch.equal(ahead[-1].penalised(logits[0]), one.penalised(logits[0]))

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from chatbot.engine.base import ChatMessage, Delta, GenerationRequest
 from chatbot.engine.local import LocalEngine
 from tests.engine.alone import Alone
+from tests.engine.eager import draft_always
 from tests.engine.talk import GREEDY, says
 
 SYSTEM = ChatMessage("system", "You are Ada, and you like owls and long walks.")
@@ -62,9 +63,11 @@ async def _take(engine: LocalEngine, turn: Turn, digests: list[str | None]) -> s
     raise AssertionError("no Finish")
 
 
-async def _play(base: Path, folders: list[Path], turns: list[Turn], slots: int) -> list[str | None]:
+async def _play(base: Path, folders: list[Path], turns: list[Turn], *, slots: int, is_eager: bool) -> list[str | None]:
     engine = LocalEngine(base, slots=slots, threads=1, prefill_tokens=40)
     await engine.start()
+    if is_eager:
+        draft_always(engine)
     digests = [None, *[await engine.load_adapter(folder) for folder in folders]]
     replies = await asyncio.gather(*(_take(engine, turn, digests) for turn in turns))
     await engine.stop()
@@ -72,11 +75,11 @@ async def _play(base: Path, folders: list[Path], turns: list[Turn], slots: int) 
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(turns=st.lists(TURNS, min_size=1, max_size=9), slots=st.integers(1, 4))
+@given(turns=st.lists(TURNS, min_size=1, max_size=9), slots=st.integers(1, 4), is_eager=st.booleans())
 def test_any_schedule_gives_the_replies_that_are_given_alone(
-    tiny: Path, pirate: Path, poet: Path, turns: list[Turn], slots: int
+    tiny: Path, pirate: Path, poet: Path, turns: list[Turn], slots: int, is_eager: bool
 ) -> None:
-    replies = asyncio.run(_play(tiny, [pirate, poet], turns, slots))
+    replies = asyncio.run(_play(tiny, [pirate, poet], turns, slots=slots, is_eager=is_eager))
     for turn, reply in zip(turns, replies, strict=True):
         expected = _alone(tiny, (None, pirate, poet)[turn.persona]).reply(CHATS[turn.chat], GREEDY.max_tokens)
         assert reply in (None, expected)
