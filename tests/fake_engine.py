@@ -25,6 +25,7 @@ class FakeEngine:
         self.loaded: list[Path] = []
         self.digest_of: Callable[[Path], str] = lambda folder: f"digest-of-{folder.name}"
         self.cancelled = 0
+        self.forgotten: list[str] = []
         self.gate = asyncio.Event()
         """Deltas after the first `free` ones wait for this."""
         self.free: int | None = None
@@ -46,6 +47,9 @@ class FakeEngine:
         return self.digest_of(folder)
 
     async def unload_adapter(self, digest: str) -> None: ...
+
+    async def forget(self, session: str) -> None:
+        self.forgotten.append(session)
 
     async def generate(self, request: GenerationRequest) -> AsyncIterator[Delta | Finish]:
         self.requests.append(request)

@@ -160,6 +160,9 @@ class Engine(Protocol):
     async def unload_adapter(self, digest: str) -> None:
         """Free an adapter once no running generation uses it."""
 
+    async def forget(self, session: str) -> None:
+        """Drop the attention state of a conversation from memory and disk: it, or a message in it, was deleted."""
+
     def generate(self, request: GenerationRequest) -> AsyncIterator[Delta | Finish]:
         """Stream one reply. Closing the iterator (or cancelling its task) frees the row at the next step.
 

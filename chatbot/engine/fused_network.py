@@ -52,6 +52,8 @@ class FusedLayer:
 class FusedNetwork:
     """The whole network in float32 over KV slots."""
 
+    kv_layout = "interleaved"
+
     def __init__(self, model: Any, kv: SlotKV) -> None:  # transformers is untyped
         """Take over the weights of a transformers model. Raises NotFusable."""
         _check(model, kv)

@@ -21,6 +21,7 @@ from chatbot.engine.packed import PackedLinear, pack_linears
 class HFNetwork:
     """Any causal LM whose attention goes through the interface; `model` is switched to it for good."""
 
+    kv_layout = "plain"
     sites: Mapping[str, tuple[Part, ...]] = {}
     """Each linear of the model is a site of its own."""
 

@@ -68,6 +68,21 @@ class SlotKV:
         for tensor in (self.keys, self.values):
             tensor[:, target, :, :length] = tensor[:, source, :, :length]
 
+    def save(self, slot: int, length: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return copies of a slot's first keys and values `[layers, kv_heads, length, head_dim]` in host memory."""
+        keys, values = (self._saved(tensor[:, slot, :, :length]) for tensor in (self.keys, self.values))
+        return keys, values
+
+    def restore(self, slot: int, keys: torch.Tensor, values: torch.Tensor, length: int) -> None:
+        """Copy the first `length` positions of saved keys and values into a slot."""
+        for tensor, saved in ((self.keys, keys), (self.values, values)):
+            tensor[:, slot, :, :length].copy_(saved[:, :, :length])
+
+    def _saved(self, tensor: torch.Tensor) -> torch.Tensor:
+        """Return a contiguous copy; its memory is pinned if it has to travel, which is several times as fast."""
+        copy = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=tensor.is_cuda)
+        return copy.copy_(tensor)
+
 
 def _zeros(shape: KVShape, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
     """Return a zero tensor; on the CPU its pages cost memory only once they are written."""

@@ -31,6 +31,9 @@ from chatbot.engine.checkpoint import locate, read_context_tokens
 from chatbot.engine.detokenize import ReplyText
 from chatbot.engine.digest import model_digest
 from chatbot.engine.heartbeat import Clock
+from chatbot.engine.kv_entry import KVKind
+from chatbot.engine.kv_files import KVFile
+from chatbot.engine.kv_tiers import MIB, KVTiers, open_tiers
 from chatbot.engine.machine import cores
 from chatbot.engine.prefill_budget import PrefillBudget
 from chatbot.engine.runner import Runner
@@ -50,6 +53,7 @@ class _Loaded:
 
     base: BaseModel
     runner: Runner
+    tiers: KVTiers
     worker: Worker
     render_thread: ThreadPoolExecutor
     counting: ChatTemplate
@@ -80,6 +84,9 @@ class LocalEngine:
         stuck_after_s: float = 60.0,
         clock: Clock = time.monotonic,
         speculative: bool = True,
+        kv_host_mib: int = 512,
+        kv_disk_mib: int = 1024,
+        kv_dir: Path | None = None,
         ignore_end: bool = False,
     ) -> None:
         """Name the model and its limits; nothing is loaded before `start`.
@@ -95,6 +102,9 @@ class LocalEngine:
         stuck_after_s: a step that takes longer is taken for stuck, and the computing thread is replaced.
         clock: what the steps are timed with for that.
         speculative: text that may repeat what was said is drafted and verified, where that is measured to be faster.
+        kv_host_mib: memory for the KV of conversations that have no slot at the moment.
+        kv_disk_mib: space in `kv_dir` for what has no room in memory, and for everything between two runs.
+        kv_dir: without one, no KV is written to disk.
         ignore_end: every reply goes on to its max_tokens; for benchmarks.
         """
         self._model = model
@@ -110,6 +120,9 @@ class LocalEngine:
         self._stuck_after_s = stuck_after_s
         self._clock = clock
         self._speculative = speculative
+        self._kv_host_mib = kv_host_mib
+        self._kv_disk_mib = kv_disk_mib
+        self._kv_dir = kv_dir
         self._ignore_end = ignore_end
         self._adapters: dict[str, LoraAdapter] = {}
         self._queues: dict[Generation, asyncio.Queue[Event]] = {}
@@ -141,6 +154,7 @@ class LocalEngine:
             loaded.render_thread.shutdown(wait=False)
             await asyncio.to_thread(loaded.worker.stop)
             self._fail_all(STOPPED)
+            await asyncio.to_thread(loaded.tiers.close)
         self._adapters.clear()
 
     def health(self) -> Health:
@@ -173,16 +187,22 @@ class LocalEngine:
         if self._adapters.pop(digest, None) is not None:
             self._running().worker.keep_adapters(set(self._adapters))
 
+    async def forget(self, session: str) -> None:
+        """Drop all KV of a conversation, in slots, memory and files; what still runs in it leaves none behind."""
+        await asyncio.to_thread(self._running().worker.forget, session)
+
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[Delta | Finish, None]:
         """Stream one reply. Raises PromptTooLong, AdapterUnknown, EngineBusy or GenerationFailed."""
         loaded = self._loaded
         if loaded is None:
             raise GenerationFailed(STOPPED)
         adapter = self._adapter(request.adapter)
-        prompt = await _render(loaded, request.messages)
+        prompt, file = await _render(loaded, request)
         generation = self._admit(loaded, request, prompt, adapter)
         queue = self._queues[generation] = asyncio.Queue()
         try:
+            if file is not None:
+                await asyncio.to_thread(loaded.tiers.read_ahead, file)
             loaded.worker.submit(generation)
             while True:
                 event = await queue.get()
@@ -236,10 +256,13 @@ class LocalEngine:
         runner = Runner(folder, slots=self._slots, context_tokens=context, device=self._device, dtype=self._dtype)
         base = BaseModel(self._name, model_digest(folder), context)
         end_ids = frozenset() if self._ignore_end else template.end_ids | runner.end_ids
-        make_worker = partial(self._make_worker, end_ids, lambda events: _hand_over(loop, self._receive, events))
+        tiers = self._open_tiers(runner, base)
+        deliver = partial(_hand_over, loop, self._receive)
+        make_worker = partial(self._make_worker, end_ids, tiers, deliver)
         return _Loaded(
             base,
             runner,
+            tiers,
             make_worker(runner),
             ThreadPoolExecutor(1, "chatbot-render"),
             counting=template,
@@ -248,7 +271,7 @@ class LocalEngine:
             make_worker=make_worker,
         )
 
-    def _make_worker(self, end_ids: frozenset[int], deliver: Deliver, runner: Runner) -> Worker:
+    def _make_worker(self, end_ids: frozenset[int], tiers: KVTiers, deliver: Deliver, runner: Runner) -> Worker:
         parity = runner.attention_parity
         return Worker(
             runner,
@@ -257,6 +280,7 @@ class LocalEngine:
             max_waiting=self._max_waiting,
             threads=self._threads,
             speculative=self._speculative,
+            tiers=tiers,
             deliver=deliver,
             clock=self._clock,
         )
@@ -284,6 +308,12 @@ class LocalEngine:
         for queue in self._queues.values():
             queue.put_nowait(GenerationFailed(why))
 
+    def _open_tiers(self, runner: Runner, base: BaseModel) -> KVTiers:
+        layout = runner.network.kv_layout
+        kind = KVKind.of(runner.kv, base=base.digest, layout=layout, vocabulary=runner.vocabulary)
+        host_bytes, disk_bytes = self._kv_host_mib * MIB, self._kv_disk_mib * MIB
+        return open_tiers(runner.kv, kind, host_bytes=host_bytes, disk_bytes=disk_bytes, folder=self._kv_dir)
+
     def _receive(self, events: list[tuple[Generation, Event]]) -> None:
         """Put a step's events into the queues of those still listening. Runs in the event loop."""
         for generation, event in events:
@@ -291,11 +321,20 @@ class LocalEngine:
                 queue.put_nowait(event)
 
 
-async def _render(loaded: _Loaded, messages: Sequence[ChatMessage]) -> list[int]:
-    """Render in the rendering thread. Raises GenerationFailed if the template refuses or the engine was stopped."""
+async def _render(loaded: _Loaded, request: GenerationRequest) -> tuple[list[int], KVFile | None]:
+    """Render in the rendering thread, and return the prompt and the KV file that is worth reading for it, if any is.
+
+    Raises GenerationFailed if the template refuses or the engine was stopped.
+    """
+
+    def render() -> tuple[list[int], KVFile | None]:
+        prompt = loaded.rendering.render(request.messages)
+        resident = loaded.worker.resident(prompt, request.adapter)
+        return prompt, loaded.tiers.worth_reading(prompt, request.adapter, resident)
+
     loop = asyncio.get_running_loop()
     try:
-        return await loop.run_in_executor(loaded.render_thread, loaded.rendering.render, messages)
+        return await loop.run_in_executor(loaded.render_thread, render)
     except RuntimeError as error:
         raise GenerationFailed(f"the prompt could not be rendered: {error}") from error
 

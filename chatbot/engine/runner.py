@@ -36,6 +36,9 @@ PROBE_TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.15, torch.float16: 0.0
 class Network(Protocol):
     """What computes: a transformers model by its own code, or its weights by ours."""
 
+    kv_layout: str
+    """How a head's numbers are arranged in the KV; networks of one layout can use each other's KV."""
+
     @property
     def sites(self) -> Mapping[str, tuple[Part, ...]]: ...
 
@@ -79,6 +82,7 @@ class Runner:
         """Sizes `(in_features, out_features)` of the linears that adapters may change, by name."""
         self.end_ids = _end_ids(model.generation_config)
         """Ids that end a reply by the model's own generation settings."""
+        self.vocabulary: int = model.get_input_embeddings().num_embeddings
         self.network = self._choose(folder, model, fuses)
         self._pristine = self.network.twin(self.kv)
         """Never computes and never holds adapters: what `renewed` copies."""

@@ -39,6 +39,8 @@ class Row:
     submitted_at: float = field(default_factory=time.perf_counter)
     first_token_at: float | None = None
     is_cancelled: bool = False
+    leaves_kv: bool = True
+    """Whether its KV may be used by the session's next turn."""
 
     @property
     def computed(self) -> int:
@@ -115,7 +117,16 @@ class Scheduler(Generic[RowT]):
             self._decoding.remove(row)
         if row.slot is not None:
             self._slots.release(row.slot)
+            if not row.leaves_kv:
+                self._slots.forget(row.slot)
             row.slot = None
+
+    def forget(self, session: str) -> None:
+        """Drop the KV of a session: that in idle slots now, that of its rows when they are removed."""
+        self._slots.forget_session(session)
+        for row in self.rows:
+            if row.session == session:
+                row.leaves_kv = False
 
     def _admit(self, copy_prefix: CopyPrefix) -> None:
         while turns := self._waiting.turns():

@@ -2,15 +2,18 @@
 
 The invariant: KV is reused only for an equal token prefix under the same adapter content digest. Keying by name
 instead is how other engines came to answer with the wrong persona (llama.cpp#26207, vllm#42125).
-Pure bookkeeping: the tensors are in kv.py.
+Pure bookkeeping: the tensors are in kv.py, and what happens to KV that leaves its slot is in kv_tiers.py.
 """
 
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 WORTH_COPYING_TOKENS = 16
-"""A prefix in another slot must be this much longer than the own one: a copy costs about one small prefill."""
+"""A prefix elsewhere must be this much longer than the own one: a copy costs about one small prefill."""
+BLOCK_TOKENS = 64
+"""How many tokens are compared at once."""
 
 
 @dataclass(slots=True, eq=False)
@@ -38,31 +41,58 @@ class Admission:
     """Slot whose first `cached` tokens of KV have to be copied over, if they are not in `slot` itself."""
 
 
-class SlotTable:
-    """All slots of an engine."""
+class Tiers(Protocol):
+    """Where KV goes that has to leave its slot, and comes back from."""
 
-    def __init__(self, count: int) -> None:
+    def exchange(self, slot: Slot, session: str, prompt: Sequence[int], adapter: str | None, *, at_least: int) -> None:
+        """Keep what is in a slot if it is not of this session and adapter, then bring in kept KV.
+
+        That is the KV which begins with most of the prompt; none, if that is less than `at_least` tokens. The slot's
+        tokens and adapter say afterwards what is in it.
+        """
+
+    def keep_ahead(self, slot: Slot) -> None:
+        """Keep what is in a slot that is still its session's, but would be the next to be taken."""
+
+
+class SlotTable:
+    """All slots of an engine, and the tiers below them if there are any."""
+
+    def __init__(self, count: int, tiers: Tiers | None = None) -> None:
         self.slots = [Slot(index) for index in range(count)]
+        self._tiers = tiers
 
     def admit(self, session: str, prompt: Sequence[int], adapter: str | None) -> Admission | None:
         """Take a slot for this prompt, or return None while all are busy.
 
         The session's own slot comes first, then an empty one, then the idle one that was used longest ago.
-        If another slot begins with more of the prompt (a persona's instructions, a forked conversation), it is
-        the donor.
+        If KV that was kept elsewhere begins with more of the prompt than all slots, it is brought in. If another slot
+        begins with more of it (a persona's instructions, a forked conversation), that is the donor.
         """
-        slot = self._choose(session)
+        slot = self._own(session) or self._next()
         if slot is None:
             return None
-        limit = len(prompt) - 1
-        own = min(limit, _shared(slot, prompt, adapter))
-        donor, theirs = self._best_donor(slot, prompt, adapter, limit)
+        wanted = prompt[:-1]
+        if self._tiers is not None:
+            at_least = self.resident(wanted, adapter) + WORTH_COPYING_TOKENS
+            self._tiers.exchange(slot, session, wanted, adapter, at_least=at_least)
+        own = _shared(slot, wanted, adapter)
+        donor, theirs = self._best_donor(slot, wanted, adapter)
         if donor is not None and theirs < own + WORTH_COPYING_TOKENS:
             donor = None
         cached = own if donor is None else theirs
         slot.tokens = list(prompt[:cached])
         slot.adapter, slot.session, slot.is_busy = adapter, session, True
         return Admission(slot, cached, donor)
+
+    def resident(self, prompt: Sequence[int], adapter: str | None) -> int:
+        """Return how many tokens of the prompt are at most in any one slot."""
+        return max(_shared(slot, prompt, adapter) for slot in self.slots)
+
+    def keep_ahead(self) -> None:
+        """Keep what a new conversation would displace, while there is nothing else to do."""
+        if self._tiers is not None and (slot := self._next()) is not None:
+            self._tiers.keep_ahead(slot)
 
     def release(self, slot: Slot) -> None:
         """Give a slot back; its KV stays for the session's next turn."""
@@ -73,17 +103,24 @@ class SlotTable:
         """Drop what a slot holds, after its KV may have been left half-written."""
         slot.tokens, slot.adapter, slot.session = [], None, None
 
-    def _choose(self, session: str) -> Slot | None:
-        idle = [slot for slot in self.slots if not slot.is_busy]
-        own = next((slot for slot in idle if slot.session == session), None)
-        return own or min(idle, key=lambda slot: (bool(slot.tokens), slot.last_used), default=None)
+    def forget_session(self, session: str) -> None:
+        """Drop what idle slots hold of a session; a busy one has to be forgotten when it is released."""
+        for slot in self.slots:
+            if slot.session == session and not slot.is_busy:
+                self.forget(slot)
 
-    def _best_donor(
-        self, taker: Slot, prompt: Sequence[int], adapter: str | None, limit: int
-    ) -> tuple[Slot | None, int]:
+    def _own(self, session: str) -> Slot | None:
+        return next((slot for slot in self.slots if slot.session == session and not slot.is_busy), None)
+
+    def _next(self) -> Slot | None:
+        """Return the slot that the next new conversation takes."""
+        idle = [slot for slot in self.slots if not slot.is_busy]
+        return min(idle, key=lambda slot: (bool(slot.tokens), slot.last_used), default=None)
+
+    def _best_donor(self, taker: Slot, prompt: Sequence[int], adapter: str | None) -> tuple[Slot | None, int]:
         best, length = None, 0
         for slot in self.slots:
-            if slot is not taker and (shared := min(limit, _shared(slot, prompt, adapter))) > length:
+            if slot is not taker and (shared := _shared(slot, prompt, adapter)) > length:
                 best, length = slot, shared
         return best, length
 
@@ -102,6 +139,8 @@ def common_prefix(a: Sequence[int], b: Sequence[int]) -> int:
     2
     """
     length = min(len(a), len(b))
-    if a[:length] == b[:length]:
-        return length
-    return next(i for i in range(length) if a[i] != b[i])
+    for first in range(0, length, BLOCK_TOKENS):
+        last = first + BLOCK_TOKENS
+        if a[first:last] != b[first:last]:
+            return next((i for i in range(first, min(last, length)) if a[i] != b[i]), length)
+    return length

@@ -21,6 +21,7 @@ from chatbot.engine.base import Delta, Finish, GenerationFailed, Usage
 from chatbot.engine.detokenize import ReplyText
 from chatbot.engine.drafting import Drafter, Drafting
 from chatbot.engine.heartbeat import Clock, Heartbeat
+from chatbot.engine.kv_tiers import KVTiers
 from chatbot.engine.out_of_memory import is_out_of_memory
 from chatbot.engine.prefill_budget import SMALLEST_CHUNK, PrefillBudget
 from chatbot.engine.runner import Runner
@@ -65,6 +66,7 @@ class Worker:
         max_waiting: int,
         threads: int,
         speculative: bool,
+        tiers: KVTiers,
         deliver: Deliver,
         clock: Clock = time.monotonic,
     ) -> None:
@@ -74,7 +76,8 @@ class Worker:
         self._threads = threads
         self._deliver = deliver
         self._drafting = Drafting(end_ids) if speculative else None
-        self._slots = SlotTable(runner.kv.shape.slots)
+        self._tiers = tiers.over(runner.kv)
+        self._slots = SlotTable(runner.kv.shape.slots, self._tiers)
         self._scheduler: Scheduler[Generation] = Scheduler(self._slots, budget, max_waiting=max_waiting)
         self._changed = threading.Condition()
         self._ended_because: str | None = None
@@ -92,7 +95,7 @@ class Worker:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread after its current step; generations still there fail."""
+        """End the thread after its current step; generations still there fail, and the KV of all is kept."""
         self._end(STOPPED)
         self._thread.join(STOP_WITHIN_S)
         if self.is_alive:
@@ -121,14 +124,23 @@ class Worker:
             self._kept_adapters = digests
             self._changed.notify()
 
+    def resident(self, prompt: Sequence[int], digest: str | None) -> int:
+        """Return how many tokens of a prompt are in a slot, as far as can be said without waiting for a step."""
+        return self._slots.resident(prompt, digest)
+
+    def forget(self, session: str) -> None:
+        """Drop all KV of a session, also what its running generation leaves behind."""
+        with self._changed:
+            self._scheduler.forget(session)
+        self._tiers.forget(session)
+
     def _run(self) -> None:
         torch.set_num_threads(self._threads)
         try:
             while (step := self._next_step()) is not None:
                 self._take(step)
                 self.heartbeat.rest()
-            self._fail_all(self._ended_because or STOPPED)
-            self._flush()
+            self._close(self._ended_because or STOPPED)
         except Exception as error:  # the thread's edge: the watchdog finds it ended and starts another
             log.exception("the engine's thread ended by an error outside a step")
             self._end(f"the engine's thread ended: {error}")
@@ -138,11 +150,24 @@ class Worker:
             self._ended_because = self._ended_because or why
             self._changed.notify()
 
+    def _close(self, why: str) -> None:
+        """Fail what is still there and keep all KV: between two steps it is whole."""
+        with self._changed:
+            rows = self._scheduler.rows
+        for row in rows:
+            self._remove(row)
+            self._fail(row, why)
+        self._flush()
+        if not self._is_retired:
+            with self._changed:
+                self._tiers.keep_all(self._slots.slots)
+
     def _next_step(self) -> Step[Generation] | None:
         """Wait for work and return what to compute, or None at the end."""
         with self._changed:
             while self._ended_because is None and not self._scheduler.has_work:
                 self._runner.bank.release(self._kept_adapters)
+                self._slots.keep_ahead()
                 self._changed.wait()
             if self._ended_because is not None:
                 return None
