@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-from platformdirs import user_config_path, user_data_path, user_state_path
+from platformdirs import user_cache_path, user_config_path, user_data_path, user_state_path
 from pydantic import Field, field_validator
 from pydantic_settings import (
     BaseSettings,
@@ -22,7 +22,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="CHATBOT_", extra="forbid", use_attribute_docstrings=True)
 
     home: Path | None = None
-    """Folder that holds data and state in one place; by default the platform's own folders are used."""
+    """Folder that holds data, state and cache in one place; by default the platform's own folders are used."""
     host: str = "127.0.0.1"
     """Address the server binds to. Anything but a loopback address needs an API key."""
     port: Annotated[int, Field(ge=0, le=65535)] = 8765
@@ -45,6 +45,10 @@ class Settings(BaseSettings):
     """Context window; by default what the model was trained for."""
     slots: Annotated[int, Field(ge=1, le=1024)] = 32
     """Conversations that answer at the same time, and whose attention state is kept in memory."""
+    kv_host_mib: Annotated[int, Field(ge=0)] = 512
+    """MiB of memory for the attention state of conversations beyond `slots`; 0 turns this off."""
+    kv_disk_mib: Annotated[int, Field(ge=0)] = 1024
+    """MiB of disk for what has no room in memory, and for all of it between two runs; 0 turns this off."""
     threads: Annotated[int | None, Field(ge=1)] = None
     """CPU threads of the engine; by default one less than there are cores."""
     device: str = "auto"
@@ -86,6 +90,12 @@ class Settings(BaseSettings):
     @property
     def state_dir(self) -> Path:
         return self.home / "state" if self.home else user_state_path("chatbot", appauthor=False)
+
+    @property
+    def kv_dir(self) -> Path:
+        """Attention state of conversations, as private as they are; it can be removed while no server runs."""
+        cache = self.home / "cache" if self.home else user_cache_path("chatbot", appauthor=False)
+        return cache / "kv"
 
     @property
     def database_path(self) -> Path:

@@ -29,6 +29,7 @@ def test_home_holds_everything(tmp_path: Path) -> None:
     assert settings.database_path == tmp_path / "data" / "chats.db"
     assert settings.adapters_dir == tmp_path / "data" / "adapters"
     assert settings.state_dir == tmp_path / "state"
+    assert settings.kv_dir == tmp_path / "cache" / "kv"
 
 
 def test_a_key_that_a_browser_could_not_send_is_refused() -> None:

@@ -56,6 +56,9 @@ def serve(
         max_waiting=settings.max_waiting,
         prefill_s=settings.prefill_ms / 1000,
         stuck_after_s=settings.stuck_after_s,
+        kv_host_mib=settings.kv_host_mib,
+        kv_disk_mib=settings.kv_disk_mib,
+        kv_dir=settings.kv_dir,
     )
     try:
         asyncio.run(run_server(settings, engine))
