@@ -186,6 +186,7 @@ class Turns:
         with suppress(StorageError):
             if reply.request.store is False:
                 await self._store.delete_response(settled.id)
+                await self._backend.engine.forget(settled.conversation_id)
             else:
                 conversation = await self._store.conversation(settled.conversation_id)
                 self.feed.publish(conversation.id, conversation)

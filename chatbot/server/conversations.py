@@ -85,6 +85,7 @@ class ConversationRoutes:
             await self._services.turns.cancel(log.response.id)
         with told_in_protocol():
             await self._store.delete_conversation(conversation_id)
+        await self._services.engine.forget(conversation_id)
         return JSONResponse({"id": conversation_id, "object": "conversation.deleted", "deleted": True})
 
     async def list_items(self, request: Request) -> Response:
@@ -117,6 +118,7 @@ class ConversationRoutes:
         conversation_id = request.path_params["id"]
         with told_in_protocol():
             await self._store.delete_item(conversation_id, request.path_params["item_id"])
+            await self._services.engine.forget(conversation_id)
             conversation = await self._store.conversation(conversation_id)
         return JSONResponse(conversation_resource(conversation))
 

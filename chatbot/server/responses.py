@@ -61,9 +61,10 @@ class ResponseRoutes:
 
     async def delete(self, request: Request) -> Response:
         response_id = request.path_params["id"]
-        await self._turns.cancel(response_id)
+        response = await self._turns.cancel(response_id)
         with told_in_protocol():
             await self._services.store.delete_response(response_id)
+        await self._services.engine.forget(response.conversation_id)
         return JSONResponse({"id": response_id, "object": "response", "deleted": True})
 
     async def input_items(self, request: Request) -> Response:

@@ -35,9 +35,9 @@ async def open_services(settings: Settings, engine: Engine) -> AsyncIterator[Ser
     """
     store = await Store.open(settings.database_path)
     try:
-        await _mend(store)
         await engine.start()
         try:
+            await _mend(store, engine)
             yield await _assemble(settings, store, engine)
         finally:
             await engine.stop()
@@ -45,14 +45,16 @@ async def open_services(settings: Settings, engine: Engine) -> AsyncIterator[Ser
         await store.close()
 
 
-async def _mend(store: Store) -> None:
+async def _mend(store: Store, engine: Engine) -> None:
     """Mark replies that a crash cut off, and forget those that were not to be stored."""
     interrupted = await store.interrupt_unfinished()
     if interrupted:
         logger.warning("replies were cut off by the last stop", count=len(interrupted))
     for response_id in interrupted:
-        if (await store.response(response_id)).request.get("store") is False:
+        response = await store.response(response_id)
+        if response.request.get("store") is False:
             await store.delete_response(response_id)
+            await engine.forget(response.conversation_id)
 
 
 async def _assemble(settings: Settings, store: Store, engine: Engine) -> Services:

@@ -162,11 +162,12 @@ async def test_an_earlier_message_can_be_said_again_in_other_words(turns: Turns,
     assert [text for _, _, text in await transcript(store, "conv_1")] == ["hello", "you said: hello"]
 
 
-async def test_what_is_not_to_be_stored_is_gone_when_it_ends(turns: Turns, store: Store) -> None:
+async def test_what_is_not_to_be_stored_is_gone_when_it_ends(turns: Turns, engine: FakeEngine) -> None:
     settled = await end_of(await turns.create(say("secret", store=False)))
     await turns.drain(1)
     with pytest.raises(NotFound):
         await turns.attach(settled.id)
+    assert engine.forgotten == [settled.conversation_id]
 
 
 async def test_who_continued_an_unstored_reply_keeps_what_was_acknowledged(

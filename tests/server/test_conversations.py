@@ -1,6 +1,8 @@
 import httpx
 import pytest
 
+from tests.fake_engine import FakeEngine
+
 
 async def new(http: httpx.AsyncClient, **fields: object) -> str:
     conversation_id: str = (await http.post("/v1/conversations", json=fields)).json()["id"]
@@ -49,6 +51,16 @@ async def test_items_are_added_read_in_both_orders_and_deleted(http: httpx.Async
     assert (await http.get(f"{path}/{item_id}")).json()["content"][0]["text"] == "two"
     assert (await http.delete(f"{path}/{item_id}")).json()["id"] == conversation_id
     assert await texts(http, conversation_id, order="asc") == ["one", "three", "you said: three"]
+
+
+async def test_the_engine_forgets_what_is_deleted(http: httpx.AsyncClient, engine: FakeEngine) -> None:
+    conversation_id = await new(http, items=[{"role": "user", "content": "one"}])
+    path = f"/v1/conversations/{conversation_id}"
+    item = (await http.get(f"{path}/items")).json()["data"][0]
+    await http.delete(f"{path}/items/{item['id']}")
+    assert engine.forgotten == [conversation_id]
+    await http.delete(path)
+    assert engine.forgotten == [conversation_id, conversation_id]
 
 
 async def test_the_first_words_become_the_title(http: httpx.AsyncClient) -> None:

@@ -94,11 +94,12 @@ async def test_an_unstored_reply_that_nobody_waits_for_ends(http: httpx.AsyncCli
         await asyncio.sleep(0.01)
 
 
-async def test_input_items_and_deletion(http: httpx.AsyncClient) -> None:
+async def test_input_items_and_deletion(http: httpx.AsyncClient, engine: FakeEngine) -> None:
     response_id = (await http.post("/v1/responses", json={"input": "hi"})).json()["id"]
     items = (await http.get(f"/v1/responses/{response_id}/input_items")).json()["data"]
     assert [item["content"][0]["text"] for item in items] == ["hi"]
     assert (await http.delete(f"/v1/responses/{response_id}")).json()["deleted"] is True
+    assert engine.forgotten == [engine.requests[0].session]
     assert (await http.get(f"/v1/responses/{response_id}")).status_code == 404
 
 
