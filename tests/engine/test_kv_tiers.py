@@ -216,6 +216,16 @@ def test_nothing_is_kept_before_where_it_would_have_to_be_written(tmp_path: Path
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_slots_of_a_new_thread_find_what_those_of_a_stuck_one_left() -> None:
+    old, new = Engine(None), Engine(None)
+    old.talk("a", A)
+    old.talk("b", B)
+    new.tiers = old.tiers.over(new.kv)
+    new.table = SlotTable(1, new.tiers)
+    assert new.talk("a", [*A, 5]) == len(A)
+    assert new.talk("b", [*B, 5]) == 0  # it was in the old one's slot
+
+
 def test_a_prompt_shorter_than_what_was_kept_still_computes_its_last_token() -> None:
     engine = Engine(None)
     engine.talk("a", A)
