@@ -30,6 +30,7 @@ from chatbot.engine.base import (
 from chatbot.engine.checkpoint import locate, read_context_tokens
 from chatbot.engine.detokenize import ReplyText
 from chatbot.engine.digest import model_digest
+from chatbot.engine.generation import Event, Generation
 from chatbot.engine.heartbeat import Clock
 from chatbot.engine.kv_entry import KVKind
 from chatbot.engine.kv_files import KVFile
@@ -40,7 +41,7 @@ from chatbot.engine.runner import Runner
 from chatbot.engine.sampling import RowSampler
 from chatbot.engine.template import ChatTemplate
 from chatbot.engine.watchdog import Watchdog
-from chatbot.engine.worker import STOPPED, Deliver, Event, Generation, Worker
+from chatbot.engine.worker import STOPPED, Deliver, Worker
 
 MOST_CONTEXT_TOKENS = 8192
 """Context by default even where the model has more: KV memory grows with it."""

@@ -36,6 +36,7 @@ def _room(row: SpeakerT) -> int:
 
 def draft_always(engine: LocalEngine) -> EagerDrafting:
     """Make a started engine draft in every step."""
-    worker = engine._running().worker
-    worker._drafting = EagerDrafting(worker._end_ids)
-    return worker._drafting
+    forward = engine._running().worker._forward
+    assert forward.drafting is not None
+    forward.drafting = EagerDrafting(forward.drafting._end_ids)
+    return forward.drafting

@@ -109,7 +109,7 @@ async def _ask_both(
 ) -> tuple[Reply, Reply]:
     """Ask one engine and then the other, which has the first one's reply to draft from."""
     expected = await ask(plain, chat, sampling=sampling)
-    drafting = eager._running().worker._drafting
+    drafting = eager._running().worker._forward.drafting
     assert isinstance(drafting, EagerDrafting)
     drafting.known = _kept(plain)
     return expected, await ask(eager, chat, sampling=sampling)
@@ -189,6 +189,6 @@ async def test_a_step_that_fails_with_drafts_is_computed_without(
 
 
 async def test_drafts_may_be_switched_off(plain: LocalEngine, tiny: Path) -> None:
-    assert plain._running().worker._drafting is None
+    assert plain._running().worker._forward.drafting is None
     chat = (ChatMessage("system", "Be kind."), *says("hello hello"))
     assert (await ask(plain, chat)).text == Alone(tiny).reply(chat, GREEDY.max_tokens)

@@ -102,7 +102,7 @@ async def test_the_engine_goes_on_after_an_error_nobody_expected(
     engine: LocalEngine, tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as broken:
-        broken.setattr("chatbot.engine.worker.sample", lambda *_: 1 / 0)
+        broken.setattr("chatbot.engine.replies.sample", lambda *_: 1 / 0)
         with pytest.raises(GenerationFailed, match="division by zero"):
             await ask(engine, says("hello"))
     reply = await ask(engine, says("hello"))
