@@ -92,8 +92,7 @@ async def _get_stuck(engine: LocalEngine, block: Block) -> "asyncio.Task[tuple[s
 
 
 async def _check(engine: LocalEngine) -> None:
-    assert engine._watchdog is not None
-    await engine._watchdog.check()
+    await engine._running().watchdog.check()
 
 
 async def test_a_stuck_thread_is_told_and_replaced_and_its_return_changes_nothing(

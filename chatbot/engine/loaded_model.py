@@ -1,0 +1,168 @@
+"""What exists between start and stop of an engine: weights, KV tiers, templates, and the worker that computes now.
+
+A worker whose thread is stuck or dead is replaced by one that shares nothing with it but the weights and the tiers.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from chatbot.engine.base import BaseModel, ChatMessage, GenerationFailed
+from chatbot.engine.checkpoint import locate, read_context_tokens
+from chatbot.engine.detokenize import ReplyText
+from chatbot.engine.digest import model_digest
+from chatbot.engine.heartbeat import Clock
+from chatbot.engine.kv_entry import KVKind
+from chatbot.engine.kv_files import KVFile
+from chatbot.engine.kv_tiers import MIB, KVTiers, open_tiers
+from chatbot.engine.prefill_budget import PrefillBudget
+from chatbot.engine.runner import Runner
+from chatbot.engine.template import ChatTemplate
+from chatbot.engine.watchdog import Watchdog
+from chatbot.engine.worker import STOPPED, Deliver, Worker
+
+MOST_CONTEXT_TOKENS = 8192
+"""Context by default even where the model has more: KV memory grows with it."""
+FailAll = Callable[[str], None]
+"""Ends every generation for the reason given, whatever the computing thread still does."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSettings:
+    """What LocalEngine was given; its meaning is told there."""
+
+    model: str | Path
+    name: str
+    device: torch.device
+    dtype: torch.dtype
+    slots: int
+    context_tokens: int | None
+    threads: int
+    max_waiting: int
+    prefill_s: float
+    prefill_tokens: int
+    stuck_after_s: float
+    clock: Clock
+    speculative: bool
+    kv_host_mib: int
+    kv_disk_mib: int
+    kv_dir: Path | None
+    ignore_end: bool
+
+
+class LoadedModel:
+    """One model in memory and its current worker. Used from one event loop, but made in another thread."""
+
+    def __init__(self, settings: ModelSettings, deliver: Deliver, fail_all: FailAll) -> None:
+        """Load the model, which takes a while. Raises ModelNotFound."""
+        self._settings = settings
+        self._deliver = deliver
+        self._fail_all = fail_all
+        folder = locate(settings.model)
+        context = min(settings.context_tokens or MOST_CONTEXT_TOKENS, read_context_tokens(folder))
+        self._counting = ChatTemplate(folder)
+        """For the event loop's thread."""
+        self.runner = Runner(
+            folder, slots=settings.slots, context_tokens=context, device=settings.device, dtype=settings.dtype
+        )
+        self.base = BaseModel(settings.name, model_digest(folder), context)
+        self._end_ids = frozenset() if settings.ignore_end else self._counting.end_ids | self.runner.end_ids
+        self.tiers = self._open_tiers()
+        self.worker = self._make_worker()
+        self._kept_adapters: set[str] = set()
+        self._render_thread = ThreadPoolExecutor(1, "chatbot-render")
+        self._rendering = ChatTemplate(folder)
+        """For the rendering thread."""
+        self._replying = ChatTemplate(folder)
+        """For the computing thread."""
+        self.watchdog = Watchdog(
+            self.worker, self._replace_worker, stuck_after_s=settings.stuck_after_s, clock=settings.clock
+        )
+        self._watching: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Let the worker compute and watch that it does."""
+        self.worker.start()
+        self._watching = asyncio.create_task(self.watchdog.watch())
+
+    async def stop(self) -> None:
+        """End all generations, and keep the KV of all conversations where there is room for it."""
+        await self._stop_watching()
+        self._render_thread.shutdown(wait=False)
+        await asyncio.to_thread(self.worker.stop)
+        self._fail_all(STOPPED)
+        await asyncio.to_thread(self.tiers.close)
+
+    def keep_adapters(self, digests: set[str]) -> None:
+        """Say which adapters are loaded, also to workers to come."""
+        self._kept_adapters = digests
+        self.worker.keep_adapters(digests)
+
+    def count_tokens(self, messages: Sequence[ChatMessage]) -> int:
+        """Return the length of the prompt these messages make, the opening of the reply included."""
+        return len(self._counting.render(messages))
+
+    async def render(self, messages: Sequence[ChatMessage], adapter: str | None) -> tuple[list[int], KVFile | None]:
+        """Render in the rendering thread; return the prompt and the KV file that is worth reading for it, if any is.
+
+        Raises GenerationFailed if the template refuses or the engine was stopped.
+        """
+
+        def render() -> tuple[list[int], KVFile | None]:
+            prompt = self._rendering.render(messages)
+            resident = self.worker.resident(prompt, adapter)
+            return prompt, self.tiers.worth_reading(prompt, adapter, resident)
+
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._render_thread, render)
+        except RuntimeError as error:
+            raise GenerationFailed(f"the prompt could not be rendered: {error}") from error
+
+    def reply_text(self, stop: Sequence[str]) -> ReplyText:
+        """Return the still empty text of a reply, which the computing thread will fill."""
+        return ReplyText(self._replying.detokenizer(), stop)
+
+    def _open_tiers(self) -> KVTiers:
+        settings, runner = self._settings, self.runner
+        layout = runner.network.kv_layout
+        kind = KVKind.of(runner.kv, base=self.base.digest, layout=layout, vocabulary=runner.vocabulary)
+        host_bytes, disk_bytes = settings.kv_host_mib * MIB, settings.kv_disk_mib * MIB
+        return open_tiers(runner.kv, kind, host_bytes=host_bytes, disk_bytes=disk_bytes, folder=settings.kv_dir)
+
+    def _make_worker(self) -> Worker:
+        settings, parity = self._settings, self.runner.attention_parity
+        return Worker(
+            self.runner,
+            PrefillBudget(parity, prefill_s=settings.prefill_s, prefill_tokens=settings.prefill_tokens),
+            end_ids=self._end_ids,
+            max_waiting=settings.max_waiting,
+            threads=settings.threads,
+            speculative=settings.speculative,
+            tiers=self.tiers,
+            deliver=self._deliver,
+            clock=settings.clock,
+        )
+
+    async def _replace_worker(self, why: str) -> Worker:
+        """Fail what runs, leave the worker to itself, and start another."""
+        has_ended = not self.worker.is_alive
+        self.worker.retire(why)
+        self._fail_all(why)
+        self.runner = await asyncio.to_thread(self.runner.renewed, keeps_kv=has_ended)
+        self.worker = self._make_worker()
+        self.worker.keep_adapters(self._kept_adapters)
+        self.worker.start()
+        return self.worker
+
+    async def _stop_watching(self) -> None:
+        watching, self._watching = self._watching, None
+        if watching is not None:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
+        # It knows how we replace a worker: in such a ring, the weights would stay until garbage is collected.
+        del self.watchdog

@@ -1,0 +1,51 @@
+"""What is not needed any more leaves memory at once: weights and KV are too large to wait for garbage collection."""
+
+import asyncio
+import gc
+import weakref
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chatbot.engine.local import LocalEngine
+from tests.engine.talk import ask, says
+
+
+@pytest.fixture
+def _no_collection() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("_no_collection")
+async def test_a_model_leaves_memory_when_its_engine_stops(tiny: Path) -> None:
+    engine = LocalEngine(tiny, slots=2, threads=1)
+    await engine.start()
+    await ask(engine, says("hello"))
+    runner = engine._running().runner
+    parts: list[Any] = [engine._running(), engine._running().worker, runner, runner.kv]
+    left = [weakref.ref(part) for part in parts]
+    del runner, parts
+    await engine.stop()
+    assert [part() for part in left] == [None] * 4
+
+
+@pytest.mark.usefixtures("_no_collection")
+async def test_a_worker_leaves_memory_when_it_is_replaced_and_its_thread_ended(tiny: Path) -> None:
+    engine = LocalEngine(tiny, slots=2, threads=1)
+    await engine.start()
+    await ask(engine, says("hello"))
+    worker = engine._running().worker
+    replaced, runner = weakref.ref(worker), weakref.ref(engine._running().runner)
+    worker.retire("for a test")
+    await asyncio.to_thread(worker._thread.join)
+    del worker
+    await engine._running().watchdog.check()
+    assert replaced() is None
+    assert runner() is None
+    assert (await ask(engine, says("hello"))).text
+    await engine.stop()
