@@ -34,6 +34,8 @@ _LIMITS = """## Limits, plainly
   confidence.
 - Sums beyond 20, long instructions and code are beyond it.
 - Rare long words that were told may come back misspelt.
+- With a persona's adapter it remembers less and keeps to fewer instructions; the table above says how much.
+- It answers many openings of small talk beside the point; the talks below are unedited.
 - It understands wordings near those of its grammars best; far ones may get a friendly but beside-the-point answer.
 - Its context is 1,024 tokens, and it saw few dialogues longer than 512.
 - It is not safe for advice of any kind. Refusals are learnt from examples and can be talked around.
