@@ -41,20 +41,22 @@ async def _gap(engine: LocalEngine, tokens: int, session: str, prompt: Chat | No
     """Return the 99th percentile of the seconds between two pieces of text of the eight streams."""
     gaps: list[float] = []
     has_begun = asyncio.Event()
-    streams = [
-        _stream(engine, f"{session} {at}", chat, tokens, gaps, has_begun) for at, chat in enumerate(chats(STREAMS))
-    ]
-    running = asyncio.gather(*streams)
-    if prompt is not None:
+    length = tokens if prompt is None else LONGEST_TOKENS
+    streams = asyncio.gather(
+        *(_stream(engine, f"{session} {at}", chat, length, gaps, has_begun) for at, chat in enumerate(chats(STREAMS)))
+    )
+    if prompt is None:
+        await streams
+    else:
         await has_begun.wait()
         gaps.clear()
+        started = time.perf_counter()
         await _first_token(engine, f"{session} long", prompt)
-        measured = list(gaps)
-        await running
-    else:
-        await running
-        measured = gaps
-    return sorted(measured)[int(RANK * (len(measured) - 1))]
+        if not gaps:  # nobody got a token: they waited for all of it
+            gaps.append(time.perf_counter() - started)
+        streams.cancel()
+        await asyncio.gather(streams, return_exceptions=True)
+    return sorted(gaps)[int(RANK * (len(gaps) - 1))]
 
 
 async def _stream(
