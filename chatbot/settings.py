@@ -1,7 +1,7 @@
 """Every setting, documented once. Flag > CHATBOT_* environment > ./chatbot.toml > user file > default."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from platformdirs import user_cache_path, user_config_path, user_data_path, user_state_path
 from pydantic import Field, field_validator
@@ -56,6 +56,9 @@ class Settings(BaseSettings):
     speculative: bool = True
     """Draft text that may repeat what was said and verify several tokens at once, while that is measured to be faster;
     replies stay the same."""
+    matmul_precision: Literal["highest", "medium"] = "highest"
+    """`medium` lets a CPU with bfloat16 units round what goes into large products (prompts, many chats at once), which
+    is several times faster there; `highest` computes them as transformers does. Takes 2 more bytes for each weight."""
     max_waiting: Annotated[int, Field(ge=1)] = 256
     """Turns that may wait for the engine before new ones are refused; a user of whom none waits may add one even so."""
     prefill_ms: Annotated[float, Field(gt=0)] = 50.0

@@ -53,6 +53,7 @@ def serve(
         context_tokens=settings.context_tokens,
         threads=settings.threads,
         speculative=settings.speculative,
+        matmul_precision=settings.matmul_precision,
         max_waiting=settings.max_waiting,
         prefill_s=settings.prefill_ms / 1000,
         stuck_after_s=settings.stuck_after_s,

@@ -1,20 +1,30 @@
-"""How a weight is kept for its products: as it is, or packed as 16-bit floats where that loses nothing.
+"""How a weight is kept for its products: as it is, packed as 16-bit floats where that loses nothing, or, where it is
+asked for, also as bfloat16 for large batches.
 
 A format is called with x `[..., in]` and gives `x @ weight.T + bias`; `add_to` adds that to a residual in place.
 """
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import Literal, Protocol
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 
+from chatbot.engine.large_batch import LargeBatchWeight, Threshold
 from chatbot.engine.packed import HalfWeight, is_available, is_exact_in_16_bits
+
+MatmulPrecision = Literal["highest", "medium"]
+"""As in `torch.set_float32_matmul_precision`: float32 throughout, or bfloat16 products where they are faster."""
 
 
 class Weight(Protocol):
     def __call__(self, x: torch.Tensor) -> torch.Tensor: ...
 
     def add_to(self, residual: torch.Tensor, x: torch.Tensor) -> None: ...
+
+
+Keep = Callable[[torch.Tensor, torch.Tensor | None], Weight]
+"""Takes a weight `[out, in]` with its bias into a format."""
 
 
 class PlainWeight:
@@ -42,3 +52,18 @@ def kept(weight: torch.Tensor, bias: torch.Tensor | None = None) -> Weight:
     if is_exact_in_16_bits(weight) and is_available():
         return HalfWeight(weight, bias)
     return PlainWeight(weight, bias)
+
+
+def keeper(precision: MatmulPrecision) -> Keep:
+    """Return what keeps the weights of one model; "medium" measures each shape of weight once."""
+    if precision == "highest":
+        return kept
+    threshold = Threshold()
+
+    def keep(weight: torch.Tensor, bias: torch.Tensor | None) -> Weight:
+        few = kept(weight, bias)
+        is_float32_here = weight.device.type == "cpu" and weight.dtype == torch.float32
+        first = threshold.first(few, weight) if is_float32_here else None
+        return few if first is None else LargeBatchWeight(few, weight, bias, first)
+
+    return keep

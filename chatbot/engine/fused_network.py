@@ -16,7 +16,7 @@ from torch import nn
 
 from chatbot.engine.attention import Chunk, PrefillPlan
 from chatbot.engine.decode_plan import DecodePlan
-from chatbot.engine.formats import Weight, kept
+from chatbot.engine.formats import Keep, Weight, kept
 from chatbot.engine.kv import SlotKV
 from chatbot.engine.lora import Part
 from chatbot.engine.norms import RMSNorm, rms_norm
@@ -35,13 +35,15 @@ class FusedLayer:
 
     __slots__ = ("down", "gate_up", "key_norm", "mlp_norm", "norm", "out", "qkv", "query_norm")
 
-    def __init__(self, layer: Any, order: torch.Tensor, epsilon: float) -> None:  # a transformers decoder layer
+    def __init__(
+        self, layer: Any, order: torch.Tensor, epsilon: float, keep: Keep
+    ) -> None:  # a transformers decoder layer
         """Take over the weights of a layer; `order` is the permutation within a head `[head_dim]`."""
         attention, mlp = layer.self_attn, layer.mlp
-        self.qkv: Weight = _joined([attention.q_proj, attention.k_proj, attention.v_proj], [order, order, None])
-        self.out: Weight = _joined([attention.o_proj])
-        self.gate_up: Weight = _joined([mlp.gate_proj, mlp.up_proj])
-        self.down: Weight = _joined([mlp.down_proj])
+        self.qkv: Weight = _joined(keep, [attention.q_proj, attention.k_proj, attention.v_proj], [order, order, None])
+        self.out: Weight = _joined(keep, [attention.o_proj])
+        self.gate_up: Weight = _joined(keep, [mlp.gate_proj, mlp.up_proj])
+        self.down: Weight = _joined(keep, [mlp.down_proj])
         self.norm = rms_norm(layer.input_layernorm.weight, epsilon)
         self.mlp_norm = rms_norm(layer.post_attention_layernorm.weight, epsilon)
         self.query_norm, self.key_norm = (
@@ -54,8 +56,8 @@ class FusedNetwork:
 
     kv_layout = "interleaved"
 
-    def __init__(self, model: Any, kv: SlotKV) -> None:  # transformers is untyped
-        """Take over the weights of a transformers model. Raises NotFusable."""
+    def __init__(self, model: Any, kv: SlotKV, keep: Keep = kept) -> None:  # transformers is untyped
+        """Take over the weights of a transformers model, each in the format that `keep` makes. Raises NotFusable."""
         _check(model, kv)
         config, core = model.config, model.model
         self._kv = kv
@@ -66,8 +68,8 @@ class FusedNetwork:
         self._turns = _turns(core.rotary_emb, kv)
         self._scale = float(core.layers[0].self_attn.scaling)
         self._norm = rms_norm(core.norm.weight, config.rms_norm_eps)
-        self.layers = [FusedLayer(layer, order, config.rms_norm_eps) for layer in core.layers]
-        self.lm_head: Weight = _joined([model.lm_head])
+        self.layers = [FusedLayer(layer, order, config.rms_norm_eps, keep) for layer in core.layers]
+        self.lm_head: Weight = _joined(keep, [model.lm_head])
         self.sites: Mapping[str, tuple[Part, ...]] = _sites(model, order, self._dim)
 
     @property
@@ -139,7 +141,7 @@ def _feed_forward(layer: FusedLayer, x: torch.Tensor) -> None:
     layer.down.add_to(x, F.silu(gate).mul_(up))
 
 
-def _joined(linears: Sequence[nn.Linear], orders: Sequence[torch.Tensor | None] = ()) -> Weight:
+def _joined(keep: Keep, linears: Sequence[nn.Linear], orders: Sequence[torch.Tensor | None] = ()) -> Weight:
     """Return several linears as one, the rows within their heads put in the orders given."""
     orders = orders or [None] * len(linears)
     rows = [_ordered(linear.weight, order) for linear, order in zip(linears, orders, strict=True)]
@@ -149,7 +151,7 @@ def _joined(linears: Sequence[nn.Linear], orders: Sequence[torch.Tensor | None] 
     ]
     has_bias = any(linear.bias is not None for linear in linears)
     weight = rows[0] if len(rows) == 1 else torch.cat(rows)
-    return kept(weight.detach(), torch.cat(biases).detach() if has_bias else None)
+    return keep(weight.detach(), torch.cat(biases).detach() if has_bias else None)
 
 
 def _ordered(rows: torch.Tensor, order: torch.Tensor | None) -> torch.Tensor:

@@ -15,6 +15,7 @@ from chatbot.engine.base import BaseModel, ChatMessage, GenerationFailed
 from chatbot.engine.checkpoint import locate, read_context_tokens
 from chatbot.engine.detokenize import ReplyText
 from chatbot.engine.digest import model_digest
+from chatbot.engine.formats import MatmulPrecision
 from chatbot.engine.heartbeat import Clock
 from chatbot.engine.kv_entry import KVKind
 from chatbot.engine.kv_files import KVFile
@@ -48,6 +49,7 @@ class ModelSettings:
     stuck_after_s: float
     clock: Clock
     speculative: bool
+    precision: MatmulPrecision
     kv_host_mib: int
     kv_disk_mib: int
     kv_dir: Path | None
@@ -67,7 +69,12 @@ class LoadedModel:
         self._counting = ChatTemplate(folder)
         """For the event loop's thread."""
         self.runner = Runner(
-            folder, slots=settings.slots, context_tokens=context, device=settings.device, dtype=settings.dtype
+            folder,
+            slots=settings.slots,
+            context_tokens=context,
+            device=settings.device,
+            dtype=settings.dtype,
+            precision=settings.precision,
         )
         self.base = BaseModel(settings.name, model_digest(folder), context)
         self._end_ids = frozenset() if settings.ignore_end else self._counting.end_ids | self.runner.end_ids

@@ -25,6 +25,7 @@ from chatbot.engine.base import (
     Health,
     PromptTooLong,
 )
+from chatbot.engine.formats import MatmulPrecision
 from chatbot.engine.generation import Event, Generation
 from chatbot.engine.heartbeat import Clock
 from chatbot.engine.loaded_model import LoadedModel, ModelSettings
@@ -54,6 +55,7 @@ class LocalEngine:
         stuck_after_s: float = 60.0,
         clock: Clock = time.monotonic,
         speculative: bool = True,
+        matmul_precision: MatmulPrecision = "highest",
         kv_host_mib: int = 512,
         kv_disk_mib: int = 1024,
         kv_dir: Path | None = None,
@@ -72,6 +74,7 @@ class LocalEngine:
         stuck_after_s: a step that takes longer is taken for stuck, and the computing thread is replaced.
         clock: what the steps are timed with for that.
         speculative: text that may repeat what was said is drafted and verified, where that is measured to be faster.
+        matmul_precision: "medium" rounds what goes into large products to bfloat16 where a CPU is faster so.
         kv_host_mib: memory for the KV of conversations that have no slot at the moment.
         kv_disk_mib: space in `kv_dir` for what has no room in memory, and for everything between two runs.
         kv_dir: without one, no KV is written to disk.
@@ -92,6 +95,7 @@ class LocalEngine:
             stuck_after_s=stuck_after_s,
             clock=clock,
             speculative=speculative,
+            precision=matmul_precision,
             kv_host_mib=kv_host_mib,
             kv_disk_mib=kv_disk_mib,
             kv_dir=kv_dir,

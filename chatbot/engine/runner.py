@@ -21,6 +21,7 @@ from transformers.utils import logging
 from chatbot.engine.adapter_files import LoraAdapter
 from chatbot.engine.attention import Chunk
 from chatbot.engine.base import ModelNotFound
+from chatbot.engine.formats import Keep, MatmulPrecision, keeper
 from chatbot.engine.fused_network import FusedNetwork, NotFusable
 from chatbot.engine.hf_network import HFNetwork
 from chatbot.engine.kv import KVShape, SlotKV
@@ -65,10 +66,12 @@ class Runner:
         device: torch.device,
         dtype: torch.dtype,
         fuses: bool = True,
+        precision: MatmulPrecision = "highest",
     ) -> None:
         """Load the weights. Raises ModelNotFound if the model is broken or does not fit the slot attention.
 
         fuses: whether our own code may compute the model where it gives the same logits.
+        precision: how exact large products have to be where our own code computes.
         """
         model = _load(folder, device, dtype)
         shape = KVShape.of(model.config.get_text_config(), slots=slots, max_len=context_tokens)
@@ -83,7 +86,7 @@ class Runner:
         self.end_ids = _end_ids(model.generation_config)
         """Ids that end a reply by the model's own generation settings."""
         self.vocabulary: int = model.get_input_embeddings().num_embeddings
-        self.network = self._choose(folder, model, fuses)
+        self.network = self._choose(folder, model, keeper(precision) if fuses else None)
         self._pristine = self.network.twin(self.kv)
         """Never computes and never holds adapters: what `renewed` copies."""
         self.bank = LoraBank(self.network.tree, self.network.sites)
@@ -133,11 +136,11 @@ class Runner:
         return runner
 
     @torch.inference_mode()
-    def _choose(self, folder: Path, model: Any, fuses: bool) -> Network:  # transformers is untyped
+    def _choose(self, folder: Path, model: Any, keep: Keep | None) -> Network:  # transformers is untyped
         """Return the fastest network that gives the logits of the model's own forward."""
         tokens = [(7 * i + 11) % model.get_input_embeddings().num_embeddings for i in range(PROBE_TOKENS)]
         expected = model(input_ids=torch.tensor([tokens], device=self.kv.keys.device), use_cache=False).logits[0, -2:]
-        if fuses and (fused := self._fused(folder, model, tokens, expected.float())):
+        if keep and (fused := self._fused(folder, model, keep, tokens, expected.float())):
             return fused
         network = HFNetwork(model, self.kv, has_fast_modules=True)
         if self._difference(network, tokens, expected.float()):
@@ -146,9 +149,11 @@ class Runner:
                 raise ModelNotFound(f"{folder}: this kind of model cannot run on KV slots: {problem}")
         return network
 
-    def _fused(self, folder: Path, model: Any, tokens: list[int], expected: torch.Tensor) -> FusedNetwork | None:
+    def _fused(
+        self, folder: Path, model: Any, keep: Keep, tokens: list[int], expected: torch.Tensor
+    ) -> FusedNetwork | None:
         try:
-            network = FusedNetwork(model, self.kv)
+            network = FusedNetwork(model, self.kv, keep)
         except NotFusable as reason:
             log.info("model.not_fused", model=folder.name, reason=str(reason))
             return None
