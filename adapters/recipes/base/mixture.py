@@ -69,4 +69,4 @@ class Mixture:
             return self.encoder.dialogue(system + self.corpus.draw_chat(rng))
         fitting = _WORDS_FOR[min((size for size in _WORDS_FOR if size >= length), default=CONTEXT)]
         dialogue = make(rng, rng.choice(fitting))
-        return self.encoder.dialogue(dialogue.messages, learns_all=stage == "language")
+        return self.encoder.dialogue(dialogue.messages, dialogue.values, learns_all=stage == "language")

@@ -18,11 +18,12 @@ _MISSES_TO_STOP = 6
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Equal rows of token ids, labels and positions."""
+    """Equal rows of token ids, labels, positions and the weights of labels."""
 
     ids: torch.Tensor
     labels: torch.Tensor
     positions: torch.Tensor
+    weights: torch.Tensor
 
     @property
     def tokens(self) -> int:
@@ -31,7 +32,8 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on another device."""
-        return Batch(*(tensor.to(device, non_blocking=True) for tensor in (self.ids, self.labels, self.positions)))
+        tensors = (self.ids, self.labels, self.positions, self.weights)
+        return Batch(*(tensor.to(device, non_blocking=True) for tensor in tensors))
 
 
 def pack(documents: Iterator[Document], *, rows: int, length: int, pad: int) -> Batch:
@@ -39,6 +41,7 @@ def pack(documents: Iterator[Document], *, rows: int, length: int, pad: int) -> 
     ids: list[list[int]] = [[] for _ in range(rows)]
     labels: list[list[int]] = [[] for _ in range(rows)]
     positions: list[list[int]] = [[] for _ in range(rows)]
+    weights: list[list[float]] = [[] for _ in range(rows)]
     misses = 0
     for document in documents:
         row = next((n for n in range(rows) if len(ids[n]) + len(document) <= length), None)
@@ -50,9 +53,11 @@ def pack(documents: Iterator[Document], *, rows: int, length: int, pad: int) -> 
         ids[row] += document.ids
         labels[row] += document.labels
         positions[row] += range(len(document))
+        weights[row] += document.weights
     for row in range(rows):
         gap = length - len(ids[row])
         ids[row] += [pad] * gap
         labels[row] += [NO_LABEL] * gap
         positions[row] += range(gap)
-    return Batch(torch.tensor(ids), torch.tensor(labels), torch.tensor(positions))
+        weights[row] += [0.0] * gap
+    return Batch(torch.tensor(ids), torch.tensor(labels), torch.tensor(positions), torch.tensor(weights))

@@ -25,7 +25,7 @@ from adapters.recipes.base.rows import Batch
 from adapters.recipes.base.throughput import flops_per_token, peak_flops
 
 Body = Callable[..., Any]  # the network without its output layer, as it is or compiled
-HeadLoss = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
+HeadLoss = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 PEAK_RATE = 3e-3
 _LONGEST_EAGER = 512
 """On a CPU the backward pass of torch's fused attention costs more than plain products up to this row length."""
@@ -87,20 +87,22 @@ def make_optimizers(model: LlamaForCausalLM, plan: Plan) -> list[torch.optim.Opt
     return [muon, adam]
 
 
-def head_loss(hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Mean cross entropy of the output layer `weight` over `hidden` `[labels, hidden]`."""
-    return functional.cross_entropy(functional.linear(hidden, weight).float(), targets)
+def head_loss(hidden: torch.Tensor, head: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """Mean cross entropy, by `weights` `[labels]`, of the output layer `head` over `hidden` `[labels, hidden]`."""
+    losses = functional.cross_entropy(functional.linear(hidden, head).float(), targets, reduction="none")
+    return (losses * weights).sum() / weights.sum()
 
 
 def batch_loss(
     model: LlamaForCausalLM, body: Body, batch: Batch, loss: HeadLoss = head_loss
 ) -> tuple[torch.Tensor, int]:
-    """Mean loss over the labelled places of a batch, and how many there are."""
+    """Weighted mean loss over the labelled places of a batch, and how many there are."""
     hidden = body(input_ids=batch.ids, position_ids=batch.positions, use_cache=False).last_hidden_state
     targets = batch.labels[:, 1:].reshape(-1)
     chosen = targets != NO_LABEL
     learnt = hidden[:, :-1].reshape(-1, hidden.shape[-1])[chosen]
-    return loss(learnt, model.lm_head.weight, targets[chosen]), int(chosen.sum())
+    weights = batch.weights[:, 1:].reshape(-1)[chosen]
+    return loss(learnt, model.lm_head.weight, targets[chosen], weights), int(chosen.sum())
 
 
 def _learner(

@@ -25,6 +25,8 @@ class Dialogue:
     """A finished dialogue: messages as the chat template takes them."""
 
     messages: tuple[Message, ...]
+    values: frozenset[str] = frozenset()
+    """What the facts in it say: the words that an answer can only copy."""
 
 
 def dialogues(seed: int, count: int, *, start: int = 0) -> Iterator[Dialogue]:
@@ -50,12 +52,12 @@ def make(rng: random.Random, limit: int) -> Dialogue:
         ask_recalled(talk)
     elif not talk.turns or rng.random() < 0.15:
         walk(talk, named(rng.choice(LAST)))
-    return Dialogue((*system, *talk.turns))
+    return Dialogue((*system, *talk.turns), frozenset(talk.values))
 
 
 def _plan(rng: random.Random, limit: int) -> list[_Event]:
     """The order of events: fillers, and for each fact a telling before one or two questions."""
-    if rng.random() < 0.2:
+    if rng.random() < 0.28:
         return _recital(rng, limit)
     fillers = rng.randrange(0, 3) if limit < 100 else rng.randrange(1, 3 + limit // 25)
     facts = rng.choices((0, 1, 2, 3, 4, 6), (24, 25, 21, 15, 10, 5))[0]

@@ -121,6 +121,7 @@ def value_for(talk: Talk, kind: FactKind) -> str:
         if value not in taken:
             break
         value = draw_to_remember(kind.slot, talk.rng)
+    talk.values.add(value)
     return value
 
 

@@ -21,6 +21,8 @@ class Talk:
     persona: Persona
     habit: TypingHabit
     facts: dict[str, Fact] = field(default_factory=dict)
+    values: set[str] = field(default_factory=set)
+    """Every value that a fact was given, those taken back or only recalled too."""
     turns: list[Message] = field(default_factory=list)
     words: int = 0
 

@@ -16,7 +16,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenize
 
 from adapters.recipes.base.__main__ import main
 from adapters.recipes.base.corpus import Corpus
-from adapters.recipes.base.documents import NO_LABEL, Document, Encoder
+from adapters.recipes.base.documents import COPIED_WEIGHT, NO_LABEL, Document, Encoder
 from adapters.recipes.base.freed_memory import keep_freed_memory
 from adapters.recipes.base.mixture import Mixture
 from adapters.recipes.base.model import SHAPES, Shape, new_model, parameter_count, save_model
@@ -26,6 +26,7 @@ from adapters.recipes.base.throughput import flops_per_token
 from adapters.recipes.base.tokenizer import CONTROL_TOKENS, train_tokenizer
 from adapters.recipes.base.train import Plan, batch_loss, train
 from adapters.recipes.dialogues import dialogues
+from adapters.recipes.dialogues.talk import Message
 
 TINY = Shape(hidden=32, layers=2, heads=2, kv_heads=1, feed_forward=64, vocab=400)
 TALK = [
@@ -101,9 +102,21 @@ def test_packed_documents_do_not_see_each_other(tokenizer: PreTrainedTokenizerFa
     assert torch.allclose(together, torch.cat(alone), atol=1e-4)
 
 
-def test_loss_is_the_one_transformers_computes(tokenizer: PreTrainedTokenizerFast) -> None:
+def test_what_an_answer_copies_weighs_more_up_to_the_token_that_ends_it(tokenizer: PreTrainedTokenizerFast) -> None:
+    told: list[Message] = [
+        {"role": "user", "content": "my tuner is Bo Zork"},
+        {"role": "assistant", "content": "Bo Zork, a tuner."},
+    ]
+    document = Encoder(tokenizer).dialogue(told, {"bo zork"})
+    heavy = [id for id, weight in zip(document.ids, document.weights, strict=True) if weight == COPIED_WEIGHT]
+    assert tokenizer.decode(heavy) == "Bo Zork,"
+    assert len(document.weights) == len(document.ids)
+
+
+def test_equal_weights_give_the_loss_that_transformers_computes(tokenizer: PreTrainedTokenizerFast) -> None:
     model = new_model(TINY, tokenizer, seed=0).eval()
     batch = _mixture(tokenizer).batch("chat", 0)
+    batch = replace(batch, weights=torch.ones_like(batch.weights))
     with torch.no_grad():
         mine, _ = batch_loss(model, model.model, batch)
         logits = model(input_ids=batch.ids, position_ids=batch.positions, use_cache=False).logits
