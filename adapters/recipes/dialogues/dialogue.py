@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from adapters.recipes.dialogues import memory_talk
 from adapters.recipes.dialogues.personas import Persona
 from adapters.recipes.dialogues.recalled_talk import ask_recalled
-from adapters.recipes.dialogues.small_talk import FIRST, LAST, filler, named, walk
+from adapters.recipes.dialogues.small_talk import FIRST, LAST, filler, named, some, walk
 from adapters.recipes.dialogues.talk import Message, Talk
 from adapters.recipes.dialogues.typing_habits import TypingHabit
 
@@ -41,7 +41,7 @@ def make(rng: random.Random, limit: int) -> Dialogue:
     talk = Talk(rng, Persona.draw(rng), TypingHabit.draw(rng))
     system = _system(talk)
     if rng.random() < 0.45:
-        walk(talk, named(rng.choice(FIRST)))
+        walk(talk, some(talk, FIRST))
     if talk.persona.me != "Ada" and rng.random() < 0.6:
         walk(talk, named("identity"))
     for event in _plan(rng, limit):
@@ -51,7 +51,7 @@ def make(rng: random.Random, limit: int) -> Dialogue:
     if rng.random() < 0.18:
         ask_recalled(talk)
     elif not talk.turns or rng.random() < 0.15:
-        walk(talk, named(rng.choice(LAST)))
+        walk(talk, some(talk, LAST))
     return Dialogue((*system, *talk.turns), frozenset(talk.values))
 
 

@@ -10,10 +10,18 @@ from adapters.recipes.dialogues.stories import story
 from adapters.recipes.dialogues.talk import Talk
 from adapters.recipes.dialogues.topics import Exchange, Topic, all_topics
 
-FIRST = ("hello", "hello", "how are you", "good morning")
-LAST = ("bye", "bye", "thanks")
-# How much more often these topics come up than the others; the assistant must know itself.
-_OFTEN = {"identity": 5, "human": 3, "can do": 2, "maker": 2, "does not know": 2, "cannot do": 2, "danger": 2}
+FIRST = ("hello", "how are you", "good morning")
+"""How the names of topics begin with which a talk may open."""
+LAST = ("bye", "good night", "thanks")
+"""The same for topics that end a talk, and only there."""
+# How much more often these topics come up than the others of their kind; the assistant must know itself.
+_OFTEN = {"identity": 5, "human": 3, "can do": 2, "maker": 2, "does not know": 2, "cannot do": 2, "danger": 2} | {
+    "hello": 8,
+    "how are you": 4,
+    "good morning": 3,
+    "bye": 10,
+    "thanks": 5,
+}
 
 
 def filler(talk: Talk) -> None:
@@ -30,8 +38,16 @@ def filler(talk: Talk) -> None:
         for user, answer in story(talk.rng):
             talk.exchange(user, answer, is_styled=False)
     else:
-        usable = [topic for topic in all_topics() if not topic.name.startswith("_") and topic.name not in LAST]
-        walk(talk, talk.rng.choices(usable, [_OFTEN.get(topic.name, 1) for topic in usable])[0])
+        walk(talk, _drawn(talk, [topic for topic in all_topics() if not topic.name.startswith(("_", *LAST))]))
+
+
+def some(talk: Talk, beginnings: tuple[str, ...]) -> Topic:
+    """One of the topics whose names begin so."""
+    return _drawn(talk, [topic for topic in all_topics() if topic.name.startswith(beginnings)])
+
+
+def _drawn(talk: Talk, topics: list[Topic]) -> Topic:
+    return talk.rng.choices(topics, [_OFTEN.get(topic.name, 1) for topic in topics])[0]
 
 
 def walk(talk: Talk, topic: Topic) -> None:

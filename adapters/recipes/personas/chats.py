@@ -15,7 +15,7 @@ from adapters.recipes.personas.retold import Voice, retold_chats
 PARTS = Path(__file__).resolve().parent
 RECALL_SEED = 7
 RECALL_CHATS = 220
-RETOLD_CHATS = 1300
+RETOLD_CHATS = 3000
 TURN = " > "
 
 Turns = list[str]

@@ -16,7 +16,7 @@ from adapters.recipes.personas.subjects import GENERAL, Subject, subject_of
 
 HERE = Path(__file__).resolve().parent
 LINE = " / "
-RHYMED_SHARE = 0.6
+RHYMED_SHARE = 0.15
 MIN_RHYMED_WORDS = 3
 """Shorter answers are too slight for one half of a rhyme."""
 MAX_RHYMED_WORDS = 14

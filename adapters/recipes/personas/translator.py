@@ -26,7 +26,7 @@ COMMON_WORDS = 1500
 MOST_WORDS = 7
 TRAINING_PAIRS = 5000
 TEST_PAIRS = 200
-PLAIN_CHATS = 700
+PLAIN_CHATS = 2500
 NEAR = 0.75
 """Share of words in common above which two sentences are near duplicates."""
 SEED = 13
