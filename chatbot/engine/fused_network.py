@@ -18,7 +18,7 @@ from chatbot.engine.attention import Chunk, PrefillPlan
 from chatbot.engine.decode_plan import DecodePlan
 from chatbot.engine.formats import Keep, Weight, kept
 from chatbot.engine.kv import SlotKV
-from chatbot.engine.lora import Part
+from chatbot.engine.lora_stack import Part
 from chatbot.engine.norms import RMSNorm, rms_norm
 
 ARCHITECTURES = ("LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM")

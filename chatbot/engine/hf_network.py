@@ -13,7 +13,7 @@ from chatbot.engine import attention
 from chatbot.engine.attention import Chunk, Plan, PrefillPlan
 from chatbot.engine.decode_plan import DecodePlan
 from chatbot.engine.kv import SlotKV
-from chatbot.engine.lora import Part
+from chatbot.engine.lora_stack import Part
 from chatbot.engine.norms import replace_norms
 from chatbot.engine.packed import PackedLinear, pack_linears
 

@@ -1,23 +1,26 @@
 """Adds LoRA adapters to the linears of a model, a different one for each row of a batch if need be.
 
-The adapters in use are stacked; a step computes all of them and masks by row, which needs no gather and no kernel
-(8.6 times PEFT's mixed batches at 8 adapters). When all rows share one adapter, its slice is used without a mask.
-With no adapter in use the model holds its plain linears.
-A site is a linear of the model that runs; it may hold several linears of the base model side by side.
+The adapters of a mixed step are stacked; it computes all of them and masks by row, which needs no gather and no kernel.
+Where all rows share one adapter it is used without a mask, and beside the stack: prompts, each under one adapter, come
+between the mixed steps of others, and must not cost a stack made anew.
+A model that holds no adapter has its plain linears. A site is a linear of the model that runs; it may hold several
+linears of the base model side by side.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import torch
 from torch import nn
 
-from chatbot.engine.adapter_files import LoraAdapter, LoraPair
+from chatbot.engine.adapter_files import LoraAdapter
+from chatbot.engine.lora_stack import Alone, Part, Segments, Stack
 
-Members = tuple[LoraAdapter, ...]
-Segments = tuple[tuple[str, int], ...]
-"""Digest and rank of each adapter along the rank of a stack."""
+MOST_ALONE = 16
+"""Adapters laid out to be used alone; beyond that the one used longest ago has to be laid out again."""
+
+PATIENCE_STEPS = 16
+"""How long a stack of which little is used is kept: conversations that begin one by one will soon use all of it."""
 
 
 class Tree(Protocol):
@@ -26,67 +29,23 @@ class Tree(Protocol):
     def get_submodule(self, target: str) -> Any: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One linear of the base model within a site."""
-
-    name: str
-    rows: torch.Tensor | None = None
-    """Where each of its outputs is among the site's; None if it is all of the site."""
-
-
 Sites = Mapping[str, tuple[Part, ...]]
-
-
-@dataclass(frozen=True, slots=True)
-class Stack:
-    """The updates of several adapters for one site, side by side along the rank."""
-
-    segments: Segments
-    down: torch.Tensor
-    """`[in_features, sum of ranks]`."""
-    up: torch.Tensor
-    """`[sum of ranks, out_features]`."""
-    single: dict[str, tuple[torch.Tensor, torch.Tensor]]
-    """Views of `down` and `up` by digest, for an adapter that is alone."""
-
-    @classmethod
-    def of(cls, parts: Sequence[Part], adapters: Members) -> "Stack":
-        """Stack what the adapters that change this site do to it."""
-        joined = {adapter.digest: _join(parts, adapter) for adapter in adapters}
-        pairs = {digest: pair for digest, pair in joined.items() if pair is not None}
-        down = torch.cat([pair.down for pair in pairs.values()]).T.contiguous()
-        up = torch.cat([pair.up.T for pair in pairs.values()]).contiguous()
-        single, first = {}, 0
-        for digest, pair in pairs.items():
-            span = slice(first, first + pair.down.shape[0])
-            single[digest] = (down[:, span], up[span])
-            first = span.stop
-        return cls(tuple((digest, pair.down.shape[0]) for digest, pair in pairs.items()), down, up, single)
-
-
-def _join(parts: Sequence[Part], adapter: LoraAdapter) -> LoraPair | None:
-    """Return an adapter's update of a whole site, each part's in its own rows; None if it changes none of them."""
-    found = [(part, adapter.pairs[part.name]) for part in parts if part.name in adapter.pairs]
-    if not found or parts[0].rows is None:
-        return found[0][1] if found else None
-    outputs = sum(len(part.rows) for part in parts if part.rows is not None)
-    ups = []
-    for part, pair in found:
-        up = pair.up.new_zeros(outputs, pair.up.shape[1])
-        up[part.rows] = pair.up
-        ups.append(up)
-    return LoraPair(torch.cat([pair.down for _, pair in found]), torch.cat(ups, dim=1))
 
 
 class AdaptedLinear(nn.Module):
     """A linear with the adapters of the current step on top."""
 
-    def __init__(self, plain: Any, bank: "LoraBank", stack: Stack) -> None:  # a module, or a format of formats.py
+    def __init__(self, plain: Any, bank: "LoraBank") -> None:  # a module, or a format of formats.py
         super().__init__()
         self.plain = plain
         self.bank = bank
-        self.stack = stack
+        self.alone: dict[str, Alone] = {}
+        """By digest."""
+        self.stack: Stack | None = None
+
+    @property
+    def is_bare(self) -> bool:
+        return self.stack is None and not self.alone
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return `plain(x)` plus each row's own update; x is `[..., in_features]`, rows in the order of `use`."""
@@ -100,13 +59,12 @@ class AdaptedLinear(nn.Module):
         self._update(residual, x)
 
     def _update(self, y: torch.Tensor, x: torch.Tensor) -> None:
-        bank, stack = self.bank, self.stack
+        bank = self.bank
         if bank.alone is not None:
-            if bank.alone in stack.single:
-                down, up = stack.single[bank.alone]
-                y.addmm_(x @ down, up)
-        elif bank.owners is not None:
-            y.addmm_((x @ stack.down).mul_(bank.mask(stack.segments, x)), stack.up)
+            if bank.alone in self.alone:
+                self.alone[bank.alone].add_to(y, x)
+        elif bank.is_mixed and self.stack is not None:
+            self.stack.add_to(y, x, bank.mask(self.stack.segments, x))
 
 
 class LoraBank:
@@ -117,69 +75,111 @@ class LoraBank:
         self._model = model
         self._sites = sites or {}
         self._site_of = {part.name: site for site, parts in self._sites.items() for part in parts}
-        self._stacked: Members = ()
         self._wrapped: dict[str, AdaptedLinear] = {}
+        self._stacked: tuple[LoraAdapter, ...] = ()
+        self._crowded_steps = 0
+        """For how many mixed steps most of the stack has not been used."""
+        self._laid_out: dict[str, LoraAdapter] = {}
+        """Those laid out to be used alone, the one used last at the end."""
+        self._owners: list[str | None] = []
+        """Digest per row of the last mixed step, for which the masks are."""
         self._masks: dict[Segments, torch.Tensor] = {}
         self.alone: str | None = None
         """Digest of the one adapter that all rows of this step use."""
-        self.owners: list[str | None] | None = None
-        """Digest per row where rows differ; None if they do not."""
+        self.is_mixed = False
+        """Whether the rows of this step use several adapters, or one of them none."""
 
     @property
-    def stacked(self) -> Members:
-        return self._stacked
+    def held(self) -> set[str]:
+        """Digests of the adapters that the model's linears hold."""
+        return {adapter.digest for adapter in self._stacked} | self._laid_out.keys()
 
     def use(self, rows: Sequence[LoraAdapter | None]) -> None:
         """Say which adapter each row of the coming forward uses."""
         active = {adapter.digest: adapter for adapter in rows if adapter is not None}
-        self.alone = None
-        if not active:
-            self.owners = None
-            return
-        if not self._covers(active):
-            self._restack(tuple(active.values()))
-        if len(active) == 1 and None not in rows:
-            self.alone, self.owners = next(iter(active)), None
-            return
-        owners = [None if adapter is None else adapter.digest for adapter in rows]
-        if owners != self.owners:
-            self.owners = owners
-            self._masks.clear()
+        is_alone = len(active) == 1 and None not in rows
+        self.alone = next(iter(active)) if is_alone else None
+        self.is_mixed = bool(active) and not is_alone
+        if self.alone is not None:
+            self._lay_out(active[self.alone])
+        elif self.is_mixed:
+            self._mix(active, [None if adapter is None else adapter.digest for adapter in rows])
 
     def release(self, keep: set[str]) -> None:
-        """Drop the stack and give the model its plain linears back if it holds an adapter not in `keep`."""
-        if any(adapter.digest not in keep for adapter in self._stacked):
-            self._restack(())
+        """Give the model its plain linears back if they hold an adapter not in `keep`."""
+        if self.held <= keep:
+            return
+        for site, wrapped in self._wrapped.items():
+            self._put(site, wrapped.plain)
+        self._wrapped, self._stacked, self._laid_out = {}, (), {}
+        self._masks.clear()
 
     def mask(self, segments: Segments, like: torch.Tensor) -> torch.Tensor:
         """Return `[rows, sum of ranks]`: one where a row owns that part of the stack, else zero."""
         if segments not in self._masks:
-            assert self.owners is not None
-            table = [[owner == digest for digest, _ in segments] for owner in self.owners]
+            table = [[owner == digest for digest, _ in segments] for owner in self._owners]
             repeats = torch.tensor([rank for _, rank in segments])
             mask = torch.tensor(table).repeat_interleave(repeats, dim=1)
             self._masks[segments] = mask.to(like.device, like.dtype)
         return self._masks[segments]
 
+    def _lay_out(self, adapter: LoraAdapter) -> None:
+        """Have an adapter ready to be used alone."""
+        known = self._laid_out.pop(adapter.digest, None)
+        self._laid_out[adapter.digest] = adapter
+        if known is not None:
+            return
+        for site in self._changed_by([adapter]):
+            self._wrap(site).alone[adapter.digest] = Alone.of(self._parts(site), adapter)
+        if len(self._laid_out) > MOST_ALONE:
+            oldest = next(iter(self._laid_out))
+            del self._laid_out[oldest]
+            for wrapped in self._wrapped.values():
+                wrapped.alone.pop(oldest, None)
+            self._unwrap_bare()
+
+    def _mix(self, active: dict[str, LoraAdapter], owners: list[str | None]) -> None:
+        if not self._covers(active):
+            self._restack(tuple(active.values()))
+        if owners != self._owners:
+            self._owners = owners
+            self._masks.clear()
+
     def _covers(self, active: dict[str, LoraAdapter]) -> bool:
-        """Whether the stack has all active adapters and not so many others that a new one is worth its cost."""
+        """Whether the stack has all active adapters and not, for several steps already, more others than those."""
         stacked = {adapter.digest for adapter in self._stacked}
-        return active.keys() <= stacked and len(stacked) <= 2 * len(active)
+        self._crowded_steps = self._crowded_steps + 1 if len(stacked) > 2 * len(active) else 0
+        return active.keys() <= stacked and self._crowded_steps <= PATIENCE_STEPS
 
-    def _restack(self, adapters: Members) -> None:
-        for site, wrapped in self._wrapped.items():
-            self._put(site, wrapped.plain)
-        self._wrapped = {}
+    def _restack(self, adapters: tuple[LoraAdapter, ...]) -> None:
         self._stacked = adapters
+        self._crowded_steps = 0
         self._masks.clear()
-        for site in {self._site_of.get(name, name) for adapter in adapters for name in adapter.pairs}:
-            parts = self._sites.get(site, (Part(site),))
-            parent, leaf = self._parent(site)
-            wrapped = AdaptedLinear(getattr(parent, leaf), self, Stack.of(parts, adapters))
-            self._wrapped[site] = wrapped
-            setattr(parent, leaf, wrapped)
+        for wrapped in self._wrapped.values():
+            wrapped.stack = None
+        for site in self._changed_by(adapters):
+            self._wrap(site).stack = Stack.of(self._parts(site), adapters)
+        self._unwrap_bare()
 
-    def _put(self, site: str, linear: Callable[[torch.Tensor], torch.Tensor]) -> None:
+    def _changed_by(self, adapters: Sequence[LoraAdapter]) -> set[str]:
+        return {self._site_of.get(name, name) for adapter in adapters for name in adapter.pairs}
+
+    def _parts(self, site: str) -> tuple[Part, ...]:
+        return self._sites.get(site, (Part(site),))
+
+    def _wrap(self, site: str) -> AdaptedLinear:
+        """Return the wrapped linear of a site, wrapping it if need be."""
+        if site not in self._wrapped:
+            parent, leaf = self._parent(site)
+            self._wrapped[site] = AdaptedLinear(getattr(parent, leaf), self)
+            setattr(parent, leaf, self._wrapped[site])
+        return self._wrapped[site]
+
+    def _unwrap_bare(self) -> None:
+        for site in [site for site, wrapped in self._wrapped.items() if wrapped.is_bare]:
+            self._put(site, self._wrapped.pop(site).plain)
+
+    def _put(self, site: str, linear: Any) -> None:
         parent, leaf = self._parent(site)
         setattr(parent, leaf, linear)
 

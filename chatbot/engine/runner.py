@@ -25,7 +25,8 @@ from chatbot.engine.formats import Keep, MatmulPrecision, keeper
 from chatbot.engine.fused_network import FusedNetwork, NotFusable
 from chatbot.engine.hf_network import HFNetwork
 from chatbot.engine.kv import KVShape, SlotKV
-from chatbot.engine.lora import LoraBank, Part, Tree
+from chatbot.engine.lora import LoraBank, Tree
+from chatbot.engine.lora_stack import Part
 from chatbot.engine.machine import free_bytes
 
 log = structlog.get_logger()

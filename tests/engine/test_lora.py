@@ -4,8 +4,10 @@ import pytest
 import torch
 from torch import nn
 
+from chatbot.engine import lora
 from chatbot.engine.adapter_files import LoraAdapter, LoraPair
-from chatbot.engine.lora import AdaptedLinear, LoraBank
+from chatbot.engine.lora import PATIENCE_STEPS, AdaptedLinear, LoraBank
+from chatbot.engine.lora_stack import Part
 
 
 class Twins(nn.Module):
@@ -74,16 +76,81 @@ def test_a_model_without_active_adapters_holds_plain_linears_after_release() -> 
     assert isinstance(model.left, AdaptedLinear)
     bank.release({"one"})
     assert model.left is plain
-    assert bank.stacked == ()
+    assert not bank.held
 
 
-def test_only_adapters_in_use_are_stacked_once_others_outnumber_them() -> None:
+def test_only_adapters_in_use_are_stacked_once_others_outnumbered_them_for_some_steps() -> None:
     bank = LoraBank(Twins())
     bank.use([ONE, TWO, THREE])
-    bank.use([ONE, TWO])
-    assert [adapter.digest for adapter in bank.stacked] == ["one", "two", "three"]
-    bank.use([TWO])
-    assert [adapter.digest for adapter in bank.stacked] == ["two"]
+    for _ in range(2 * PATIENCE_STEPS):
+        bank.use([ONE, TWO])
+    for _ in range(PATIENCE_STEPS):
+        bank.use([TWO, None])
+    assert bank.held == {"one", "two", "three"}
+    bank.use([TWO, None])
+    assert bank.held == {"two"}
+
+
+def test_a_prompt_under_one_adapter_leaves_the_stack_of_the_others_as_it_is() -> None:
+    model = Twins()
+    bank = LoraBank(model)
+    bank.use([ONE, TWO, THREE])
+    left = model.left
+    assert isinstance(left, AdaptedLinear)
+    stack = left.stack
+    for adapter in (ONE, TWO, THREE):
+        bank.use([adapter])
+    bank.use([ONE, TWO, THREE])
+    assert stack is not None
+    assert left.stack is stack
+
+
+@torch.no_grad()
+def test_of_many_adapters_used_alone_the_latest_stay_laid_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lora, "MOST_ALONE", 2)
+    model = Twins()
+    plain = model.right
+    x = torch.randn(1, 1, 6)
+    expected = {adapter.digest: _expected(model, x, adapter) for adapter in (ONE, TWO, THREE)}
+    bank = LoraBank(model)
+    for adapter in (THREE, TWO, THREE, ONE, TWO, TWO):
+        bank.use([adapter])
+        assert torch.allclose(model(x), expected[adapter.digest], atol=1e-4)
+    assert bank.held == {"one", "two"}
+    bank.use([_adapter("four", 2, "left")])
+    bank.use([_adapter("five", 2, "left")])
+    assert model.right is plain
+
+
+class Joined(nn.Module):
+    """The linears of Twins side by side in one, the outputs of the second in another order."""
+
+    def __init__(self, twins: Twins) -> None:
+        super().__init__()
+        self.order = torch.tensor([3, 0, 4, 1, 2])
+        self.both = nn.Linear(6, 10)
+        self.both.weight.data = torch.cat([twins.left.weight, twins.right.weight[self.order]])
+        self.both.bias.data = torch.cat([twins.left.bias, torch.zeros(5)])
+
+    @property
+    def parts(self) -> tuple[Part, Part]:
+        return Part("left", torch.arange(5)), Part("right", 5 + self.order.argsort())
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        left, right = self.both(x).chunk(2, dim=-1)
+        return torch.as_tensor(left + 10 * right[..., self.order.argsort()])
+
+
+@pytest.mark.parametrize("rows", [[ONE], [TWO], [THREE, THREE], [ONE, None], [TWO, THREE], [ONE, TWO, THREE, None]])
+@torch.no_grad()
+def test_linears_that_stand_side_by_side_get_each_its_own_update(rows: list[LoraAdapter | None]) -> None:
+    twins = Twins()
+    model = Joined(twins)
+    x = torch.randn(len(rows), 1, 6)
+    expected = torch.stack([_expected(twins, x[i], adapter) for i, adapter in enumerate(rows)])
+    bank = LoraBank(model, {"both": model.parts})
+    bank.use(rows)
+    assert torch.allclose(model(x), expected, atol=1e-4)
 
 
 @torch.no_grad()

@@ -100,12 +100,12 @@ async def test_adapters_that_nobody_uses_now_make_room(
     digest = await engine.load_adapter(pirate)
     await ask(engine, says("hi"), adapter=digest)
     bank = engine._running().runner.bank
-    stacked: list[int] = []
+    held: list[int] = []
 
     def fits(_: Sequence[Chunk]) -> bool:
-        stacked.append(len(bank.stacked))
-        return not bank.stacked
+        held.append(len(bank.held))
+        return not bank.held
 
     _limit(monkeypatch, "prefill", fits)
     await ask(engine, LONG, session="other")
-    assert stacked[:2] == [1, 0]
+    assert held[:2] == [1, 0]

@@ -114,11 +114,11 @@ async def test_unused_adapters_leave_the_model_when_it_idles(engine: LocalEngine
     digest = await engine.load_adapter(pirate)
     await ask(engine, says("hi"), adapter=digest)
     bank = engine._running().runner.bank
-    assert [adapter.digest for adapter in bank.stacked] == [digest]
+    assert bank.held == {digest}
     await engine.unload_adapter(digest)
     await ask(engine, says("hi"))
     for _ in range(1000):
-        if not bank.stacked:
+        if not bank.held:
             break
         await asyncio.sleep(0.001)
-    assert bank.stacked == ()
+    assert not bank.held
