@@ -24,6 +24,7 @@ BASE_FILE = "base.json"
 MAX_CONFIG_BYTES = 1 << 20
 MAX_WEIGHTS_BYTES = 4 << 30
 MAX_RANK = 1024
+MAX_ALPHA = 1e6
 TENSOR_NAME = re.compile(r"base_model\.model\.(?P<module>[\w.]+)\.lora_(?P<side>[AB])\.weight")
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 
@@ -91,6 +92,9 @@ def read_adapter(
         name: LoraPair(down.to(device, dtype), (up.float() * scaling).to(device, dtype))
         for name, (down, up) in pairs.items()
     }
+    for name, pair in ready.items():
+        if not (pair.down.isfinite().all() and pair.up.isfinite().all()):
+            raise AdapterRejected(f"{folder / ADAPTER_WEIGHTS}: {name!r} has values too large for {dtype}, once scaled")
     return LoraAdapter(adapter_digest(config_bytes, weights_bytes), rank, ready)
 
 
@@ -129,8 +133,8 @@ def _check_config(path: Path, config: dict[str, Any]) -> tuple[int, float, tuple
     rank, alpha = config.get("r"), config.get("lora_alpha")
     if type(rank) is not int or not 1 <= rank <= MAX_RANK:
         raise AdapterRejected(f"{path}: r = {rank!r}; expected an integer from 1 to {MAX_RANK}")
-    if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not 0 < alpha < math.inf:
-        raise AdapterRejected(f"{path}: lora_alpha = {alpha!r}; expected a positive number")
+    if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not 0 < alpha <= MAX_ALPHA:
+        raise AdapterRejected(f"{path}: lora_alpha = {alpha!r}; expected a positive number, at most {MAX_ALPHA:g}")
     scaling = alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)
     return rank, scaling, _check_targets(path, config.get("target_modules"))
 

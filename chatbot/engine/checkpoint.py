@@ -30,12 +30,21 @@ def locate(model: str | Path) -> Path:
 
 
 def read_context_tokens(folder: Path) -> int:
-    """Return how many tokens the model's configuration says it can see at once."""
+    """Return how many tokens the model's configuration says it can see at once.
+
+    A "longrope" model turns all its positions otherwise once a prompt is longer than it was first trained for, which
+    neither KV made before nor a neighbour in the batch may do: it gets that first length.
+    """
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    tokens = (config.get("text_config") or config).get("max_position_embeddings")
+    config = config.get("text_config") or config
+    tokens = config.get("max_position_embeddings")
     if not isinstance(tokens, int):
         raise ModelNotFound(f"{folder / 'config.json'}: max_position_embeddings is missing")
-    return tokens
+    rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    if rope.get("rope_type", rope.get("type")) != "longrope":
+        return tokens
+    first = rope.get("original_max_position_embeddings") or config.get("original_max_position_embeddings")
+    return min(tokens, first) if isinstance(first, int) else tokens
 
 
 def _fetch(name: str) -> Path:

@@ -7,7 +7,7 @@ not even the smallest fits.
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -36,6 +36,14 @@ class Computed(NamedTuple):
     def drafted(self) -> int:
         """How many tokens were drafted for all rows."""
         return sum(len(draft) for _, draft in self.rows)
+
+    def one_by_one(self) -> Iterator["Computed"]:
+        """Yield each row with its own logits."""
+        first = 0
+        for row, draft in self.rows:
+            last = first + 1 + len(draft)
+            yield Computed([(row, draft)], self.logits[first:last])
+            first = last
 
 
 Drafts = dict[Generation, list[int]]
@@ -78,6 +86,7 @@ class Forward:
             except Exception as error:  # such as no memory for so many tokens; a plain step tells whose error it is
                 log.warning("a step with drafts failed and is computed without: %s", error)
             self.drafting.pause()
+            self._runner.free_memory()
         return self._attempt(rows, partial(self._decode, {}))
 
     def _attempt(self, rows: list[Generation], compute: Compute, *, is_retry: bool = False) -> list[Computed]:

@@ -68,6 +68,14 @@ class SlotKV:
         for tensor in (self.keys, self.values):
             tensor[:, target, :, :length] = tensor[:, source, :, :length]
 
+    def wipe(self, slot: int, length: int) -> None:
+        """Set the first `length` positions of a slot to zero.
+
+        What is masked is still multiplied by zero, and zero times what is not a number is not a number.
+        """
+        for tensor in (self.keys, self.values):
+            tensor[:, slot, :, :length] = 0
+
     def save(self, slot: int, length: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Return copies of a slot's first keys and values `[layers, kv_heads, length, head_dim]` in host memory."""
         keys, values = (self._saved(tensor[:, slot, :, :length]) for tensor in (self.keys, self.values))

@@ -73,7 +73,7 @@ class KVTiers:
 
     def keep_ahead(self, slot: Slot) -> None:
         """Keep what is in a slot that may have to be given up soon: half of what an exchange costs, paid before."""
-        if self._size_bytes(slot) <= self._host.limit_bytes:
+        if self._size_bytes(len(slot.tokens)) <= self._host.limit_bytes:
             self._keep(slot)
 
     def worth_reading(self, prompt: Sequence[int], adapter: str | None, resident: int) -> KVFile | None:
@@ -82,6 +82,8 @@ class KVTiers:
             return None
         file, length = self._files.best(prompt, adapter)
         if file is None or length < resident + WORTH_READING_TOKENS:
+            return None
+        if self._size_bytes(len(file.tokens)) > self._ahead.limit_bytes:
             return None
         with self._lock:
             gain = length - max(resident, longest(self._in_memory(), prompt, adapter)[1])
@@ -112,7 +114,7 @@ class KVTiers:
             return
         room, kept = self._files.limit_bytes, []
         for slot in sorted(slots, key=lambda slot: slot.last_used, reverse=True):
-            room -= self._size_bytes(slot)
+            room -= self._size_bytes(len(slot.tokens))
             if room >= 0:
                 kept.append(slot)
         for slot in reversed(kept):
@@ -146,7 +148,7 @@ class KVTiers:
         there = self._host.get((owner, slot.adapter))
         if there is not None and there.tokens == slot.tokens:
             return
-        if self._writer is None and self._size_bytes(slot) > self._host.limit_bytes:
+        if self._size_bytes(len(slot.tokens)) > max(self._host.limit_bytes, IN_FLIGHT_BYTES if self._writer else 0):
             return
         try:
             keys, values = self._kv.save(slot.index, len(slot.tokens))
@@ -172,6 +174,6 @@ class KVTiers:
     def _in_memory(self) -> list[KVEntry]:
         return [*self._host, *self._ahead, *(self._writer.waiting if self._writer is not None else ())]
 
-    def _size_bytes(self, slot: Slot) -> int:
+    def _size_bytes(self, tokens: int) -> int:
         shape = self._kv.shape
-        return shape.bytes_per_slot(self._kv.keys.dtype) * len(slot.tokens) // shape.max_len
+        return shape.bytes_per_slot(self._kv.keys.dtype) * tokens // shape.max_len

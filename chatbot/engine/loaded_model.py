@@ -87,7 +87,11 @@ class LoadedModel:
         self._replying = ChatTemplate(folder)
         """For the computing thread."""
         self.watchdog = Watchdog(
-            self.worker, self._replace_worker, stuck_after_s=settings.stuck_after_s, clock=settings.clock
+            self.worker,
+            self._replace_worker,
+            self._retire_worker,
+            stuck_after_s=settings.stuck_after_s,
+            clock=settings.clock,
         )
         self._watching: asyncio.Task[None] | None = None
 
@@ -137,6 +141,8 @@ class LoadedModel:
     def _open_tiers(self) -> KVTiers:
         settings, runner = self._settings, self.runner
         layout = runner.network.kv_layout
+        if settings.precision != "highest":  # rounded on its way: exact replies must not go on from it
+            layout = f"{layout}, {settings.precision}"
         kind = KVKind.of(runner.kv, base=self.base.digest, layout=layout, vocabulary=runner.vocabulary)
         host_bytes, disk_bytes = settings.kv_host_mib * MIB, settings.kv_disk_mib * MIB
         return open_tiers(runner.kv, kind, host_bytes=host_bytes, disk_bytes=disk_bytes, folder=settings.kv_dir)
@@ -158,13 +164,18 @@ class LoadedModel:
     async def _replace_worker(self, why: str) -> Worker:
         """Fail what runs, leave the worker to itself, and start another."""
         has_ended = not self.worker.is_alive
-        self.worker.retire(why)
-        self._fail_all(why)
+        self._retire_worker(why)
         self.runner = await asyncio.to_thread(self.runner.renewed, keeps_kv=has_ended)
+        self.tiers = self.tiers.over(self.runner.kv)
         self.worker = self._make_worker()
         self.worker.keep_adapters(self._kept_adapters)
         self.worker.start()
         return self.worker
+
+    def _retire_worker(self, why: str) -> None:
+        """Fail what runs and what is asked for from now on, and leave the worker to itself."""
+        self.worker.retire(why)
+        self._fail_all(why)
 
     async def _stop_watching(self) -> None:
         watching, self._watching = self._watching, None

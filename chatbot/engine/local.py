@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -34,6 +35,14 @@ from chatbot.engine.sampling import RowSampler
 from chatbot.engine.worker import STOPPED, Deliver
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+@dataclass(slots=True, eq=False)
+class _Rendering:
+    """A request whose prompt is being rendered."""
+
+    session: str
+    leaves_kv: bool = True
 
 
 class LocalEngine:
@@ -103,6 +112,7 @@ class LocalEngine:
         )
         self._adapters: dict[str, LoraAdapter] = {}
         self._queues: dict[Generation, asyncio.Queue[Event]] = {}
+        self._renderings: set[_Rendering] = set()
         self._loaded: LoadedModel | None = None
 
     @property
@@ -146,16 +156,20 @@ class LocalEngine:
             device=self._settings.device,
         )
         self._adapters.setdefault(adapter.digest, adapter)
-        loaded.keep_adapters(set(self._adapters))
+        await asyncio.to_thread(loaded.keep_adapters, set(self._adapters))
         return adapter.digest
 
     async def unload_adapter(self, digest: str) -> None:
         """Refuse new generations with this adapter; running ones end with it, then it is freed."""
         if self._adapters.pop(digest, None) is not None:
-            self._running().keep_adapters(set(self._adapters))
+            await asyncio.to_thread(self._running().keep_adapters, set(self._adapters))
 
     async def forget(self, session: str) -> None:
         """Drop all KV of a conversation, in slots, memory and files; what still runs in it leaves none behind."""
+        begun: list[_Rendering | Generation] = [*self._renderings, *self._queues]
+        for each in begun:
+            if each.session == session:  # perhaps not with the worker yet
+                each.leaves_kv = False
         await asyncio.to_thread(self._running().worker.forget, session)
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[Delta | Finish, None]:
@@ -164,13 +178,19 @@ class LocalEngine:
         if loaded is None:
             raise GenerationFailed(STOPPED)
         adapter = self._adapter(request.adapter)
-        prompt, file = await loaded.render(request.messages, request.adapter)
+        rendering = _Rendering(request.session)
+        self._renderings.add(rendering)
+        try:
+            prompt, file = await loaded.render(request.messages, request.adapter)
+        finally:
+            self._renderings.remove(rendering)
         generation = self._admit(loaded, request, prompt, adapter)
+        generation.leaves_kv = rendering.leaves_kv
         queue = self._queues[generation] = asyncio.Queue()
         try:
             if file is not None:
                 await asyncio.to_thread(loaded.tiers.read_ahead, file)
-            loaded.worker.submit(generation)
+            await asyncio.to_thread(loaded.worker.submit, generation)
             while True:
                 event = await queue.get()
                 if isinstance(event, EngineError):

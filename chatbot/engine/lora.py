@@ -126,11 +126,10 @@ class LoraBank:
     def _lay_out(self, adapter: LoraAdapter) -> None:
         """Have an adapter ready to be used alone."""
         known = self._laid_out.pop(adapter.digest, None)
-        self._laid_out[adapter.digest] = adapter
-        if known is not None:
-            return
-        for site in self._changed_by([adapter]):
-            self._wrap(site).alone[adapter.digest] = Alone.of(self._parts(site), adapter)
+        if known is None:
+            for site in self._changed_by([adapter]):
+                self._wrap(site).alone[adapter.digest] = Alone.of(self._parts(site), adapter)
+        self._laid_out[adapter.digest] = adapter  # only now: memory may have run out half-way
         if len(self._laid_out) > MOST_ALONE:
             oldest = next(iter(self._laid_out))
             del self._laid_out[oldest]
@@ -152,13 +151,13 @@ class LoraBank:
         return active.keys() <= stacked and self._crowded_steps <= PATIENCE_STEPS
 
     def _restack(self, adapters: tuple[LoraAdapter, ...]) -> None:
-        self._stacked = adapters
-        self._crowded_steps = 0
+        self._stacked, self._crowded_steps = (), 0
         self._masks.clear()
         for wrapped in self._wrapped.values():
             wrapped.stack = None
         for site in self._changed_by(adapters):
             self._wrap(site).stack = Stack.of(self._parts(site), adapters)
+        self._stacked = adapters  # only now: memory may have run out half-way
         self._unwrap_bare()
 
     def _changed_by(self, adapters: Sequence[LoraAdapter]) -> set[str]:

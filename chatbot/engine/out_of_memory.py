@@ -2,7 +2,13 @@
 
 import torch
 
-_PHRASES = ("not enough memory", "DefaultCPUAllocator", "CUDA out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+_PHRASES = (
+    "not enough memory",
+    "DefaultCPUAllocator",
+    "CUDA out of memory",
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+)
 """What torch says in a plain RuntimeError: its CPU allocator, some CUDA calls, and cuBLAS for its workspace."""
 
 

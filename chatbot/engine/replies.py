@@ -6,7 +6,7 @@ What is said gathers until it is taken, so that all text of a step is handed ove
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 
@@ -18,6 +18,8 @@ from chatbot.engine.scheduler import Scheduler
 from chatbot.engine.slots import SlotTable
 
 log = logging.getLogger(__name__)
+Wipe = Callable[[int, int], None]
+"""Makes zeros of a slot's KV: which slot, and how many positions from its beginning."""
 
 
 class Replies:
@@ -28,15 +30,18 @@ class Replies:
         scheduler: Scheduler[Generation],
         slots: SlotTable,
         lock: threading.Condition,
+        wipe: Wipe,
         end_ids: frozenset[int],
     ) -> None:
         """lock: is held around each call of the scheduler, which other threads call too.
 
+        wipe: is called for the slot of a row that failed: its KV may hold what is not a number.
         end_ids: tokens that end a reply and are no part of it.
         """
         self._scheduler = scheduler
         self._slots = slots
         self._lock = lock
+        self._wipe = wipe
         self._end_ids = end_ids
         self._events: list[tuple[Generation, Event]] = []
 
@@ -66,6 +71,7 @@ class Replies:
         """End one generation; what its slot holds is not trusted any more."""
         if row.slot is not None:
             self._slots.forget(row.slot)
+            self._wipe(row.slot.index, len(row.prompt) + row.max_tokens)
         self.remove(row)
         self._events.append((row, GenerationFailed(why)))
 

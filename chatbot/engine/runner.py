@@ -133,6 +133,7 @@ class Runner:
             device, dtype = self.kv.keys.device, self.kv.keys.dtype
             runner.kv = SlotKV(self._wanted.fitted(dtype, free_bytes(device)), dtype=dtype, device=device)
         runner.network = self._pristine.twin(runner.kv)
+        runner._pristine = self._pristine.twin(runner.kv)  # or it would hold on to the KV of the first thread
         runner.bank = LoraBank(runner.network.tree, runner.network.sites)
         return runner
 

@@ -64,6 +64,11 @@ class Step(Generic[RowT]):
     prefill: list[tuple[RowT, int]]
     """Rows whose prompt is not computed yet, and up to which position it shall be now."""
 
+    @property
+    def rows(self) -> list[RowT]:
+        """All rows of the step."""
+        return [*self.decode, *(row for row, _ in self.prefill)]
+
 
 class Scheduler(Generic[RowT]):
     """The waiting and running generations of one engine."""

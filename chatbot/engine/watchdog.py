@@ -33,14 +33,19 @@ class Watched(Protocol):
 
 Replace = Callable[[str], Awaitable[Watched]]
 """Retires the worker for the reason given and returns a new one that runs."""
+GiveUp = Callable[[str], None]
+"""Retires the worker for the reason given, and with it all that is asked for now or later."""
 
 
 class Watchdog:
     """Looks after one worker at a time. Used from one event loop."""
 
-    def __init__(self, worker: Watched, replace: Replace, *, stuck_after_s: float, clock: Clock) -> None:
+    def __init__(
+        self, worker: Watched, replace: Replace, give_up: GiveUp, *, stuck_after_s: float, clock: Clock
+    ) -> None:
         self._worker = worker
         self._replace = replace
+        self._give_up = give_up
         self._stuck_after_s = stuck_after_s
         self._clock = clock
         self._restarts: deque[float] = deque()
@@ -68,6 +73,7 @@ class Watchdog:
             self._has_given_up = True
             self._trouble = f"{fault}; it was restarted {MOST_RESTARTS} times already: restart the server"
             log.error("giving up on the engine: %s", self._trouble)
+            self._give_up(self._trouble)
             return
         log.error("restarting the engine: %s", fault)
         self._trouble = f"the engine is being restarted: {fault}"

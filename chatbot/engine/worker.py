@@ -13,10 +13,11 @@ import torch
 
 from chatbot.engine.base import GenerationFailed
 from chatbot.engine.drafting import Drafting
-from chatbot.engine.forward import Forward
+from chatbot.engine.forward import Computed, Forward
 from chatbot.engine.generation import Event, Generation
 from chatbot.engine.heartbeat import Clock, Heartbeat
 from chatbot.engine.kv_tiers import KVTiers
+from chatbot.engine.out_of_memory import is_out_of_memory
 from chatbot.engine.prefill_budget import PrefillBudget
 from chatbot.engine.replies import Replies
 from chatbot.engine.runner import Runner
@@ -27,6 +28,7 @@ Deliver = Callable[[list[tuple[Generation, Event]]], None]
 STOPPED = "the engine was stopped"
 STOP_WITHIN_S = 10.0
 """How long `stop` waits for the current step; a thread that is stuck for good must not keep the server from ending."""
+RETIRE_WITHIN_S = 0.1
 log = logging.getLogger(__name__)
 
 
@@ -53,7 +55,7 @@ class Worker:
         self._slots = SlotTable(runner.kv.shape.slots, self._tiers)
         self._scheduler: Scheduler[Generation] = Scheduler(self._slots, budget, max_waiting=max_waiting)
         self._changed = threading.Condition()
-        self._replies = Replies(self._scheduler, self._slots, self._changed, end_ids)
+        self._replies = Replies(self._scheduler, self._slots, self._changed, runner.kv.wipe, end_ids)
         self._forward = Forward(runner, budget, Drafting(end_ids) if speculative else None, self._replies.fail)
         self._ended_because: str | None = None
         self._is_retired = False
@@ -82,10 +84,16 @@ class Worker:
         generations are left to the caller to fail.
         """
         self._is_retired = True
-        self._end(why)
+        self._ended_because = self._ended_because or why
+        if self._changed.acquire(timeout=RETIRE_WITHIN_S):  # else the thread is stuck with the lock in its hands
+            self._changed.notify()
+            self._changed.release()
 
     def submit(self, generation: Generation) -> None:
-        """Queue a generation. Raises EngineBusy, or GenerationFailed once the thread ended or was told to."""
+        """Queue a generation. Raises EngineBusy, or GenerationFailed once the thread ended or was told to.
+
+        May wait while the KV of another conversation is copied.
+        """
         with self._changed:
             if self._ended_because is not None:
                 raise GenerationFailed(self._ended_because)
@@ -154,21 +162,30 @@ class Worker:
             self._compute(step)
         except Exception as error:  # the worker edge: the thread must outlive any one step
             log.exception("engine step failed")
-            self._fail_all(f"engine step failed: {error}")
+            for row in step.rows:
+                self._replies.fail(row, f"engine step failed: {error}")
         self._flush()
 
     def _compute(self, step: Step[Generation]) -> None:
         started = time.perf_counter()
         computed = self._forward.compute(step)
         if computed is not None:
-            self._replies.draw(computed.rows, computed.logits)
+            self._draw(computed)
         self._forward.note(step, computed, time.perf_counter() - started)
 
-    def _fail_all(self, why: str) -> None:
-        with self._changed:
-            rows = self._scheduler.rows
-        for row in rows:
-            self._replies.fail(row, why)
+    def _draw(self, computed: Computed) -> None:
+        """Draw the tokens of all rows, one row after the other where memory does not suffice for all at once."""
+        try:
+            self._replies.draw(computed.rows, computed.logits)
+        except Exception as error:
+            if len(computed.rows) == 1 or not is_out_of_memory(error):
+                raise
+        else:
+            return
+        log.warning("out of memory while drawing tokens for %d rows; drawing them one by one", len(computed.rows))
+        self._runner.free_memory()
+        for one in computed.one_by_one():
+            self._replies.draw(one.rows, one.logits)
 
     def _flush(self) -> None:
         events = self._replies.take_events()

@@ -104,6 +104,7 @@ def test_other_files_in_the_folder_are_never_read(folder: Path) -> None:
         ({"lora_alpha": float("inf")}, "lora_alpha"),
         ({"lora_alpha": float("nan")}, "lora_alpha"),
         ({"lora_alpha": -1}, "lora_alpha"),
+        ({"lora_alpha": 10**400}, "lora_alpha"),
         ({"target_modules": ".*"}, "target_modules"),
         ({"target_modules": []}, "target_modules"),
         ({"target_modules": [3]}, "target_modules"),
@@ -137,6 +138,7 @@ def _rename(tensors: dict[str, torch.Tensor], name: str) -> None:
     ("change", "complaint"),
     [
         (lambda t: t.update({NAME: torch.zeros(4, 31)}), "has shape"),
+        (lambda t: t.update({NAME.replace("lora_A", "lora_B"): torch.full((32, 4), 3e38)}), "too large .* once scaled"),
         (lambda t: t.update({NAME: torch.full((4, 32), float("nan"))}), "not finite"),
         (lambda t: t.update({NAME: torch.zeros(4, 32, dtype=torch.int32)}), "int32"),
         (lambda t: t.pop(NAME), "counterpart"),

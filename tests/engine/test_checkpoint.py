@@ -1,7 +1,9 @@
 """A model directory that is missing or broken is told by what was expected and where."""
 
+import json
 from pathlib import Path
 from shutil import copytree
+from typing import Any
 
 import pytest
 
@@ -50,6 +52,23 @@ def test_the_context_is_read_from_the_config(folder: Path) -> None:
     (folder / "config.json").write_text('{"model_type": "mystery"}')
     with pytest.raises(ModelNotFound, match="max_position_embeddings"):
         read_context_tokens(folder)
+
+
+@pytest.mark.parametrize(
+    ("config", "tokens"),
+    [
+        ({"rope_scaling": {"type": "longrope"}, "original_max_position_embeddings": 4096}, 4096),
+        ({"rope_parameters": {"rope_type": "longrope", "original_max_position_embeddings": 4096}}, 4096),
+        ({"rope_parameters": {"rope_type": "yarn", "original_max_position_embeddings": 4096}}, 131072),
+        ({"rope_scaling": None}, 131072),
+    ],
+)
+def test_positions_that_would_change_with_the_length_are_left_out(
+    folder: Path, config: dict[str, Any], tokens: int
+) -> None:
+    text = json.dumps({"model_type": "phi3", "max_position_embeddings": 131072} | config)
+    (folder / "config.json").write_text(text)
+    assert read_context_tokens(folder) == tokens
 
 
 def test_the_digest_is_about_contents_and_not_about_places(tiny: Path, folder: Path) -> None:

@@ -6,10 +6,13 @@ import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from chatbot.engine.base import ChatMessage, GenerationRequest, Sampling
+from chatbot.engine.formats import MatmulPrecision
+from chatbot.engine.loaded_model import LoadedModel
 from chatbot.engine.local import LocalEngine
 from tests.engine.alone import Alone
 from tests.engine.talk import GREEDY, Reply, ask, says
@@ -160,6 +163,44 @@ async def test_a_forgotten_conversation_leaves_nothing_in_memory_or_on_disk(tiny
         assert (await ask(engine, CHAT, session="b")).usage.cached_tokens == 0
         await engine.forget("b")
     assert _files(kv_dir) == []
+
+
+async def test_a_prompt_that_is_rendered_while_its_conversation_is_forgotten_leaves_nothing_either(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = LocalEngine(tiny, slots=1, threads=1, kv_dir=tmp_path / "kv")
+    await engine.start()
+    may_go_on, render = asyncio.Event(), LoadedModel.render
+
+    async def late(self: LoadedModel, messages: Any, adapter: str | None) -> Any:
+        rendered = await render(self, messages, adapter)
+        await may_go_on.wait()
+        return rendered
+
+    monkeypatch.setattr(LoadedModel, "render", late)
+    asked = asyncio.create_task(ask(engine, CHAT, session="a"))
+    await asyncio.sleep(0)
+    await engine.forget("a")
+    may_go_on.set()
+    assert (await asked).usage.completion_tokens == GREEDY.max_tokens
+    await engine.stop()
+    assert _files(tmp_path / "kv") == []
+
+
+async def test_kv_of_rounded_products_is_not_gone_on_from_where_replies_must_be_exact(
+    tiny: Path, tmp_path: Path
+) -> None:
+    runs: tuple[tuple[MatmulPrecision, bool], ...] = (
+        ("medium", False),
+        ("medium", True),
+        ("highest", False),
+        ("highest", True),
+    )
+    for precision, cached in runs:
+        engine = LocalEngine(tiny, slots=1, threads=1, kv_dir=tmp_path / "kv", matmul_precision=precision)
+        await engine.start()
+        assert ((await ask(engine, CHAT, session="a")).usage.cached_tokens > 0) is cached
+        await engine.stop()
 
 
 async def test_a_reply_that_runs_while_its_conversation_is_forgotten_leaves_nothing_either(

@@ -8,6 +8,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from chatbot.engine import kv_tiers
 from chatbot.engine.kv import KVShape, SlotKV
 from chatbot.engine.kv_entry import KVKind
 from chatbot.engine.kv_tiers import MIB, KVTiers, open_tiers
@@ -64,6 +65,34 @@ def _prompt(start: int, length: int = 60) -> list[int]:
 
 
 A, B, C = (_prompt(start) for start in (1, 2, 3))
+
+
+def test_what_neither_memory_nor_the_writer_takes_is_not_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kv_tiers, "IN_FLIGHT_BYTES", 30 * BYTES_PER_TOKEN)
+    engine = Engine(tmp_path, host_bytes=20 * BYTES_PER_TOKEN)
+    saved: list[int] = []
+
+    def save(slot: int, length: int) -> tuple[torch.Tensor, torch.Tensor]:
+        saved.append(length)
+        return SlotKV.save(engine.kv, slot, length)
+
+    monkeypatch.setattr(engine.kv, "save", save)
+    engine.talk("a", range(40))
+    engine.talk("b", range(100, 130))
+    engine.talk("c", range(200, 210))
+    engine.stop()
+    assert saved == [30]
+
+
+def test_a_file_that_has_no_room_in_memory_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = Engine(tmp_path)
+    first.talk("a", range(100))
+    first.stop()
+    assert Engine(tmp_path).tiers.worth_reading(range(100), None, 0) is not None
+    monkeypatch.setattr(kv_tiers, "IN_FLIGHT_BYTES", 90 * BYTES_PER_TOKEN)
+    assert Engine(tmp_path).tiers.worth_reading(range(100), None, 0) is None
 
 
 @settings(deadline=None, max_examples=30)

@@ -1,5 +1,8 @@
 """Each row gets its own adapter's update, and the model its plain linears back."""
 
+from functools import partial
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -7,7 +10,7 @@ from torch import nn
 from chatbot.engine import lora
 from chatbot.engine.adapter_files import LoraAdapter, LoraPair
 from chatbot.engine.lora import PATIENCE_STEPS, AdaptedLinear, LoraBank
-from chatbot.engine.lora_stack import Part
+from chatbot.engine.lora_stack import Alone, Part, Stack
 
 
 class Twins(nn.Module):
@@ -103,6 +106,32 @@ def test_a_prompt_under_one_adapter_leaves_the_stack_of_the_others_as_it_is() ->
     bank.use([ONE, TWO, THREE])
     assert stack is not None
     assert left.stack is stack
+
+
+@pytest.mark.parametrize("rows", [[ONE], [ONE, TWO]])
+@torch.no_grad()
+def test_an_adapter_whose_layout_failed_half_way_is_laid_out_again(
+    rows: list[LoraAdapter], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = Twins()
+    x = torch.randn(len(rows), 1, 6)
+    expected = torch.stack([_expected(model, x[i], adapter) for i, adapter in enumerate(rows)])
+    bank = LoraBank(model)
+    made = iter([False])  # the first of two linears is made, the second not
+    of = {kind: kind.of for kind in (Alone, Stack)}
+
+    def failing(kind: type[Alone] | type[Stack], *given: Any) -> Any:
+        if next(made, True):
+            raise torch.OutOfMemoryError("no memory")
+        return of[kind](*given)
+
+    with monkeypatch.context() as broken:
+        for kind in (Alone, Stack):
+            broken.setattr(kind, "of", partial(failing, kind))
+        with pytest.raises(torch.OutOfMemoryError):
+            bank.use(rows)
+    bank.use(rows)
+    assert torch.allclose(model(x), expected, atol=1e-4)
 
 
 @torch.no_grad()

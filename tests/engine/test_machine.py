@@ -6,12 +6,21 @@ import pytest
 import torch
 
 from chatbot.engine import machine
+from chatbot.engine.cgroup import Cgroup
 
 
 def test_there_is_at_least_one_core(monkeypatch: pytest.MonkeyPatch) -> None:
     assert machine.cores() >= 1
     monkeypatch.delattr("os.sched_getaffinity")
     assert machine.cores() >= 1
+
+
+def test_a_container_has_what_it_may_have(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name, text in (("cpu.max", "50000 100000"), ("memory.max", "5000"), ("memory.current", "1000")):
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr(Cgroup, "own", lambda: Cgroup(tmp_path, tmp_path))
+    assert machine.cores() == 1
+    assert machine.free_bytes(torch.device("cpu")) == 4000
 
 
 def test_memory_is_told_with_and_without_proc(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

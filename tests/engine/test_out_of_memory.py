@@ -14,6 +14,7 @@ from chatbot.engine.base import GenerationFailed
 from chatbot.engine.local import LocalEngine
 from chatbot.engine.out_of_memory import is_out_of_memory
 from chatbot.engine.prefill_budget import SMALLEST_CHUNK
+from chatbot.engine.replies import Replies
 from chatbot.engine.runner import Runner
 from tests.engine.alone import Alone
 from tests.engine.talk import GREEDY, ask, says
@@ -26,6 +27,7 @@ LONG = says("a prompt of more tokens than this machine has the memory for " * 3)
     [
         (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"), True),
         (RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: not enough memory"), True),
+        (RuntimeError("CUDA error: out of memory"), True),
         (MemoryError(), True),
         (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
         (ValueError("not enough memory of the past"), False),
@@ -92,6 +94,25 @@ async def test_a_row_that_never_fits_fails_alone_after_one_more_try(
     assert calls[-2:] == [SMALLEST_CHUNK, SMALLEST_CHUNK]
     monkeypatch.undo()
     assert (await ask(engine, LONG)).text == Alone(tiny).reply(LONG, GREEDY.max_tokens)
+
+
+async def test_tokens_are_drawn_row_by_row_where_memory_does_not_suffice_for_all(
+    engine: LocalEngine, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, rows_drawn = Replies.draw, []
+
+    def draw(self: Replies, rows: Sequence[Any], logits: torch.Tensor) -> None:
+        rows_drawn.append(len(rows))
+        if len(rows) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        original(self, rows, logits)
+
+    monkeypatch.setattr(Replies, "draw", draw)
+    texts = ("one", "two", "three")
+    replies = await asyncio.gather(*(ask(engine, says(text), session=text) for text in texts))
+    assert max(rows_drawn) > 1
+    for text, reply in zip(texts, replies, strict=True):
+        assert reply.text == Alone(tiny).reply(says(text), GREEDY.max_tokens)
 
 
 async def test_adapters_that_nobody_uses_now_make_room(

@@ -27,6 +27,7 @@ class FakeWorker:
 class World:
     clock: FakeClock = field(default_factory=FakeClock)
     replaced: list[str] = field(default_factory=list)
+    given_up: list[str] = field(default_factory=list)
     fails: bool = False
 
     def worker(self, *, steps: int = 1) -> FakeWorker:
@@ -41,7 +42,7 @@ class World:
         return self.worker()
 
     def watchdog(self, worker: FakeWorker) -> Watchdog:
-        return Watchdog(worker, self.replace, stuck_after_s=60, clock=self.clock)
+        return Watchdog(worker, self.replace, self.given_up.append, stuck_after_s=60, clock=self.clock)
 
 
 async def test_a_worker_that_waits_for_work_is_well_however_long() -> None:
@@ -99,7 +100,7 @@ async def test_while_a_worker_is_being_replaced_the_engine_is_not_ready() -> Non
         return world.worker()
 
     dead = FakeWorker(Heartbeat(world.clock), is_alive=False)
-    watchdog = Watchdog(dead, replace, stuck_after_s=60, clock=world.clock)
+    watchdog = Watchdog(dead, replace, world.given_up.append, stuck_after_s=60, clock=world.clock)
     await watchdog.check()
     assert seen == ["the engine is being restarted: the engine's thread has ended"]
 
@@ -113,6 +114,7 @@ async def test_too_many_restarts_in_a_short_time_end_in_giving_up() -> None:
         assert not watchdog.health().is_ready
     assert len(world.replaced) == MOST_RESTARTS
     assert watchdog.health().reason.endswith("restart the server")
+    assert world.given_up == [watchdog.health().reason]
 
 
 async def test_restarts_long_ago_do_not_count() -> None:
@@ -137,7 +139,9 @@ async def test_watching_checks_by_itself(monkeypatch: pytest.MonkeyPatch) -> Non
         return world.worker()
 
     dead = FakeWorker(Heartbeat(world.clock), is_alive=False)
-    watching = asyncio.create_task(Watchdog(dead, replace, stuck_after_s=60, clock=world.clock).watch())
+    watching = asyncio.create_task(
+        Watchdog(dead, replace, world.given_up.append, stuck_after_s=60, clock=world.clock).watch()
+    )
     await was_replaced.wait()
     watching.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -11,6 +11,7 @@ import torch
 from chatbot.engine.attention import Chunk
 from chatbot.engine.base import GenerationFailed
 from chatbot.engine.local import LocalEngine
+from chatbot.engine.replies import Replies
 from chatbot.engine.runner import Runner
 from tests.engine.alone import Alone
 from tests.engine.talk import GREEDY, ask, says
@@ -96,6 +97,47 @@ async def test_logits_that_are_no_numbers_end_one_reply(
 
     _spoil(monkeypatch, "prefill", spoil)
     _check(await _ask_three(engine), tiny, "not finite")
+
+
+async def test_kv_that_is_no_number_does_not_reach_who_comes_next(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = LocalEngine(tiny, slots=1, threads=1)
+    await engine.start()
+
+    def spoil(chunks: Sequence[Chunk], logits: torch.Tensor) -> None:
+        if any(POISON in chunk.tokens for chunk in chunks):
+            engine._running().runner.kv.values[:, :, :, 1 : chunks[0].end] = float("nan")
+            logits[:] = float("nan")
+
+    with monkeypatch.context() as spoilt:
+        _spoil(spoilt, "prefill", spoil)
+        with pytest.raises(GenerationFailed, match="not finite"):
+            await ask(engine, says("]"), session="one")
+    kv = engine._running().runner.kv
+    assert kv.keys.isfinite().all()
+    assert kv.values.isfinite().all()
+    assert (await ask(engine, says("hi"), session="two")).text == Alone(tiny).reply(says("hi"), GREEDY.max_tokens)
+    await engine.stop()
+
+
+async def test_an_error_in_a_step_leaves_those_who_wait_alone(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = LocalEngine(tiny, slots=1, threads=1)
+    await engine.start()
+    broken = iter([True])
+    original = Replies.draw
+
+    def draw(self: Replies, rows: Any, logits: torch.Tensor) -> None:
+        if next(broken, False):
+            raise RuntimeError("device lost")
+        original(self, rows, logits)
+
+    monkeypatch.setattr(Replies, "draw", draw)
+    first, second = await asyncio.gather(
+        *(ask(engine, says(text), session=text) for text in ("one", "two")), return_exceptions=True
+    )
+    await engine.stop()
+    assert isinstance(first, GenerationFailed)
+    assert not isinstance(second, BaseException)
+    assert second.text == Alone(tiny).reply(says("two"), GREEDY.max_tokens)
 
 
 async def test_the_engine_goes_on_after_an_error_nobody_expected(
