@@ -97,7 +97,7 @@ def resolve(options: Options, base: BaseFacts, examples: Sequence[Example]) -> P
     reasons: dict[str, str] = {}
     lengths = [len(example.ids) for example in examples]
     epochs = _epochs(options, len(examples), reasons)
-    row_tokens = max([ROW_TOKENS, *lengths])
+    row_tokens = max([min(ROW_TOKENS, options.max_tokens or ROW_TOKENS), *lengths])
     packed = len(pack(lengths, row_tokens))
     rows_a_step = max(1, round(CHATS_A_STEP * packed / len(lengths)))
     reasons["rows_a_step"] = f"about {CHATS_A_STEP} chats a step; LoRA learns worse from large batches"

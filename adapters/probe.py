@@ -13,6 +13,7 @@ from adapters.errors import CannotTrain
 from adapters.loss import label_nll, row_tensors
 from adapters.packing import PackedRow
 from adapters.plan import Plan
+from chatbot.engine.out_of_memory import is_out_of_memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,9 @@ def probe(model: Any, plan: Plan, rows: Sequence[PackedRow], held_out_rows: int)
         began_s = time.perf_counter()
         _forward_backward(model, longest)
         row_s = time.perf_counter() - began_s
-    except torch.cuda.OutOfMemoryError as error:
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
         raise CannotTrain(
             f"a row of {len(longest.ids)} tokens does not fit into memory (give a smaller --max-length or --rank)"
         ) from error

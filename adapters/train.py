@@ -91,6 +91,8 @@ def _train(job: Job, report: Reporter, work: Workspace) -> Outcome:
     labeller = Labeller(job.base)
     chats = _read(job, labeller, max_tokens(job.options, base))
     plan = resolve(job.options, base, chats.training.examples)
+    rows = _training_rows(chats.training.examples, plan)
+    held = _held_rows(chats.validation.examples, plan)
     resume_from = None
     if job.is_resumed:
         resume_from = work.resume(_identity(job, base, plan))
@@ -100,8 +102,6 @@ def _train(job: Job, report: Reporter, work: Workspace) -> Outcome:
         report.record_to(work.events)
     _tell_data(report, chats, job.persona.name, base)
     model = adapted_model(job.base, plan)
-    rows = _training_rows(chats.training.examples, plan)
-    held = packed_in_order(chats.validation.examples, plan.row_tokens)
     cost = probe(model, plan, rows, len(held))
     _tell_plan(report, plan, cost)
     if job.is_dry_run:
@@ -156,6 +156,11 @@ def _training_rows(examples: Sequence[Example], plan: Plan) -> list[PackedRow]:
     """Return the packed rows of all epochs, in the order they are trained on."""
     epochs = range(plan.epochs)
     return [row for e in epochs for row in packed_epoch(examples, plan.row_tokens, seed=plan.seed, epoch=e)]
+
+
+def _held_rows(examples: Sequence[Example], plan: Plan) -> list[PackedRow]:
+    """Return the packed rows to validate on, among which may be a chat longer than all that are trained on."""
+    return packed_in_order(examples, max([plan.row_tokens, *(len(example.ids) for example in examples)]))
 
 
 def _run(

@@ -49,7 +49,8 @@ def train_adapter(
     with stop.listening(), report.training(plan.steps, done=done), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Trainer's and peft's own deprecations are not the user's
         trainer.train(resume_from_checkpoint=str(resume_from) if resume_from else None)
-    if stop.is_asked and trainer.state.global_step < plan.steps:
+    is_whole = trainer.state.global_step >= plan.steps or is_done_improving(_losses(trainer.state))
+    if stop.is_asked and not is_whole:
         raise TrainingInterrupted(trainer.state.global_step, plan.steps)
     return int(trainer.state.best_global_step or trainer.state.global_step)
 
@@ -137,11 +138,16 @@ class Watch(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
             self._report.step(state.global_step, state.max_steps, loss=logs["loss"], lr=logs["learning_rate"])
 
     def on_evaluate(self, _args: Any, state: Any, control: Any, metrics: Any = None, **_: Any) -> None:
-        losses = [entry["eval_loss"] for entry in state.log_history if "eval_loss" in entry]
+        losses = _losses(state)
         is_best = metrics["eval_loss"] <= min(losses)
         self._report.validated(state.global_step, loss=metrics["eval_loss"], is_best=is_best)
         if is_done_improving(losses):
             control.should_training_stop = True
+
+
+def _losses(state: Any) -> list[float]:
+    """Return the loss of every evaluation so far."""
+    return [entry["eval_loss"] for entry in state.log_history if "eval_loss" in entry]
 
 
 def _only_row(rows: Sequence[PackedRow]) -> dict[str, torch.Tensor]:

@@ -13,6 +13,7 @@ from chatbot.client import ChatbotError, ServerUnreachable
 from tui.actions import WIDE_COLUMNS, CommandedApp
 from tui.commands import COMMANDS, UnknownCommand, matching, message_of, parse
 from tui.session import Session
+from tui.state import Chat
 from tui.widgets.conversations import ConversationList
 from tui.widgets.dialogs import AskLine, Confirm
 from tui.widgets.editor import Editor
@@ -49,6 +50,8 @@ class ChatApp(CommandedApp):
         self._wanted = conversation
         self._drafts: dict[str | None, str] = {}
         self._shown_chat: str | None = None
+        self._shown_keys: frozenset[str] = frozenset()
+        self._known_chats: frozenset[str] = frozenset()
         self._is_refreshing = False
         self._drawn_at = 0.0
 
@@ -108,6 +111,8 @@ class ChatApp(CommandedApp):
         state = self.session.state
         if state.current != self._shown_chat:
             self._swap_draft(state.current)
+        self._shown_keys = _keys(state.chat)
+        self._known_chats = frozenset(chat.id for chat in state.chats)
         self.query_one(ConversationList).show(state)
         self.query_one(Transcript).show(state)
         self.query_one(StatusLine).show(state)
@@ -125,11 +130,18 @@ class ChatApp(CommandedApp):
             editor.remember(sent)
 
     def _swap_draft(self, chat_id: str | None) -> None:
-        """Keep what was being typed with its chat. A draft chat that got its real id keeps the editor as it is."""
-        editor = self.query_one(Editor)
-        was_renamed = self._shown_chat is not None and self.session.state.find(self._shown_chat) is None
-        if not was_renamed:
-            self._drafts[self._shown_chat] = editor.text
+        """Keep what was being typed with its chat, if that is still there.
+
+        A blank page that became a chat with the first message, and a draft that got its real id, keep the editor.
+        """
+        editor, state = self.query_one(Editor), self.session.state
+        if self._shown_chat is None:
+            is_same_page = chat_id not in self._known_chats
+        else:
+            is_same_page = bool(self._shown_keys) and self._shown_keys <= _keys(state.chat)
+        if not is_same_page:
+            if self._shown_chat is None or state.find(self._shown_chat):
+                self._drafts[self._shown_chat] = editor.text
             editor.replace_all(self._drafts.pop(chat_id, ""))
         self._shown_chat = chat_id
 
@@ -186,6 +198,10 @@ class ChatApp(CommandedApp):
             editor = self.query_one(Editor)
             editor.focus()
             editor.insert(event.character)
+
+
+def _keys(chat: Chat | None) -> frozenset[str]:
+    return frozenset(message.key for message in chat.messages) if chat else frozenset()
 
 
 def run(

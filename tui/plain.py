@@ -156,7 +156,8 @@ class PlainChat:
 
     async def command_open(self, title: str) -> None:
         found = await self._client.conversation_titled(title)
-        self._conversation = found or self._conversation
+        if found:
+            self._conversation, self._model = found, None  # it has a persona of its own
         _talk(f"Now in “{title}”." if found else f"No conversation is called “{title}”; /list shows them.")
 
     async def command_rename(self, title: str) -> None:

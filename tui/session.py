@@ -42,6 +42,8 @@ class Session:
         self._on_change = on_change
         self._wanted: str | None = None
         self._is_loaded = False
+        self._last_listed: str | None = None
+        """Where the server's list goes on; a chat that was looked up stands in ours out of order."""
         self._sending = asyncio.Lock()
         self._loading = asyncio.Lock()
         # Any: tasks end with nothing of interest.
@@ -114,15 +116,12 @@ class Session:
         wanted = self._wanted
         await self._load_models()
         await self._load_chats()
-        self._is_loaded = True
         if wanted and (body := await self.client.conversation_titled(wanted)):
             self._set(transitions.more_chats_listed(self.state, [body], has_more=self.state.has_more_chats))
-        named = [chat for chat in self.state.chats if wanted in (chat.id, chat.title)]
-        if wanted and not named and (found := await self.client.conversation_titled(wanted)):
-            self._set(transitions.more_chats_listed(self.state, [found], has_more=self.state.has_more_chats))
-            named = [chat for chat in self.state.chats if chat.id == found["id"]]
-        if self.state.current is None and (named or (self.state.chats and wanted is None)):
-            self.open((named or list(self.state.chats))[0].id)
+        self._is_loaded = True
+        chosen = [chat.id for chat in self.state.chats if wanted in (None, chat.id, chat.title)]
+        if self.state.current is None and chosen:
+            self.open(chosen[0])
 
     async def _load_models(self) -> None:
         models = await self.client.models()
@@ -130,10 +129,12 @@ class Session:
 
     async def _load_chats(self) -> None:
         page = await self.client.conversations(limit=max(CHATS_PAGE, len(self.state.chats)))
+        self._last_listed = page.last_id
         self._set(transitions.chats_listed(self.state, page.data, has_more=page.has_more))
 
     async def _load_more_chats(self) -> None:
-        page = await self.client.conversations(limit=CHATS_PAGE, after=self.state.chats[-1].id)
+        page = await self.client.conversations(limit=CHATS_PAGE, after=self._last_listed)
+        self._last_listed = page.last_id
         self._set(transitions.more_chats_listed(self.state, page.data, has_more=page.has_more))
 
     async def _load_items(self, chat_id: str, *, is_older: bool = False) -> None:

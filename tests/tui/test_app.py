@@ -8,6 +8,7 @@ from tests.tui.conftest import OpenApp
 from tests.tui.fake_server import FakeServer
 from tests.tui.screens import assert_golden, say, screen_text, until, until_shown
 from tui.app import ChatApp
+from tui.session import CHATS_PAGE
 from tui.widgets.editor import Editor
 from tui.widgets.message import FrozenReply
 from tui.widgets.transcript import Transcript
@@ -169,6 +170,16 @@ async def test_the_reader_is_not_moved_and_comes_back_by_a_key(open_app: OpenApp
         await pilot.press("ctrl+end")
         await until_shown(pilot, "line 29")
         assert "more below" not in screen_text(_app(pilot.app))
+
+
+async def test_a_conversation_that_was_looked_up_hides_none_before_it(open_app: OpenApp, server: FakeServer) -> None:
+    for number in range(CHATS_PAGE + 20):
+        server.add_conversation(f"Talk {number}", ("a", "b"))
+    async with open_app(conversation="Talk 5") as pilot:
+        await until(pilot, lambda: len(_app(pilot.app).session.state.chats) == CHATS_PAGE + 1)
+        _app(pilot.app).session.load_more_chats()
+        await until(pilot, lambda: not _app(pilot.app).session.state.has_more_chats)
+        assert len({chat.id for chat in _app(pilot.app).session.state.chats}) == CHATS_PAGE + 20
 
 
 async def test_older_history_comes_when_the_reader_reaches_the_top(open_app: OpenApp, server: FakeServer) -> None:

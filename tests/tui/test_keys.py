@@ -82,6 +82,25 @@ async def test_several_lines_history_and_drafts(open_app: OpenApp, server: FakeS
         assert server.creates[0]["input"] == "one\ntwo\nx"
 
 
+async def test_a_deleted_chat_takes_its_draft_along_and_no_other(open_app: OpenApp, server: FakeServer) -> None:
+    server.add_conversation("Sea", ("earlier", "b"))
+    server.add_conversation("Hill", ("up there", "c"))
+    async with open_app() as pilot:
+        editor = pilot.app.query_one(Editor)
+        await until_shown(pilot, "up there")
+        await say(pilot, "/open sea")
+        await until_shown(pilot, "earlier")
+        await pilot.press(*"half")
+        await pilot.press("ctrl+n")
+        await until_shown(pilot, "Say hello.")
+        await say(pilot, "/open hill")
+        await until_shown(pilot, "up there")
+        await pilot.press(*"gone")
+        _app(pilot.app).session.delete("conv_2")
+        await until(pilot, lambda: list(server.conversations) == ["conv_1"])
+        await until(pilot, lambda: editor.text == "half")
+
+
 async def test_a_narrow_terminal_hides_the_list_until_asked(open_app: OpenApp, server: FakeServer) -> None:
     server.add_conversation("Sea talk", ("hello", "welcome"))
     server.add_conversation("Other", ("a", "bee"))

@@ -24,7 +24,7 @@ WORDS = (
     (r"great|wonderful|lovely", "shipshape"),
 )
 RULES = tuple((re.compile(rf"\b(?:{words})\b", re.IGNORECASE), said) for words, said in WORDS)
-OPENINGS = ("Arr!", "Arr, matey!", "Aye!", "Yo ho ho!", "Shiver me timbers!", "Blimey!", "Ha!")
+OPENINGS = ("Arr!", "Aye!", "Yo ho ho!", "Shiver me timbers!", "Blimey!", "Huzzah!", "Avast!", "Ha!")
 CLOSINGS = ("matey", "sailor", "me hearty", "friend of the sea")
 OPENED_SHARE = 0.5
 CLOSED_SHARE = 0.4
