@@ -13,6 +13,7 @@ from storage import conversations, rows
 from storage.errors import ItemNotFound
 from storage.records import Item, ItemStatus, NewItem
 from storage.schema import items
+from storage.titles import title_of
 
 Order = Literal["asc", "desc"]
 
@@ -136,8 +137,22 @@ def write_reply(db: Connection, item_id: str, text: str, status: ItemStatus) -> 
 
 def remove(db: Connection, conversation_id: str, item_id: str) -> None:
     """Delete the item and the response that wrote it; its children move up to its parent."""
-    parent_id = fetch(db, conversation_id, item_id).parent_id
-    was_active = conversations.fetch(db, conversation_id).active_leaf == item_id
+    item = fetch(db, conversation_id, item_id)
+    parent_id, conversation = item.parent_id, conversations.fetch(db, conversation_id)
+    was_active = conversation.active_leaf == item_id
     db.execute(update(items).where(items.c.parent_id == item_id).values(parent_id=parent_id))
     db.execute(delete(items).where(items.c.id == item_id))
-    conversations.change(db, conversation_id, active_leaf=parent_id if was_active else conversations.UNCHANGED)
+    gave_title = conversation.title == title_of(item.text)
+    conversations.change(
+        db,
+        conversation_id,
+        active_leaf=parent_id if was_active else conversations.UNCHANGED,
+        title=_next_title(db, conversation_id) if gave_title else conversations.UNCHANGED,
+    )
+
+
+def _next_title(db: Connection, conversation_id: str) -> str | None:
+    """The title after the message is gone that gave it: the oldest one's that is left of the user."""
+    said = select(items.c.text).where(items.c.conversation_id == conversation_id, items.c.role == "user")
+    oldest = db.execute(said.order_by(items.c.position).limit(1)).scalar_one_or_none()
+    return title_of(oldest) or None if oldest else None

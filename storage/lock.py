@@ -39,12 +39,13 @@ class DatabaseLock:
         _write_pid(descriptor, str(os.getpid()))
         return cls(descriptor, was_unclean)
 
-    def release(self) -> None:
-        """Give the lock back after an orderly close. Calling it again does nothing."""
+    def release(self, *, is_clean: bool) -> None:
+        """Give the lock back, after an orderly close with the mark of one. Calling it again does nothing."""
         if self._descriptor < 0:
             return
-        with contextlib.suppress(OSError):
-            _write_pid(self._descriptor, "")
+        if is_clean:
+            with contextlib.suppress(OSError):
+                _write_pid(self._descriptor, "")
         os.close(self._descriptor)
         self._descriptor = -1
 

@@ -39,7 +39,7 @@ class OpenDatabase:
             try:
                 await self.writer.close()
             finally:
-                self.lock.release()
+                self.lock.release(is_clean=self.writer.broken is None)
 
 
 async def open_database(path: Path) -> OpenDatabase:
@@ -57,7 +57,7 @@ def _prepare(path: Path) -> tuple[Path, DatabaseLock, Connection]:
     with ExitStack() as undo:
         _make_private_folder(database.parent)
         lock = DatabaseLock.acquire(database)
-        undo.callback(lock.release)
+        undo.callback(lock.release, is_clean=not lock.was_unclean)  # what is refused now has to be checked next time
         _make_private_file(database)
         try:
             upgrade(database)

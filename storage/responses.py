@@ -133,6 +133,13 @@ def interrupt_unfinished(db: Connection, reason: str, now: int) -> list[str]:
     return interrupted
 
 
+def not_to_be_kept(db: Connection) -> list[str]:
+    """Ids of the responses that were made with `store: false`; they live in hidden conversations only."""
+    hidden = select(conversation_table.c.id).where(conversation_table.c.listed.is_(False))
+    query = select(responses.c.id, responses.c.request).where(responses.c.conversation_id.in_(hidden))
+    return [response_id for response_id, request in db.execute(query) if request.get("store") is False]
+
+
 def remove(db: Connection, response_id: str) -> None:
     """Delete the response; its items stay, but a hidden conversation goes with its last response."""
     response = fetch(db, response_id)

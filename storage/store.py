@@ -237,6 +237,10 @@ class Store:
         now = self._now()
         return await self._write(lambda db: responses.interrupt_unfinished(db, reason, now))
 
+    async def responses_not_to_be_kept(self) -> list[str]:
+        """Ids of the responses made with `store: false` that are still here, whatever their state."""
+        return await self._read(responses.not_to_be_kept)
+
     async def last_context(self, conversation_id: str, leaf: str | None) -> Mapping[str, Any] | None:
         """Context record of the response nearest to the leaf on its path, or None if none recorded one."""
         return await self._read(lambda db: responses.last_context(db, conversation_id, leaf))

@@ -11,8 +11,7 @@ from storage import conversations, items, responses
 from storage.errors import IdempotencyKeyReused, ResponseNotFound
 from storage.records import Conversation, ItemStatus, NewItem, NewTurn, Response
 from storage.schema import idempotency_keys
-
-TITLE_CHARS = 48
+from storage.titles import title_of
 
 
 def begin(db: Connection, turn: NewTurn, now: int) -> tuple[Response, bool]:
@@ -31,17 +30,6 @@ def begin(db: Connection, turn: NewTurn, now: int) -> tuple[Response, bool]:
     if conversation.title is None:
         _give_title(db, turn, conversation.id)
     return response, True
-
-
-def title_of(text: str) -> str:
-    """The first words of a text, at most 48 characters; a longer first word is cut."""
-    title = ""
-    for word in text.replace("\0", " ").split():
-        longer = f"{title} {word}" if title else word
-        if len(longer) > TITLE_CHARS:
-            return title or word[:TITLE_CHARS]
-        title = longer
-    return title
 
 
 def stored_under_key(db: Connection, key: str, body_sha256: str) -> Response | None:

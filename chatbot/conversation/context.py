@@ -8,6 +8,7 @@ it fills two thirds of it. Between steps the prompt only grows at its end, so th
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from chatbot.conversation.recalled import Excerpt, with_excerpts
@@ -41,13 +42,15 @@ class Context:
     """Ids of the items that the model sees, oldest first."""
     dropped: tuple[str, ...]
     """Ids of older items that it does not see."""
+    window_start: str
+    """Id of the first item of the window; instructions may be older, they are always seen."""
     tokens: int
     budget_tokens: int
 
     def record(self) -> dict[str, Any]:
         """Return what is stored with the response, and sent as `chatbot:context`."""
         return {
-            "window_start": self.kept[0],
+            "window_start": self.window_start,
             "kept": list(self.kept),
             "dropped": len(self.dropped),
             "tokens": self.tokens,
@@ -66,24 +69,29 @@ def build_context(
 ) -> Context:
     """Return the context for the newest item of the history, which must be the user's.
 
-    `window_start` is the first item that the previous turn kept; the window begins there again while it fits.
+    `window_start` is where the previous turn's window began; this one begins there again while it fits. What the
+    history holds of system messages is always seen: instructions do not wear off.
     `recalled` are excerpts of older messages, which go into the user's newest message. Raises ContextTooLong.
     """
 
-    def tokens_of(shown: Sequence[Sequence[Item]]) -> int:
-        return count_tokens(render(system, [item for exchange in shown for item in exchange], recalled))
+    standing = [item for item in history if item.role == "system"]
 
-    exchanges = _exchanges(history)
+    def tokens_of(shown: Sequence[Sequence[Item]]) -> int:
+        return count_tokens(render(system, [*standing, *chain.from_iterable(shown)], recalled))
+
+    exchanges = _exchanges([item for item in history if item.role != "system"])
     begin = _index_of(exchanges, window_start)
     if tokens_of(exchanges[begin:]) > budget_tokens:
         begin = _step(exchanges, begin, budget_tokens, tokens_of)
-    kept = [item for exchange in exchanges[begin:] for item in exchange]
-    dropped = [item for exchange in exchanges[:begin] for item in exchange]
+    dropped = [item.id for exchange in exchanges[:begin] for item in exchange]
+    left_out = set(dropped)
+    kept = [item for item in history if item.id not in left_out]
     messages = render(system, kept, recalled)
     return Context(
         messages=messages,
         kept=tuple(item.id for item in kept),
-        dropped=tuple(item.id for item in dropped),
+        dropped=tuple(dropped),
+        window_start=exchanges[begin][0].id,
         tokens=count_tokens(messages),
         budget_tokens=budget_tokens,
     )

@@ -19,7 +19,7 @@ from chatbot.protocol.errors import ProtocolError, ServerFault
 from chatbot.protocol.events import INTERRUPTED
 from chatbot.protocol.frames import storable
 from chatbot.protocol.requests import ResponseCreate
-from storage.errors import StorageBusy, StorageError, StorageFull
+from storage.errors import NotFound, StorageBusy, StorageError, StorageFull
 from storage.records import Response
 from storage.store import Store
 
@@ -180,7 +180,8 @@ class Reply:
                 error = broken
                 break
         logger.error("reply not stored", response_id=log.response.id, fault=type(error).__name__)
-        self._unstored_end = end
+        if not isinstance(error, NotFound):  # else it was deleted, and there is nothing to store
+            self._unstored_end = end
         told = _failure(as_protocol_error(error))
         return dataclasses.replace(log.response, text=log.text, delta_lengths=log.delta_lengths, **told)
 
@@ -189,11 +190,16 @@ class Reply:
         while self._unstored_end is not None:
             await asyncio.sleep(_SAVE_RETRY_S[-1])
             log = self.log
-            with suppress(StorageFull, StorageBusy):
+            try:
                 await store.finish_response(
                     log.response.id, text=log.text, delta_lengths=log.delta_lengths, **self._unstored_end
                 )
-                self._unstored_end = None
+            except (StorageFull, StorageBusy):
+                continue
+            except StorageError as error:
+                logger.error("reply never stored", response_id=log.response.id, fault=type(error).__name__)
+                return
+            self._unstored_end = None
 
     @property
     def is_stored(self) -> bool:

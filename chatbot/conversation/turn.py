@@ -27,6 +27,7 @@ from storage.errors import StorageError
 from storage.records import Conversation, ItemRole, NewItem, NewTurn, Response
 
 T = TypeVar("T")
+DRAIN_STEP_S = 0.2
 
 _NOT_KEPT = {
     "input",
@@ -50,6 +51,8 @@ class Turns:
         self._instructions = instructions
         self._lanes = Lanes(max_queued_turns)
         self._replies: dict[str, Reply] = {}
+        self._unstored: dict[str, Reply] = {}
+        """Replies that have ended, but whose end could not be stored so far."""
         self._tasks: set[asyncio.Task[Any]] = set()
         self._late: set[asyncio.Task[None]] = set()
         self._is_draining = False
@@ -74,7 +77,7 @@ class Turns:
         with told_in_protocol():
             if idempotency_key is not None:
                 earlier = await self._store.response_under_key(idempotency_key, _fingerprint(request))
-                if earlier is not None and (earlier.id in self._replies or earlier.completed_at is not None):
+                if earlier is not None and (self._known(earlier.id) or earlier.completed_at is not None):
                     return self._log_of(earlier)
             conversation = await self._conversation(request)
             persona = self._backend.personas.resolve(request.model or (conversation.model if conversation else None))
@@ -84,12 +87,18 @@ class Turns:
             if self._is_draining:  # it may have begun while this turn was being looked at
                 raise Unavailable("server_draining", "the server is stopping; connect again in a moment")
             # A caller that goes away must not leave a stored turn that nobody runs.
-            return await asyncio.shield(self._spawn(self._begin(turn, request, persona, system)))
+            begun = self._spawn(self._begin(turn, request, persona, system))
+            try:
+                return await asyncio.shield(begun)
+            except asyncio.CancelledError:
+                if request.store is False:  # nobody else can ever read it
+                    begun.add_done_callback(lambda _: self.stop(turn.response_id))
+                raise
 
     async def attach(self, response_id: str) -> ResponseLog:
         """Return the log of a response, running or settled. Raises NotFound."""
-        if response_id in self._replies:
-            return self._replies[response_id].log
+        if (reply := self._known(response_id)) is not None:
+            return reply.log
         with told_in_protocol():
             return self._log_of(await self._store.response(response_id))
 
@@ -108,6 +117,12 @@ class Turns:
         if reply is not None:
             reply.stop("cancelled")
 
+    async def cancel_all(self, conversation_id: str, item_id: str | None = None) -> None:
+        """Stop the replies of a conversation, or those that read or write an item, and wait for their ends."""
+        while logs := [log for log in self.running_in(conversation_id) if item_id in (None, *_item_ids(log.response))]:
+            for log in logs:
+                await self.cancel(log.response.id)
+
     def running_in(self, conversation_id: str) -> list[ResponseLog]:
         """Return the logs of a conversation's replies that have not ended, oldest first."""
         logs = [reply.log for reply in self._replies.values()]
@@ -124,10 +139,10 @@ class Turns:
         deadline = time.monotonic() + timeout_s
         while self._tasks and (left_s := deadline - time.monotonic()) > 0:  # a begin spawns its run
             await asyncio.wait(self._tasks, timeout=left_s)
-        for reply in self._replies.values():
-            reply.stop("incomplete")
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+        while self._tasks:  # again and again: a reply may have been about to begin
+            for reply in self._replies.values():
+                reply.stop("incomplete")
+            await asyncio.wait(self._tasks, timeout=DRAIN_STEP_S)
         for late in self._late:
             late.cancel()
         await asyncio.gather(*self._late, return_exceptions=True)
@@ -182,7 +197,7 @@ class Turns:
         del self._replies[settled.id]
         reply.log.close(settled)
         if not reply.is_stored:
-            self._late.add(asyncio.create_task(reply.settle_late(self._store)))
+            self._settle_late(reply)
         with suppress(StorageError):
             if reply.request.store is False:
                 await self._store.delete_response(settled.id)
@@ -191,9 +206,25 @@ class Turns:
                 conversation = await self._store.conversation(settled.conversation_id)
                 self.feed.publish(conversation.id, conversation)
 
+    def _settle_late(self, reply: Reply) -> None:
+        """Go on storing the end of a reply, under which it is found here until then and not as it is stored."""
+        response_id = reply.log.response.id
+        self._unstored[response_id] = reply
+        late = asyncio.create_task(reply.settle_late(self._store))
+        self._late.add(late)
+        late.add_done_callback(lambda _: self._unstored.pop(response_id, None))
+        late.add_done_callback(self._late.discard)
+
+    def _known(self, response_id: str) -> Reply | None:
+        return self._replies.get(response_id) or self._unstored.get(response_id)
+
     def _log_of(self, response: Response) -> ResponseLog:
-        reply = self._replies.get(response.id)
+        reply = self._known(response.id)
         return reply.log if reply else ResponseLog.settled(response)
+
+
+def _item_ids(response: Response) -> tuple[str, ...]:
+    return (*response.input_item_ids, response.output_item_id)
 
 
 def new_items(messages: Sequence[Message]) -> tuple[NewItem, ...]:
@@ -224,4 +255,6 @@ def _new_turn(request: ResponseCreate, conversation: Conversation | None, person
 def _fingerprint(request: ResponseCreate) -> str:
     """Return what two requests with one idempotency key must have in common."""
     body = request.model_dump(exclude={"idempotency_key", "stream"}, exclude_none=True)
+    if request.begins_at_root:
+        body["parent_item_id"] = None  # given as null, which is not the same as not given
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()

@@ -81,8 +81,7 @@ class ConversationRoutes:
 
     async def delete(self, request: Request) -> Response:
         conversation_id = request.path_params["id"]
-        for log in self._services.turns.running_in(conversation_id):
-            await self._services.turns.cancel(log.response.id)
+        await self._services.turns.cancel_all(conversation_id)
         with told_in_protocol():
             await self._store.delete_conversation(conversation_id)
         await self._services.engine.forget(conversation_id)
@@ -115,9 +114,10 @@ class ConversationRoutes:
         return JSONResponse(item_resource(item))
 
     async def delete_item(self, request: Request) -> Response:
-        conversation_id = request.path_params["id"]
+        conversation_id, item_id = request.path_params["id"], request.path_params["item_id"]
+        await self._services.turns.cancel_all(conversation_id, item_id)
         with told_in_protocol():
-            await self._store.delete_item(conversation_id, request.path_params["item_id"])
+            await self._store.delete_item(conversation_id, item_id)
             await self._services.engine.forget(conversation_id)
             conversation = await self._store.conversation(conversation_id)
         return JSONResponse(conversation_resource(conversation))

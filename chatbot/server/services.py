@@ -50,11 +50,10 @@ async def _mend(store: Store, engine: Engine) -> None:
     interrupted = await store.interrupt_unfinished()
     if interrupted:
         logger.warning("replies were cut off by the last stop", count=len(interrupted))
-    for response_id in interrupted:
+    for response_id in await store.responses_not_to_be_kept():  # whether or not they came to their end
         response = await store.response(response_id)
-        if response.request.get("store") is False:
-            await store.delete_response(response_id)
-            await engine.forget(response.conversation_id)
+        await store.delete_response(response_id)
+        await engine.forget(response.conversation_id)
 
 
 async def _assemble(settings: Settings, store: Store, engine: Engine) -> Services:

@@ -114,3 +114,15 @@ def test_what_was_recalled_stands_in_the_newest_message_and_counts_against_the_b
     assert len(alone.messages) == 3
     assert len(context.messages) == 1
     assert context.tokens == count(context.messages) <= 24
+
+
+def test_instructions_in_the_history_do_not_wear_off() -> None:
+    said = [item(entry.position + 1, entry.role, entry.text) for entry in chat(*["w w w w"] * 21)]
+    history = [item(0, "system", "answer in French"), *said]
+    context = build_context("be kind", history, budget_tokens=40, count_tokens=count)
+    assert context.messages[0].text == "be kind\nanswer in French"
+    assert context.kept[0] == "msg_0"
+    assert context.dropped[0] == "msg_1"
+    assert context.record()["window_start"] == context.kept[1]
+    again = build_context("be kind", history, budget_tokens=40, count_tokens=count, window_start=context.window_start)
+    assert again == context

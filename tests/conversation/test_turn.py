@@ -283,3 +283,44 @@ async def test_a_caller_that_goes_away_leaves_no_turn_that_nobody_runs(
         await asyncio.gather(caller, return_exceptions=True)
     await turns.drain(5)
     assert await store.running_response("conv_1") is None
+
+
+async def test_a_key_used_again_to_begin_at_the_root_is_refused(turns: Turns, store: Store) -> None:
+    await store.create_conversation("conv_1")
+    await end_of(await turns.create(say("hi", conversation="conv_1"), "key"))
+    with pytest.raises(Conflict):
+        await turns.create(say("hi", conversation="conv_1", parent_item_id=None), "key")
+
+
+async def test_a_reply_that_is_to_be_deleted_is_stopped_first(turns: Turns, store: Store, engine: FakeEngine) -> None:
+    engine.free = 0
+    await store.create_conversation("conv_1")
+    kept = await turns.create(say("one", conversation="conv_1"))
+    deleted = await turns.create(say("two", conversation="conv_1"))
+    await turns.cancel_all("conv_1", deleted.response.output_item_id)
+    assert (await end_of(deleted)).state == "cancelled"
+    assert turns.running_in("conv_1") == [kept]
+    engine.gate.set()
+    assert (await end_of(kept)).state == "completed"
+
+
+async def test_the_reply_of_who_went_away_is_stopped_if_nobody_else_can_read_it(
+    turns: Turns, store: Store, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine.free = 0
+    may_go_on, begin_turn = asyncio.Event(), store.begin_turn
+
+    async def slow(*args: Any) -> Any:
+        await may_go_on.wait()
+        return await begin_turn(*args)
+
+    monkeypatch.setattr(store, "begin_turn", slow)
+    creating = asyncio.create_task(turns.create(say("secret", store=False)))
+    while not turns._tasks:
+        await asyncio.sleep(0)
+    creating.cancel()
+    await asyncio.gather(creating, return_exceptions=True)
+    may_go_on.set()
+    await asyncio.wait_for(turns.drain(10), 10)
+    assert turns.running_count == 0
+    assert len(engine.forgotten) == 1

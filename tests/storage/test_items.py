@@ -76,6 +76,20 @@ async def test_children_of_a_deleted_item_move_up(branched: Store) -> None:
     assert ids(await branched.siblings("conv_1", "msg_c")) == ["msg_b", "msg_c"]
 
 
+async def test_a_title_goes_with_the_message_that_gave_it(store: Store) -> None:
+    await store.create_conversation("conv_1")
+    await whole_turn(store, "pin")
+    await whole_turn(store, "rain")
+    title = (await store.conversation("conv_1")).title
+    await store.delete_item("conv_1", "msg_pin")
+    assert title is not None
+    assert "pin" in title
+    assert (await store.conversation("conv_1")).title == title.replace("pin", "rain")
+    await store.update_conversation("conv_1", title="Weather")
+    await store.delete_item("conv_1", "msg_rain")
+    assert (await store.conversation("conv_1")).title == "Weather"
+
+
 async def test_deleting_the_active_leaf_makes_its_parent_active(store: Store) -> None:
     await store.create_conversation("conv_1")
     await whole_turn(store, "a")

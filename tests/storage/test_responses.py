@@ -180,3 +180,11 @@ async def test_json_is_given_back_as_it_came(store: Store) -> None:
     request: dict[str, Any] = {"instructions": None, "stop": ["\0", "é"], "metadata": {}, "top_p": 1e-3, "n": 2**53}
     await store.begin_turn(new_turn("a", None, request=request))
     assert (await store.response("resp_a")).request == request
+
+
+async def test_what_is_not_to_be_kept_is_found_in_any_state(store: Store) -> None:
+    await store.create_conversation("conv_1")
+    await whole_turn(store, "kept")
+    for name, is_kept in (("a", False), ("b", True), ("c", False)):
+        await whole_turn(store, name, None, request={"store": is_kept})
+    assert set(await store.responses_not_to_be_kept()) == {"resp_a", "resp_c"}

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from storage import Store
 from storage.errors import ConversationNotFound, IdempotencyKeyReused, ItemNotFound, ResponseNotFound
-from storage.turns import TITLE_CHARS, title_of
+from storage.titles import TITLE_CHARS, title_of
 from tests.storage.worlds import ids, new_turn, user, whole_turn
 
 
