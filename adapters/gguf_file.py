@@ -42,7 +42,7 @@ def _package() -> Any:
     try:
         import gguf
     except ImportError as error:
-        raise CannotExport("GGUF needs the package gguf; try: pip install 'chatbot[export]'") from error
+        raise CannotExport("GGUF needs the package gguf; try: pip install '.[export]'") from error
     return gguf
 
 

@@ -42,7 +42,7 @@ class Settings(BaseSettings):
     temperature: Annotated[float, Field(ge=0, le=2)] = 0.3
     """Sampling temperature where neither request nor persona says; 0 is greedy."""
     context_tokens: Annotated[int | None, Field(ge=16)] = None
-    """Context window; by default what the model was trained for."""
+    """Context window; by default what the model was trained for, at most 8192."""
     slots: Annotated[int, Field(ge=1, le=1024)] = 32
     """Conversations that answer at the same time, and whose attention state is kept in memory."""
     kv_host_mib: Annotated[int, Field(ge=0)] = 512
