@@ -146,7 +146,8 @@ class Reply:
         newest = response.input_item_ids[-1]
         history = await store.path(response.conversation_id, newest)
         previous = await store.last_context(response.conversation_id, newest)
-        return build_context(
+        return await asyncio.to_thread(  # a long prompt takes a while to count
+            build_context,
             self.system,
             history,
             budget_tokens=backend.limits.budget_tokens(self.request, engine.base.context_tokens),

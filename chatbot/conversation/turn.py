@@ -82,7 +82,7 @@ class Turns:
             conversation = await self._conversation(request)
             persona = self._backend.personas.resolve(request.model or (conversation.model if conversation else None))
             system = self._system_prompt(request, conversation, persona)
-            self._check_fits(system, request)
+            await asyncio.to_thread(self._check_fits, system, request)
             turn = _new_turn(request, conversation, persona, idempotency_key)
             if self._is_draining:  # it may have begun while this turn was being looked at
                 raise Unavailable("server_draining", "the server is stopping; connect again in a moment")

@@ -149,7 +149,10 @@ class Engine(Protocol):
         """Say whether generations asked for now would be answered. Costs nothing."""
 
     def count_tokens(self, messages: Sequence[ChatMessage]) -> int:
-        """Return the length of the prompt these messages make, the opening of the reply included."""
+        """Return the length of the prompt these messages make, the opening of the reply included.
+
+        Any thread may ask.
+        """
 
     async def load_adapter(self, folder: Path) -> str:
         """Make a LoRA adapter usable and return its content digest; loading it twice is free.

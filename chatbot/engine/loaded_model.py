@@ -4,6 +4,7 @@ A worker whose thread is stuck or dead is replaced by one that shares nothing wi
 """
 
 import asyncio
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -67,7 +68,8 @@ class LoadedModel:
         folder = locate(settings.model)
         context = min(settings.context_tokens or MOST_CONTEXT_TOKENS, read_context_tokens(folder))
         self._counting = ChatTemplate(folder)
-        """For the event loop's thread."""
+        """For any thread that holds the lock."""
+        self._counting_lock = threading.Lock()
         self.runner = Runner(
             folder,
             slots=settings.slots,
@@ -115,7 +117,8 @@ class LoadedModel:
 
     def count_tokens(self, messages: Sequence[ChatMessage]) -> int:
         """Return the length of the prompt these messages make, the opening of the reply included."""
-        return len(self._counting.render(messages))
+        with self._counting_lock:
+            return len(self._counting.render(messages))
 
     async def render(self, messages: Sequence[ChatMessage], adapter: str | None) -> tuple[list[int], KVFile | None]:
         """Render in the rendering thread; return the prompt and the KV file that is worth reading for it, if any is.
