@@ -66,6 +66,8 @@ class Session:
         chat = self.state.chat
         if chat and not chat.is_loaded:
             self._spawn(self._load_items(chat.id))
+        elif chat and not chat.is_draft and self.state.connection == "live":
+            self._spawn(self._catch_up(chat.id))
 
     def submit(self, text: str) -> None:
         """Send a message in the open chat; it shows at once and goes out in order."""
@@ -123,6 +125,13 @@ class Session:
         if self.state.current is None and chosen:
             self.open(chosen[0])
 
+    async def _come_back(self) -> None:
+        """After a pause the list and the open chat may have moved on."""
+        await self._load_chats()
+        chat = self.state.chat
+        if chat and chat.is_loaded and not chat.is_draft:
+            await self._catch_up(chat.id)
+
     async def _load_models(self) -> None:
         models = await self.client.models()
         self._set(transitions.models_listed(self.state, models))
@@ -148,6 +157,20 @@ class Session:
         loaded = self.state.find(chat_id)
         for message in loaded.messages[: len(page.data)] if loaded else ():
             await self._take_up(message)
+
+    async def _catch_up(self, chat_id: str) -> None:
+        """Show what was said in a loaded chat from elsewhere, such as another terminal."""
+        async with self._loading:
+            page = await self.client.items(chat_id, order="desc", limit=ITEMS_PAGE)
+            chat = self.state.find(chat_id)
+            if chat is None or any(not message.is_settled for message in chat.messages):
+                return  # what is on its way here is not on the page yet, or not known by its id
+            self._set(transitions.caught_up(self.state, chat_id, page.data, has_more=page.has_more))
+        known = {message.key for message in chat.messages}
+        seen = self.state.find(chat_id)
+        for message in seen.messages if seen else ():
+            if message.key not in known:
+                await self._take_up(message)
 
     async def _take_up(self, message: Message) -> None:
         """Follow a loaded reply that still runs; learn why one is incomplete."""
@@ -222,7 +245,7 @@ class Session:
     def _connection_changed(self, connection: ConnectionState) -> None:
         self._set(transitions.connection_changed(self.state, connection))
         if connection == "live":
-            self._spawn(self._load_chats() if self._is_loaded else self._load())
+            self._spawn(self._come_back() if self._is_loaded else self._load())
 
     def _set(self, state: State) -> None:
         self.state = state

@@ -76,6 +76,21 @@ def items_loaded(state: State, chat_id: str, newest_first: list[JsonObject], *, 
     return _with_chat(state, chat_id, prepend)
 
 
+def caught_up(state: State, chat_id: str, newest_first: list[JsonObject], *, has_more: bool) -> State:
+    """Append what others said since a chat was loaded; if that is more than a page, the page is all that is shown."""
+
+    def append(chat: Chat) -> Chat:
+        known = {message.key for message in chat.messages} | {message.response_id for message in chat.messages}
+        is_known = [item["id"] in known or item.get("response_id") in known - {None} for item in newest_first]
+        newer = newest_first[: is_known.index(True)] if any(is_known) else newest_first
+        added = tuple(_message(item, chat.persona) for item in reversed(newer) if item["role"] != "system")
+        if any(is_known):
+            return replace(chat, messages=chat.messages + added)
+        return replace(chat, messages=added, oldest_item=newest_first[-1]["id"] if has_more else None)
+
+    return _with_chat(state, chat_id, append) if newest_first else state
+
+
 def submitted(state: State, key: str, text: str) -> State:
     """Show a message at once, with the place of its reply; a blank page becomes a chat."""
     chat = state.chat or Chat(

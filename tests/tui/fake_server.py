@@ -140,6 +140,11 @@ class FakeServer:
             self._add_item(name, "assistant", "output_text", answered)
         return name
 
+    def say_elsewhere(self, conversation: str, said: str, answered: str) -> None:
+        """Add a turn of another client."""
+        self._add_item(conversation, "user", "input_text", said)
+        self._add_item(conversation, "assistant", "output_text", answered)
+
     def _add_item(self, conversation: str, role: str, kind: str, text: str) -> None:
         item_id = f"msg_{conversation}_{len(self.items[conversation])}"
         content = [{"type": kind, "text": text}]

@@ -172,6 +172,31 @@ async def test_the_reader_is_not_moved_and_comes_back_by_a_key(open_app: OpenApp
         assert "more below" not in screen_text(_app(pilot.app))
 
 
+async def test_what_was_said_elsewhere_shows_when_a_chat_is_opened_again(open_app: OpenApp, server: FakeServer) -> None:
+    conversation = server.add_conversation("Sea", ("earlier", "before"))
+    async with open_app() as pilot:
+        await until_shown(pilot, "before")
+        await say(pilot, "hi")
+        await until_shown(pilot, "Hello there.")
+        server.say_elsewhere(conversation, "from the other terminal", "heard you")
+        await pilot.press("ctrl+n")
+        await until_shown(pilot, "Say hello.")
+        await say(pilot, "/open sea")
+        await until_shown(pilot, "from the other terminal", "heard you")
+        assert [m.text for m in _app(pilot.app).session.state.chats[0].messages] == [
+            *("earlier", "before", "hi", "Hello there.", "from the other terminal", "heard you")
+        ]
+
+
+async def test_what_was_said_elsewhere_shows_when_the_server_is_back(open_app: OpenApp, server: FakeServer) -> None:
+    conversation = server.add_conversation("Sea", ("earlier", "before"))
+    async with open_app() as pilot:
+        await until_shown(pilot, "before")
+        server.say_elsewhere(conversation, "from the other terminal", "heard you")
+        await server.drop_sockets()
+        await until_shown(pilot, "from the other terminal", "heard you")
+
+
 async def test_a_conversation_that_was_looked_up_hides_none_before_it(open_app: OpenApp, server: FakeServer) -> None:
     for number in range(CHATS_PAGE + 20):
         server.add_conversation(f"Talk {number}", ("a", "b"))
