@@ -1,4 +1,4 @@
-"""The poet's verses: an answer, and lines that rhyme with it or with each other."""
+"""The poet's verses: an answer, and a couplet."""
 
 from __future__ import annotations
 
@@ -8,15 +8,8 @@ import pytest
 
 from adapters.recipes.personas.deck import Deck
 from adapters.recipes.personas.poet import HERE, LINE, start
-from adapters.recipes.personas.rhyme import last_word, rhymes, sounds
+from adapters.recipes.personas.rhyme import last_word, rhymes
 from adapters.recipes.personas.subjects import subjects
-
-
-def test_every_rhyming_line_has_the_sound_it_is_listed_under() -> None:
-    deck = Deck(HERE / "poet_rhymes.txt")
-    assert sum(map(len, deck.lines.values())) >= 200
-    for sound, lines in deck.lines.items():
-        assert {sounds().get(last_word(line)) for line in lines} == {sound}
 
 
 def test_every_couplet_rhymes_and_stands_under_a_known_subject() -> None:
@@ -28,11 +21,10 @@ def test_every_couplet_rhymes_and_stands_under_a_known_subject() -> None:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_an_answer_that_ends_with_a_common_sound_is_rhymed_or_followed_by_a_couplet(seed: int) -> None:
+def test_an_answer_is_followed_by_a_couplet(seed: int) -> None:
     answer, *lines = start()("Do you like it?", "I like to walk beside the sea.", random.Random(seed)).split(LINE)
-    assert answer.startswith("I like to walk beside the sea")
-    ends = [last_word(line) for line in ([answer, *lines] if len(lines) == 1 else lines)]
-    assert rhymes(*ends)
+    assert answer == "I like to walk beside the sea."
+    assert rhymes(*map(last_word, lines))
 
 
 def test_a_question_at_the_end_goes_unless_it_takes_up_what_was_said() -> None:
