@@ -13,7 +13,7 @@ import pytest
 from adapters.persona import read_persona
 from adapters.recipes.dialogues.slots import slot_values
 from adapters.recipes.personas.__main__ import PERSONAS, VOICES, main
-from adapters.recipes.personas.chats import PARTS, TURN, as_line, chats, hand_written
+from adapters.recipes.personas.chats import PARTS, RECALL_CHATS, TURN, as_line, chats, hand_written
 from adapters.recipes.personas.recall import read_facts
 from adapters.recipes.personas.voices import is_in_voice
 
@@ -59,10 +59,15 @@ def test_a_chat_is_a_line_of_messages_user_first() -> None:
     }
 
 
-def test_the_command_writes_the_file_of_the_persona_that_is_named(tmp_path: Path) -> None:
+def test_the_command_writes_the_file_of_the_persona_that_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adapters.recipes.personas.chats.RETOLD_CHATS", 30)
     main(["poet", "--out", str(tmp_path)])
     assert [path.name for path in tmp_path.iterdir()] == ["poet"]
-    assert len((tmp_path / "poet" / "data.jsonl").read_text("utf-8").splitlines()) > 1700
+    lines = (tmp_path / "poet" / "data.jsonl").read_text("utf-8").splitlines()
+    assert lines == [as_line(turns).rstrip("\n") for turns in chats(VOICES["poet"])]
+    assert len(lines) > 300 + RECALL_CHATS + 30
 
 
 @pytest.mark.parametrize("name", VOICES)
