@@ -35,10 +35,8 @@ class FusedLayer:
 
     __slots__ = ("down", "gate_up", "key_norm", "mlp_norm", "norm", "out", "qkv", "query_norm")
 
-    def __init__(
-        self, layer: Any, order: torch.Tensor, epsilon: float, keep: Keep
-    ) -> None:  # a transformers decoder layer
-        """Take over the weights of a layer; `order` is the permutation within a head `[head_dim]`."""
+    def __init__(self, layer: Any, order: torch.Tensor, epsilon: float, keep: Keep) -> None:
+        """Take over the weights of a transformers layer; `order` is the permutation within a head `[head_dim]`."""
         attention, mlp = layer.self_attn, layer.mlp
         self.qkv: Weight = _joined(keep, [attention.q_proj, attention.k_proj, attention.v_proj], [order, order, None])
         self.out: Weight = _joined(keep, [attention.o_proj])

@@ -44,8 +44,10 @@ class AdaptedLinear(nn.Module):
         self.stack: Stack | None = None
 
     @property
-    def is_bare(self) -> bool:
-        return self.stack is None and not self.alone
+    def held(self) -> set[str]:
+        """Digests of the adapters that are laid out here."""
+        stacked = {digest for digest, _ in self.stack.segments} if self.stack is not None else set()
+        return stacked | self.alone.keys()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return `plain(x)` plus each row's own update; x is `[..., in_features]`, rows in the order of `use`."""
@@ -91,8 +93,8 @@ class LoraBank:
 
     @property
     def held(self) -> set[str]:
-        """Digests of the adapters that the model's linears hold."""
-        return {adapter.digest for adapter in self._stacked} | self._laid_out.keys()
+        """Digests of the adapters that the model's linears hold, also of one whose layout failed half-way."""
+        return {digest for wrapped in self._wrapped.values() for digest in wrapped.held}
 
     def use(self, rows: Sequence[LoraAdapter | None]) -> None:
         """Say which adapter each row of the coming forward uses."""
@@ -175,7 +177,7 @@ class LoraBank:
         return self._wrapped[site]
 
     def _unwrap_bare(self) -> None:
-        for site in [site for site, wrapped in self._wrapped.items() if wrapped.is_bare]:
+        for site in [site for site, wrapped in self._wrapped.items() if not wrapped.held]:
             self._put(site, self._wrapped.pop(site).plain)
 
     def _put(self, site: str, linear: Any) -> None:

@@ -109,9 +109,10 @@ def test_a_prompt_under_one_adapter_leaves_the_stack_of_the_others_as_it_is() ->
 
 
 @pytest.mark.parametrize("rows", [[ONE], [ONE, TWO]])
+@pytest.mark.parametrize("is_released", [False, True])
 @torch.no_grad()
 def test_an_adapter_whose_layout_failed_half_way_is_laid_out_again(
-    rows: list[LoraAdapter], monkeypatch: pytest.MonkeyPatch
+    rows: list[LoraAdapter], is_released: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = Twins()
     x = torch.randn(len(rows), 1, 6)
@@ -130,6 +131,9 @@ def test_an_adapter_whose_layout_failed_half_way_is_laid_out_again(
             broken.setattr(kind, "of", partial(failing, kind))
         with pytest.raises(torch.OutOfMemoryError):
             bank.use(rows)
+    if is_released:
+        bank.release(set())
+        assert not any(isinstance(linear, AdaptedLinear) for linear in (model.left, model.right))
     bank.use(rows)
     assert torch.allclose(model(x), expected, atol=1e-4)
 
