@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
-from chatbot.engine.attention import Chunk, PrefillPlan
+from chatbot.engine.attention import Chunk, Plan, PrefillPlan
 from chatbot.engine.decode_plan import DecodePlan
 from chatbot.engine.formats import Keep, Weight, kept
 from chatbot.engine.kv import SlotKV
@@ -89,7 +89,8 @@ class FusedNetwork:
     def decode(self, chunks: Sequence[Chunk]) -> torch.Tensor:
         """Return the logits `[tokens, vocabulary]` after each new token, few per chunk."""
         plan = DecodePlan(self._kv, chunks)
-        x, turns = self._embedded(chunks)
+        tokens, positions = self._inputs(chunks)
+        x, turns = F.embedding(tokens, self._embedding), self._turns[positions]
         grouped = (len(x) * self._kv_heads, -1, self._dim)
         for index, layer in enumerate(self.layers):
             query, key, value = self._projected(layer, x, turns)
@@ -103,20 +104,25 @@ class FusedNetwork:
 
     def prefill(self, chunks: Sequence[Chunk]) -> torch.Tensor:
         """Return the logits `[chunks, vocabulary]` of each chunk's last token."""
-        plan = PrefillPlan(self._kv, chunks)
-        x, turns = self._embedded(chunks)
+        ends = self._ids([len(chunk.tokens) for chunk in chunks]).cumsum(0) - 1
+        return self.compute(*self._inputs(chunks), PrefillPlan(self._kv, chunks), ends)
+
+    def compute(
+        self, tokens: torch.Tensor, positions: torch.Tensor, plan: Plan, ends: torch.Tensor | None
+    ) -> torch.Tensor:
+        """Return the logits `[ends, vocabulary]` after these of the tokens, or after all of them."""
+        x, turns = F.embedding(tokens, self._embedding), self._turns[positions]
         for index, layer in enumerate(self.layers):
             query, key, value = (part.transpose(0, 1)[None] for part in self._projected(layer, x, turns))
             output = plan.attend(index, query, key, value, self._scale, None)
             layer.out.add_to(x, output.reshape(len(x), -1))
             _feed_forward(layer, x)
-        ends = self._ids([len(chunk.tokens) for chunk in chunks]).cumsum(0) - 1
-        return self.lm_head(self._norm(x[ends]))
+        return self.lm_head(self._norm(x if ends is None else x[ends]))
 
-    def _embedded(self, chunks: Sequence[Chunk]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the new tokens' embeddings `[tokens, hidden]` and what turns heads to their positions."""
-        x = F.embedding(self._ids([token for chunk in chunks for token in chunk.tokens]), self._embedding)
-        return x, self._turns[self._ids([i for chunk in chunks for i in range(chunk.start, chunk.end)])]
+    def _inputs(self, chunks: Sequence[Chunk]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return all new tokens side by side, and their positions."""
+        tokens = self._ids([token for chunk in chunks for token in chunk.tokens])
+        return tokens, self._ids([i for chunk in chunks for i in range(chunk.start, chunk.end)])
 
     def _projected(
         self, layer: FusedLayer, x: torch.Tensor, turns: torch.Tensor

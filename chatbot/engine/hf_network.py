@@ -54,19 +54,29 @@ class HFNetwork:
 
     def decode(self, chunks: Sequence[Chunk]) -> torch.Tensor:
         """Return the logits `[tokens, vocabulary]` after each new token, few per chunk."""
-        return self._forward(chunks, DecodePlan(self._kv, chunks), logits_to_keep=0)
+        return self.compute(*self._inputs(chunks), DecodePlan(self._kv, chunks), None)
 
     def prefill(self, chunks: Sequence[Chunk]) -> torch.Tensor:
         """Return the logits `[chunks, vocabulary]` of each chunk's last token."""
         ends = torch.tensor([len(chunk.tokens) for chunk in chunks], device=self._kv.keys.device).cumsum(0) - 1
-        return self._forward(chunks, PrefillPlan(self._kv, chunks), logits_to_keep=ends)
+        return self.compute(*self._inputs(chunks), PrefillPlan(self._kv, chunks), ends)
 
-    def _forward(self, chunks: Sequence[Chunk], plan: Plan, *, logits_to_keep: int | torch.Tensor) -> torch.Tensor:
-        device = self._kv.keys.device
-        tokens = torch.tensor([[token for chunk in chunks for token in chunk.tokens]], device=device)
-        positions = torch.tensor([[i for chunk in chunks for i in range(chunk.start, chunk.end)]], device=device)
+    def compute(
+        self, tokens: torch.Tensor, positions: torch.Tensor, plan: Plan, ends: torch.Tensor | None
+    ) -> torch.Tensor:
+        """Return the logits `[ends, vocabulary]` after these of the tokens, or after all of them."""
         output = self.model(
-            input_ids=tokens, position_ids=positions, use_cache=False, logits_to_keep=logits_to_keep, slots=plan
+            input_ids=tokens[None],
+            position_ids=positions[None],
+            use_cache=False,
+            logits_to_keep=0 if ends is None else ends,
+            slots=plan,
         )
         logits: torch.Tensor = output.logits[0]
         return logits
+
+    def _inputs(self, chunks: Sequence[Chunk]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return all new tokens side by side, and their positions."""
+        device = self._kv.keys.device
+        tokens = torch.tensor([token for chunk in chunks for token in chunk.tokens], device=device)
+        return tokens, torch.tensor([i for chunk in chunks for i in range(chunk.start, chunk.end)], device=device)

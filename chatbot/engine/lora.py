@@ -8,13 +8,14 @@ linears of the base model side by side.
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import count
 from typing import Any, Protocol
 
 import torch
 from torch import nn
 
 from chatbot.engine.adapter_files import LoraAdapter
-from chatbot.engine.lora_stack import Alone, Part, Segments, Stack
+from chatbot.engine.lora_stack import Alone, Part, RowMasks, Segments, Stack
 
 MOST_ALONE = 16
 """Adapters laid out to be used alone; beyond that the one used longest ago has to be laid out again."""
@@ -81,11 +82,13 @@ class LoraBank:
         self._stacked: tuple[LoraAdapter, ...] = ()
         self._crowded_steps = 0
         """For how many mixed steps most of the stack has not been used."""
-        self._laid_out: dict[str, LoraAdapter] = {}
-        """Those laid out to be used alone, the one used last at the end."""
-        self._owners: list[str | None] = []
-        """Digest per row of the last mixed step, for which the masks are."""
-        self._masks: dict[Segments, torch.Tensor] = {}
+        self._laid_out: dict[str, int] = {}
+        """Those laid out to be used alone, with the number of their layout; the one used last is at the end."""
+        self._layouts = count(1)
+        self._stack_layout = 0
+        self._masks = RowMasks()
+        self.layout = 0
+        """Number of what this step adds: an equal number means the same weights at the same addresses; 0 is nothing."""
         self.alone: str | None = None
         """Digest of the one adapter that all rows of this step use."""
         self.is_mixed = False
@@ -103,9 +106,11 @@ class LoraBank:
         self.alone = next(iter(active)) if is_alone else None
         self.is_mixed = bool(active) and not is_alone
         if self.alone is not None:
-            self._lay_out(active[self.alone])
+            self.layout = self._lay_out(active[self.alone])
         elif self.is_mixed:
-            self._mix(active, [None if adapter is None else adapter.digest for adapter in rows])
+            self.layout = self._mix(active, [None if adapter is None else adapter.digest for adapter in rows])
+        else:
+            self.layout = 0
 
     def release(self, keep: set[str]) -> None:
         """Give the model its plain linears back if they hold an adapter not in `keep`."""
@@ -118,33 +123,30 @@ class LoraBank:
 
     def mask(self, segments: Segments, like: torch.Tensor) -> torch.Tensor:
         """Return `[rows, sum of ranks]`: one where a row owns that part of the stack, else zero."""
-        if segments not in self._masks:
-            table = [[owner == digest for digest, _ in segments] for owner in self._owners]
-            repeats = torch.tensor([rank for _, rank in segments])
-            mask = torch.tensor(table).repeat_interleave(repeats, dim=1)
-            self._masks[segments] = mask.to(like.device, like.dtype)
-        return self._masks[segments]
+        return self._masks.mask(segments, like)
 
-    def _lay_out(self, adapter: LoraAdapter) -> None:
-        """Have an adapter ready to be used alone."""
-        known = self._laid_out.pop(adapter.digest, None)
-        if known is None:
+    def _lay_out(self, adapter: LoraAdapter) -> int:
+        """Have an adapter ready to be used alone and return the number of its layout."""
+        layout = self._laid_out.pop(adapter.digest, None)
+        if layout is None:
             for site in self._changed_by([adapter]):
                 self._wrap(site).alone[adapter.digest] = Alone.of(self._parts(site), adapter)
-        self._laid_out[adapter.digest] = adapter  # only now: memory may have run out half-way
+            layout = next(self._layouts)
+        self._laid_out[adapter.digest] = layout  # only now: memory may have run out half-way
         if len(self._laid_out) > MOST_ALONE:
             oldest = next(iter(self._laid_out))
             del self._laid_out[oldest]
             for wrapped in self._wrapped.values():
                 wrapped.alone.pop(oldest, None)
             self._unwrap_bare()
+        return layout
 
-    def _mix(self, active: dict[str, LoraAdapter], owners: list[str | None]) -> None:
+    def _mix(self, active: dict[str, LoraAdapter], owners: list[str | None]) -> int:
+        """Have the adapters stacked and each row's mask ready; return the number of the stack's layout."""
         if not self._covers(active):
             self._restack(tuple(active.values()))
-        if owners != self._owners:
-            self._owners = owners
-            self._masks.clear()
+        self._masks.own(owners)
+        return self._stack_layout
 
     def _covers(self, active: dict[str, LoraAdapter]) -> bool:
         """Whether the stack has all active adapters and not, for several steps already, more others than those."""
@@ -159,7 +161,7 @@ class LoraBank:
             wrapped.stack = None
         for site in self._changed_by(adapters):
             self._wrap(site).stack = Stack.of(self._parts(site), adapters)
-        self._stacked = adapters  # only now: memory may have run out half-way
+        self._stacked, self._stack_layout = adapters, next(self._layouts)  # only now: memory may have run out half-way
         self._unwrap_bare()
 
     def _changed_by(self, adapters: Sequence[LoraAdapter]) -> set[str]:

@@ -112,3 +112,35 @@ class Stack:
         low = (x @ self.down).mul_(mask)
         for block in self.blocks:
             y[:, block.outputs].addmm_(low[:, block.ranks], block.up)
+
+
+class RowMasks:
+    """Which rows own which parts of a stack. A mask of one size stays where it is, as a CUDA graph needs it."""
+
+    def __init__(self) -> None:
+        self._owners: Sequence[str | None] = ()
+        self._masks: dict[tuple[Segments, int], torch.Tensor] = {}
+
+    def own(self, owners: Sequence[str | None]) -> None:
+        """Say whose adapter each row of the coming step uses, by digest."""
+        if owners == self._owners:
+            return
+        self._owners = owners
+        for (segments, rows), mask in self._masks.items():
+            if rows == len(owners):
+                mask.copy_(self._table(segments))
+
+    def mask(self, segments: Segments, like: torch.Tensor) -> torch.Tensor:
+        """Return `[rows, sum of ranks]`: one where a row owns that part of the stack, else zero."""
+        key = (segments, len(self._owners))
+        if key not in self._masks:
+            self._masks[key] = self._table(segments).to(like.device, like.dtype)
+        return self._masks[key]
+
+    def clear(self) -> None:
+        """Forget the masks, after the stack has changed."""
+        self._masks.clear()
+
+    def _table(self, segments: Segments) -> torch.Tensor:
+        owned = torch.tensor([[owner == digest for digest, _ in segments] for owner in self._owners])
+        return owned.repeat_interleave(torch.tensor([rank for _, rank in segments]), dim=1)

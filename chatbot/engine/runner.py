@@ -4,55 +4,29 @@ At load every way of computing must give the logits of the model's own forward: 
 the model's own code over slots, and a model that needs something else is refused, not served wrong.
 """
 
-import contextlib
 import copy
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 import torch
-from safetensors import SafetensorError
 from torch import nn
-from transformers import AutoModelForCausalLM
-from transformers.utils import logging
 
 from chatbot.engine.adapter_files import LoraAdapter
 from chatbot.engine.attention import Chunk
-from chatbot.engine.base import ModelNotFound
-from chatbot.engine.formats import Keep, MatmulPrecision, keeper
-from chatbot.engine.fused_network import FusedNetwork, NotFusable
-from chatbot.engine.hf_network import HFNetwork
+from chatbot.engine.formats import MatmulPrecision, keeper
+from chatbot.engine.graphs import Graphs, Record, Recorder
 from chatbot.engine.kv import KVShape, SlotKV
-from chatbot.engine.lora import LoraBank, Tree
-from chatbot.engine.lora_stack import Part
+from chatbot.engine.lora import LoraBank
 from chatbot.engine.machine import free_bytes
+from chatbot.engine.network import choose_network
+from chatbot.engine.probe import Probe
+from chatbot.engine.weights import load_model
 
 log = structlog.get_logger()
-PROBE_TOKENS = 16
-PROBE_TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.15, torch.float16: 0.05}
-"""Largest difference to the model's own forward that may be rounding, in units of the logits' standard deviation."""
-
-
-class Network(Protocol):
-    """What computes: a transformers model by its own code, or its weights by ours."""
-
-    kv_layout: str
-    """How a head's numbers are arranged in the KV; networks of one layout can use each other's KV."""
-
-    @property
-    def sites(self) -> Mapping[str, tuple[Part, ...]]: ...
-
-    @property
-    def tree(self) -> Tree: ...
-
-    def decode(self, chunks: Sequence[Chunk]) -> torch.Tensor: ...
-
-    def prefill(self, chunks: Sequence[Chunk]) -> torch.Tensor: ...
-
-    def twin(self, kv: SlotKV) -> "Network":
-        """Return a network of the same weights over other KV, with nothing else in common that a forward changes."""
 
 
 class Runner:
@@ -68,13 +42,15 @@ class Runner:
         dtype: torch.dtype,
         fuses: bool = True,
         precision: MatmulPrecision = "highest",
+        recorder: Callable[[], Record] | None = None,
     ) -> None:
         """Load the weights. Raises ModelNotFound if the model is broken or does not fit the slot attention.
 
         fuses: whether our own code may compute the model where it gives the same logits.
         precision: how exact large products have to be where our own code computes.
+        recorder: makes what records forwards to be played back; by default CUDA graphs are, where there are any.
         """
-        model = _load(folder, device, dtype)
+        model = load_model(folder, device, dtype)
         shape = KVShape.of(model.config.get_text_config(), slots=slots, max_len=context_tokens)
         self._wanted = shape
         self.kv = SlotKV(shape.fitted(dtype, free_bytes(device)), dtype=dtype, device=device)
@@ -87,31 +63,41 @@ class Runner:
         self.end_ids = _end_ids(model.generation_config)
         """Ids that end a reply by the model's own generation settings."""
         self.vocabulary: int = model.get_input_embeddings().num_embeddings
-        self.network = self._choose(folder, model, keeper(precision) if fuses else None)
+        self._probe = Probe(model, device)
+        self.network = choose_network(model, self.kv, self._probe, keeper(precision) if fuses else None, str(folder))
         self._pristine = self.network.twin(self.kv)
         """Never computes and never holds adapters: what `renewed` copies."""
         self.bank = LoraBank(self.network.tree, self.network.sites)
+        self._recorder = recorder or (Recorder if device.type == "cuda" else None)
+        self._graphs: Graphs | None = None
+        self._use_graphs()
         self.attention_parity = _attention_parity(model.config.get_text_config(), shape, self.linears)
         """Position of a prompt at which attention takes as many operations as all linears."""
 
     @torch.inference_mode()
     def decode(self, chunks: Sequence[Chunk], adapters: Sequence[LoraAdapter | None]) -> torch.Tensor:
         """Compute few new tokens per row, any mix of adapters, and return each one's logits `[tokens, vocabulary]`."""
+        if self._graphs is not None and (logits := self._graphs.decode(chunks, adapters)) is not None:
+            return logits
         self.bank.use([adapter for chunk, adapter in zip(chunks, adapters, strict=True) for _ in chunk.tokens])
         return self.network.decode(chunks)
 
     @torch.inference_mode()
     def prefill(self, chunks: Sequence[Chunk], adapter: LoraAdapter | None) -> torch.Tensor:
         """Compute chunks of prompts under one adapter and return logits `[chunks, vocabulary]` of their last tokens."""
+        if self._graphs is not None and (logits := self._graphs.prefill(chunks, adapter)) is not None:
+            return logits
         self.bank.use([adapter])
         return self.network.prefill(chunks)
 
     def free_memory(self) -> None:
-        """Free what can be made again: adapters stacked in the model, and what CUDA keeps for later.
+        """Free what can be made again: adapters stacked in the model, graphs, and what CUDA keeps for later.
 
         The slots are not among it: their tensors were taken at load, and forgetting what they hold frees nothing.
         """
         self.bank.release(set())
+        if self._graphs is not None:
+            self._graphs.clear()
         if self.kv.keys.is_cuda:
             torch.cuda.empty_cache()
 
@@ -135,48 +121,22 @@ class Runner:
         runner.network = self._pristine.twin(runner.kv)
         runner._pristine = self._pristine.twin(runner.kv)  # or it would hold on to the KV of the first thread
         runner.bank = LoraBank(runner.network.tree, runner.network.sites)
+        if self._recorder is not None and self._graphs is not None:
+            runner._graphs = Graphs(runner.network, runner.kv, runner.bank, self._recorder())
         return runner
 
-    @torch.inference_mode()
-    def _choose(self, folder: Path, model: Any, keep: Keep | None) -> Network:  # transformers is untyped
-        """Return the fastest network that gives the logits of the model's own forward."""
-        tokens = [(7 * i + 11) % model.get_input_embeddings().num_embeddings for i in range(PROBE_TOKENS)]
-        expected = model(input_ids=torch.tensor([tokens], device=self.kv.keys.device), use_cache=False).logits[0, -2:]
-        if keep and (fused := self._fused(folder, model, keep, tokens, expected.float())):
-            return fused
-        network = HFNetwork(model, self.kv, has_fast_modules=True)
-        if self._difference(network, tokens, expected.float()):
-            network.restore()
-            if problem := self._difference(network, tokens, expected.float()):
-                raise ModelNotFound(f"{folder}: this kind of model cannot run on KV slots: {problem}")
-        return network
+    def _use_graphs(self) -> None:
+        """Use graphs if they give the right logits, computed for the first time, recorded and played back."""
+        if self._recorder is None:
+            return
+        self._graphs = Graphs(self.network, self.kv, self.bank, self._recorder())
+        for _ in range(3):
+            if problem := self._probe.problem(partial(self.prefill, adapter=None), self._decode_plain):
+                log.warning("model.no_graphs", reason=problem)
+                self._graphs = None
 
-    def _fused(
-        self, folder: Path, model: Any, keep: Keep, tokens: list[int], expected: torch.Tensor
-    ) -> FusedNetwork | None:
-        try:
-            network = FusedNetwork(model, self.kv, keep)
-        except NotFusable as reason:
-            log.info("model.not_fused", model=folder.name, reason=str(reason))
-            return None
-        if problem := self._difference(network, tokens, expected):
-            log.warning("model.not_fused", model=folder.name, reason=problem)
-            return None
-        return network
-
-    def _difference(self, network: Network, tokens: list[int], expected: torch.Tensor) -> str | None:
-        """Return what is wrong with the logits of two prefill chunks and a decode step in slot 0, if anything is."""
-        half = len(tokens) // 2
-        try:
-            network.prefill([Chunk(0, 0, tokens[:half])])
-            prefilled = network.prefill([Chunk(0, half, tokens[half:-1])])
-            decoded = network.decode([Chunk(0, len(tokens) - 1, tokens[-1:])])
-        except (ValueError, TypeError, AttributeError, RuntimeError, IndexError) as error:
-            return str(error)
-        difference = (torch.cat([prefilled, decoded]).float() - expected).abs().max() / expected.std()
-        if difference <= PROBE_TOLERANCE[self.kv.keys.dtype]:
-            return None
-        return f"its logits differ by {difference:.3g} standard deviations from its own forward"
+    def _decode_plain(self, chunks: Sequence[Chunk]) -> torch.Tensor:
+        return self.decode(chunks, [None] * len(chunks))
 
 
 def _attention_parity(config: Any, shape: KVShape, linears: Mapping[str, tuple[int, int]]) -> float:
@@ -191,33 +151,3 @@ def _attention_parity(config: Any, shape: KVShape, linears: Mapping[str, tuple[i
 def _end_ids(settings: Any) -> frozenset[int]:  # a transformers GenerationConfig
     ids = settings.eos_token_id
     return frozenset(ids if isinstance(ids, list) else [] if ids is None else [ids])
-
-
-def _load(folder: Path, device: torch.device, dtype: torch.dtype) -> Any:  # transformers is untyped
-    try:
-        with _no_progress_bar():
-            model, report = AutoModelForCausalLM.from_pretrained(
-                folder,
-                dtype=dtype,
-                trust_remote_code=False,
-                use_safetensors=True,
-                local_files_only=True,
-                output_loading_info=True,
-            )
-    except (OSError, ValueError, KeyError, RuntimeError, TypeError, SafetensorError) as error:
-        raise ModelNotFound(f"{folder}: the weights cannot be loaded as a causal LM: {error}") from error
-    if missing := sorted(report["missing_keys"]):
-        raise ModelNotFound(f"{folder}: {len(missing)} weights are missing from the files, such as {missing[0]}")
-    return model.requires_grad_(False).eval().to(device)
-
-
-@contextlib.contextmanager
-def _no_progress_bar() -> Iterator[None]:
-    """Keep stderr clean while weights load: a terminal client may own the screen."""
-    was_enabled = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            logging.enable_progress_bar()

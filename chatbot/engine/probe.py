@@ -1,0 +1,44 @@
+"""What every way of computing a model has to get right before it is used: the logits of a few tokens.
+
+The model's own forward says what is right. A way that differs by more than rounding is not used, so that a model is
+served slower or not at all, but never wrong.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+
+from chatbot.engine.attention import Chunk
+
+TOKENS = 16
+TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.15, torch.float16: 0.05}
+"""Largest difference to the model's own forward that may be rounding, in units of the logits' standard deviation."""
+Forward = Callable[[Sequence[Chunk]], torch.Tensor]
+
+
+class Probe:
+    """A short prompt and the logits that the model's own forward gives for its last two tokens."""
+
+    @torch.inference_mode()
+    def __init__(self, model: Any, device: torch.device) -> None:  # transformers is untyped
+        """Compute the logits, by the model as it was loaded."""
+        self._tokens = [(7 * i + 11) % model.get_input_embeddings().num_embeddings for i in range(TOKENS)]
+        logits = model(input_ids=torch.tensor([self._tokens], device=device), use_cache=False).logits
+        self._tolerance = TOLERANCE[logits.dtype]
+        self._expected = logits[0, -2:].float()
+
+    @torch.inference_mode()
+    def problem(self, prefill: Forward, decode: Forward) -> str | None:
+        """Return what is wrong with the logits of two prompt chunks and a decode step in slot 0, if anything is."""
+        half, last = TOKENS // 2, TOKENS - 1
+        try:
+            prefill([Chunk(0, 0, self._tokens[:half])])
+            prefilled = prefill([Chunk(0, half, self._tokens[half:last])])
+            decoded = decode([Chunk(0, last, self._tokens[last:])])
+        except (ValueError, TypeError, AttributeError, RuntimeError, IndexError) as error:
+            return str(error)
+        difference = (torch.cat([prefilled, decoded]).float() - self._expected).abs().max() / self._expected.std()
+        if difference <= self._tolerance:
+            return None
+        return f"its logits differ by {difference:.3g} standard deviations from its own forward"
