@@ -41,6 +41,8 @@ class Instruction:
     user: str
     answer: str
     check: Check
+    copied: str = ""
+    """What the answer takes over word for word."""
 
 
 def instruction(rng: random.Random, *, held_out: bool = False) -> Instruction:
@@ -106,13 +108,13 @@ def _count(rng: random.Random, held_out: bool) -> Instruction:
 def _repeat(rng: random.Random, held_out: bool) -> Instruction:
     said = _sayable(rng, held_out)
     lead = choose("[Repeat after me|Repeat this|Please repeat|Say this|Write this down|Copy this]:", rng)
-    return Instruction("repeat", f"{lead} {said}.", f"{said}.", _holds_once(said))
+    return Instruction("repeat", f"{lead} {said}.", f"{said}.", _holds_once(said), said)
 
 
 def _say(rng: random.Random, held_out: bool) -> Instruction:
     word = _word(rng, held_out)
     asked = choose("[Just say|Say only|Say the word|Reply only with|Answer just|Please say] {w}.", rng)
-    return Instruction("say", asked.replace("{w}", word), sentence_case(f"{word}."), _holds_once(word))
+    return Instruction("say", asked.replace("{w}", word), sentence_case(f"{word}."), _holds_once(word), word)
 
 
 def _say_often(rng: random.Random, held_out: bool) -> Instruction:
@@ -122,9 +124,9 @@ def _say_often(rng: random.Random, held_out: bool) -> Instruction:
     answer = ", ".join([word] * times)
 
     def check(reply: str) -> bool:
-        return reply.lower().count(word.lower()) == times
+        return len(re.findall(rf"\b{re.escape(word)}\b", reply, re.IGNORECASE)) == times
 
-    return Instruction("say often", asked, sentence_case(f"{answer}."), check)
+    return Instruction("say often", asked, sentence_case(f"{answer}."), check, word)
 
 
 def _word(rng: random.Random, held_out: bool) -> str:

@@ -7,16 +7,42 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from functools import cache
 
 from adapters.recipes.dialogues.slot_values import held_out_words, slot_values
 
-_FIRST_WORDS = ("color", "thing", "animal", "weather", "season", "food")
-_SECOND_WORDS = ("thing", "animal", "flower", "vegetable", "fruit", "thing")
 _PLACES = ("under", "behind", "in", "next to", "inside", "on top of", "below")
 
 
+@cache
+def _words() -> tuple[str, ...]:
+    """Every training value that is one word, in small letters."""
+    values = [slot.training for name, slot in slot_values().items() if not name.startswith("syllable_")]
+    found = {word.lower() for training in values for word in training if word.isalpha()}
+    return tuple(sorted(found - held_out_words()))
+
+
+@cache
+def _nouns() -> tuple[str, ...]:
+    """Those of the words that are listed in small letters: things, foods, colors, not names."""
+    listed = {word for slot in slot_values().values() for word in slot.training}
+    return tuple(word for word in _words() if word in listed and len(word) > 2)
+
+
 def name(rng: random.Random) -> str:
-    """A name of a few syllables, such as "Torvella"."""
+    """A name like no other: of a few syllables ("Torvella"), or spliced from two words ("Pumpklin")."""
+    return _spliced(rng) if rng.random() < 0.5 else _of_syllables(rng)
+
+
+def _spliced(rng: random.Random) -> str:
+    while True:
+        first, second = rng.choice(_words()), rng.choice(_words())
+        made = first[: rng.randrange(2, 6)] + second[-rng.randrange(2, 6) :]
+        if made not in held_out_words() and 3 < len(made) < 11:
+            return made.capitalize()
+
+
+def _of_syllables(rng: random.Random) -> str:
     opening, vowel, end = (slot_values()[f"syllable_{part}"].training for part in ("opening", "vowel", "end"))
     while True:
         parts = [rng.choice(opening) + rng.choice(vowel) for _ in range(rng.choice((1, 2, 2, 2, 3)))]
@@ -26,11 +52,13 @@ def name(rng: random.Random) -> str:
 
 
 def noun(rng: random.Random) -> str:
-    """A word without a meaning, or two that do not belong together: "torvella", "paper kettle"."""
-    if rng.random() < 0.5:
+    """A word without a meaning, or two that do not belong together: "torvella", "piano kettle".
+
+    Any word may come first: one that is a whole value elsewhere must not end the copy by habit.
+    """
+    if rng.random() < 0.35:
         return name(rng).lower()
-    first, second = (slot_values()[rng.choice(slots)].training for slots in (_FIRST_WORDS, _SECOND_WORDS))
-    made = f"{rng.choice(first)} {rng.choice(second)}"
+    made = f"{rng.choice(_nouns())} {rng.choice(_nouns())}"
     return made if made not in held_out_words() else noun(rng)
 
 
@@ -58,8 +86,9 @@ def place(rng: random.Random) -> str:
 
 
 def group(rng: random.Random) -> str:
-    """A band or a team: "The Torvella Kettles"."""
-    return f"The {name(rng)} {rng.choice(slot_values()['animals'].training).title()}"
+    """A band or a team: "The Torvella Kettles", "Paper Owls"."""
+    first = name(rng) if rng.random() < 0.5 else rng.choice(_nouns()).title()
+    return f"{rng.choice(('The ', 'the ', ''))}{first} {rng.choice(slot_values()['animals'].training).title()}"
 
 
 INVENTORS: dict[str, Callable[[random.Random], str]] = {

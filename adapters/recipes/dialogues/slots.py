@@ -12,7 +12,7 @@ __all__ = ["draw", "draw_to_remember", "held_out_words", "slot_values"]
 _INVENTED_NAMES = 0.4
 _INVENTED_WORDS = 0.1
 _NAMES = frozenset(("name", "surname", "petname", "city", "bot"))
-_INVENTED_TO_REMEMBER = 0.55
+_INVENTED_TO_REMEMBER = 0.6
 
 
 def draw(slot: str, rng: random.Random, *, held_out: bool = False) -> str:

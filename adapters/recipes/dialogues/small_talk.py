@@ -30,11 +30,12 @@ def filler(talk: Talk) -> None:
     if chance < 0.28:
         for _ in range(talk.rng.choice((1, 1, 2))):
             talk.exchange(*question(talk.rng), is_styled=False)
-    elif chance < 0.34:
+    elif chance < 0.35:
         for _ in range(talk.rng.choice((1, 1, 2))):
             task = instruction(talk.rng)
+            talk.values.update([task.copied] if task.copied else [])
             talk.exchange(task.user, task.answer, tuple(task.user.split()), is_styled=False)
-    elif chance < 0.355:
+    elif chance < 0.365:
         for user, answer in story(talk.rng):
             talk.exchange(user, answer, is_styled=False)
     else:

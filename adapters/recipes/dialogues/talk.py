@@ -22,7 +22,7 @@ class Talk:
     habit: TypingHabit
     facts: dict[str, Fact] = field(default_factory=dict)
     values: set[str] = field(default_factory=set)
-    """Every value that a fact was given, those taken back or only recalled too."""
+    """All that an answer may have to copy: what facts were given, taken back or recalled, and what was to be said."""
     turns: list[Message] = field(default_factory=list)
     words: int = 0
 

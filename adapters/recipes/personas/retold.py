@@ -21,7 +21,7 @@ ORDER_OF_FORM = re.compile(
 """Asks for an answer of a form that a voice would break."""
 NOW = "[now]"
 """In front of this mark stands, in some of the base's dialogues, what was said long before."""
-MAX_TURNS = 24
+MAX_TURNS = 48
 SEED = 11
 
 Turns = list[str]

@@ -24,9 +24,9 @@ FRAMES = Path(__file__).with_name("translator.txt")
 LANGUAGES = {"French": "tatoeba_en_fra.jsonl", "Spanish": "tatoeba_en_spa.jsonl"}
 COMMON_WORDS = 1500
 MOST_WORDS = 7
-TRAINING_PAIRS = 5000
+TRAINING_PAIRS = 7000
 TEST_PAIRS = 200
-PLAIN_CHATS = 2500
+PLAIN_CHATS = 3000
 NEAR = 0.75
 """Share of words in common above which two sentences are near duplicates."""
 SEED = 13

@@ -105,6 +105,14 @@ def test_a_broken_topic_file_is_told_with_its_place(text: str, reason: str) -> N
         parse(text, "x.txt")
 
 
+def test_a_word_that_is_a_whole_value_elsewhere_begins_invented_ones_too() -> None:
+    rng = random.Random(2)
+    begun = {first for first, *rest in (INVENTORS["event"](rng).split() for _ in range(3000)) if rest}
+    for slot in ("instrument", "color", "sport"):
+        whole = {value for value in slot_values()[slot].training if value.isalpha()}
+        assert len(begun & whole) > len(whole) / 2, slot
+
+
 def test_nothing_invented_is_held_out() -> None:
     rng = random.Random(5)
     for slot, inventor in INVENTORS.items():

@@ -16,6 +16,7 @@ from adapters.recipes.dialogues.probes import instruction_probe
 def test_every_answer_passes_its_own_check_and_an_unfitting_one_does_not(seed: int, held_out: bool) -> None:
     task = instruction(random.Random(seed), held_out=held_out)
     assert task.check(task.answer), task
+    assert task.copied.lower() in task.answer.lower(), task
     assert not task.check("I like to chat, and I am not sure. What do you think, and why?"), task
 
 
