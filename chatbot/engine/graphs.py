@@ -32,15 +32,21 @@ Record = Callable[[Compute], tuple[Replay, torch.Tensor]]
 
 
 class Recorder:
-    """Records CUDA graphs, all in one pool of memory: only one of them computes at a time."""
+    """Records CUDA graphs on a stream of their own, so that no other engine's graphs share their workspaces."""
 
-    def __init__(self) -> None:
-        self._pool: Any = None  # an opaque handle
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        self._pool: Any = None  # an opaque handle; one for all, since only one of them computes at a time
 
     def __call__(self, compute: Compute) -> tuple[Replay, torch.Tensor]:
         graph = torch.cuda.CUDAGraph()
-        # Other threads may copy KV meanwhile; what they do is not part of it.
-        with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
+        # Other threads may load an adapter meanwhile; what they do is not part of it. A capture that fails may leave
+        # its stream behind as the current one.
+        with (
+            torch.cuda.stream(torch.cuda.current_stream(self._device)),
+            torch.cuda.graph(graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"),
+        ):
             logits = compute()
         self._pool = graph.pool()
         return graph.replay, logits
@@ -71,8 +77,9 @@ class Graph:
         """Return the logits of the whole batch; the next call may overwrite them."""
         self.batch.load(chunks)
         if not self._is_warm:
+            logits = self._compute()
             self._is_warm = True
-            return self._compute()
+            return logits
         if self._recorded is None:
             self._recorded = self._record(self._compute)
         replay, logits = self._recorded
@@ -90,12 +97,12 @@ class Graphs:
     def __init__(self, network: Network, kv: SlotKV, bank: LoraBank, record: Record) -> None:
         self._network, self._kv, self._bank, self._record = network, kv, bank, record
         self._graphs: OrderedDict[Kind, Graph] = OrderedDict()
-        self._is_broken = False
+        self.is_broken = False
 
     def decode(self, chunks: Sequence[Chunk], adapters: Sequence[LoraAdapter | None]) -> torch.Tensor | None:
         """Return the logits `[tokens, vocabulary]` after each token, or None for a batch that is not for graphs."""
         shape = BatchShape.holding(chunks, self._kv.shape.max_len)
-        if self._is_broken or shape.tokens > MOST_TOKENS:
+        if self.is_broken or shape.tokens > MOST_TOKENS:
             return None
         padded = [*adapters, *[adapters[-1]] * (shape.rows - len(adapters))]
         self._bank.use([adapter for adapter in padded for _ in range(shape.length)])
@@ -106,7 +113,7 @@ class Graphs:
     def prefill(self, chunks: Sequence[Chunk], adapter: LoraAdapter | None) -> torch.Tensor | None:
         """Return the logits `[1, vocabulary]` after a small chunk, or None for what is not one small chunk."""
         shape = BatchShape.holding(chunks, self._kv.shape.max_len)
-        if self._is_broken or len(chunks) > 1 or shape.tokens > MOST_TOKENS:
+        if self.is_broken or len(chunks) > 1 or shape.tokens > MOST_TOKENS:
             return None
         self._bank.use([adapter])
         logits = self._played(self._graph(Kind(shape, self._bank.layout, is_prompt=True)), chunks)
@@ -126,8 +133,8 @@ class Graphs:
         except RuntimeError as error:
             if is_out_of_memory(error):
                 raise
-            log.warning("computing without CUDA graphs: %s", error)
-        self._is_broken = True
+            log.warning("computing without CUDA graphs: %s", error, exc_info=True)
+        self.is_broken = True
         self.clear()
         return None
 

@@ -23,7 +23,7 @@ from chatbot.engine.kv import KVShape, SlotKV
 from chatbot.engine.lora import LoraBank
 from chatbot.engine.machine import free_bytes
 from chatbot.engine.network import choose_network
-from chatbot.engine.probe import Probe
+from chatbot.engine.probe import TOKENS, Probe
 from chatbot.engine.weights import load_model
 
 log = structlog.get_logger()
@@ -68,7 +68,7 @@ class Runner:
         self._pristine = self.network.twin(self.kv)
         """Never computes and never holds adapters: what `renewed` copies."""
         self.bank = LoraBank(self.network.tree, self.network.sites)
-        self._recorder = recorder or (Recorder if device.type == "cuda" else None)
+        self._recorder = recorder or (partial(Recorder, device) if device.type == "cuda" else None)
         self._graphs: Graphs | None = None
         self._use_graphs()
         self.attention_parity = _attention_parity(model.config.get_text_config(), shape, self.linears)
@@ -121,7 +121,8 @@ class Runner:
         runner.network = self._pristine.twin(runner.kv)
         runner._pristine = self._pristine.twin(runner.kv)  # or it would hold on to the KV of the first thread
         runner.bank = LoraBank(runner.network.tree, runner.network.sites)
-        if self._recorder is not None and self._graphs is not None:
+        runner._graphs = None
+        if self._recorder is not None and self._graphs is not None and not self._graphs.is_broken:
             runner._graphs = Graphs(runner.network, runner.kv, runner.bank, self._recorder())
         return runner
 
@@ -134,6 +135,8 @@ class Runner:
             if problem := self._probe.problem(partial(self.prefill, adapter=None), self._decode_plain):
                 log.warning("model.no_graphs", reason=problem)
                 self._graphs = None
+                return
+            self.kv.wipe(0, TOKENS)  # or what is there already would hide a round that writes nothing
 
     def _decode_plain(self, chunks: Sequence[Chunk]) -> torch.Tensor:
         return self.decode(chunks, [None] * len(chunks))

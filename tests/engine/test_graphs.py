@@ -18,6 +18,7 @@ from chatbot.engine.adapter_files import LoraAdapter, read_adapter
 from chatbot.engine.attention import Chunk
 from chatbot.engine.digest import model_digest
 from chatbot.engine.graphs import Compute, Replay
+from chatbot.engine.probe import TOKENS
 from chatbot.engine.runner import Runner
 from tests.tiny import make_tiny_adapter, make_tiny_model
 
@@ -68,6 +69,7 @@ class Pair:
 
     def __init__(self, model: Path, folder: Path, *, fuses: bool) -> None:
         self.plain, self.graphs, self.tracer = runners(model, fuses=fuses)
+        self.plain.kv.wipe(0, TOKENS)  # what the probe left there; the other one wipes it itself
         self.adapters = [None, *(adapter(self.plain, model, folder / str(seed), seed) for seed in (1, 2))]
 
     def prefill(self, chunk: Chunk, owner: int = 0) -> bool:
