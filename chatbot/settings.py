@@ -56,6 +56,9 @@ class Settings(BaseSettings):
     speculative: bool = True
     """Draft text that may repeat what was said and verify several tokens at once, while that is measured to be faster;
     replies stay the same."""
+    compiled: bool = True
+    """Let the machine's C compiler, if there is one, make the code for a CPU's small steps, which takes a second the
+    first time; without it they take about three times as long."""
     matmul_precision: Literal["highest", "medium"] = "highest"
     """`medium` lets a CPU with bfloat16 units round what goes into large products (prompts, many chats at once), which
     is several times faster there; `highest` computes them as transformers does. Takes 2 more bytes for each weight."""
@@ -97,8 +100,16 @@ class Settings(BaseSettings):
     @property
     def kv_dir(self) -> Path:
         """Attention state of conversations, as private as they are; it can be removed while no server runs."""
-        cache = self.home / "cache" if self.home else user_cache_path("chatbot", appauthor=False)
-        return cache / "kv"
+        return self._cache_dir / "kv"
+
+    @property
+    def compiled_dir(self) -> Path:
+        """Code that was compiled for this machine; it can be removed at any time."""
+        return self._cache_dir / "compiled"
+
+    @property
+    def _cache_dir(self) -> Path:
+        return self.home / "cache" if self.home else user_cache_path("chatbot", appauthor=False)
 
     @property
     def database_path(self) -> Path:

@@ -54,6 +54,8 @@ def serve(
         threads=settings.threads,
         speculative=settings.speculative,
         matmul_precision=settings.matmul_precision,
+        compiled=settings.compiled,
+        compiled_dir=settings.compiled_dir,
         max_waiting=settings.max_waiting,
         prefill_s=settings.prefill_ms / 1000,
         stuck_after_s=settings.stuck_after_s,

@@ -1,15 +1,18 @@
-"""How a weight is kept for its products: as it is, packed as 16-bit floats where that loses nothing, or, where it is
-asked for, also as bfloat16 for large batches.
+"""How a weight is kept for its products: as it is, in panels for code compiled on this machine, packed as 16-bit floats
+where that loses nothing, or, where it is asked for, also as bfloat16 for large batches.
 
 A format is called with x `[..., in]` and gives `x @ weight.T + bias`; `add_to` adds that to a residual in place.
 """
 
+import ctypes
 from collections.abc import Callable
+from functools import partial
 from typing import Literal, Protocol
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 
+from chatbot.engine.compiled.panels import PanelWeight, is_exact_in_bfloat16
 from chatbot.engine.large_batch import LargeBatchWeight, Threshold
 from chatbot.engine.packed import HalfWeight, is_available, is_exact_in_16_bits
 
@@ -47,23 +50,31 @@ class PlainWeight:
             residual.add_(self._bias)
 
 
-def kept(weight: torch.Tensor, bias: torch.Tensor | None = None) -> Weight:
-    """Return the weight in the format that is fastest here without changing what it computes."""
-    if is_exact_in_16_bits(weight) and is_available():
-        return HalfWeight(weight, bias)
-    return PlainWeight(weight, bias)
+def kept(weight: torch.Tensor, bias: torch.Tensor | None = None, library: ctypes.CDLL | None = None) -> Weight:
+    """Return the weight in the format that is fastest here without changing what it computes.
+
+    Panels take 2 bytes for each weight of a bfloat16 checkpoint, and 4 for a weight that no 16 bits hold.
+    """
+    is_half = is_exact_in_16_bits(weight) and is_available()
+    if library is not None and _is_plain(weight) and (is_exact_in_bfloat16(weight) or not is_half):
+        return PanelWeight(weight, bias, library)
+    return HalfWeight(weight, bias) if is_half else PlainWeight(weight, bias)
 
 
-def keeper(precision: MatmulPrecision) -> Keep:
+def keeper(precision: MatmulPrecision, library: ctypes.CDLL | None = None) -> Keep:
     """Return what keeps the weights of one model; "medium" measures each shape of weight once."""
+    keep_few = partial(kept, library=library)
     if precision == "highest":
-        return kept
+        return keep_few
     threshold = Threshold()
 
     def keep(weight: torch.Tensor, bias: torch.Tensor | None) -> Weight:
-        few = kept(weight, bias)
-        is_float32_here = weight.device.type == "cpu" and weight.dtype == torch.float32
-        first = threshold.first(few, weight) if is_float32_here else None
+        few = keep_few(weight, bias)
+        first = threshold.first(few, weight) if _is_plain(weight) else None
         return few if first is None else LargeBatchWeight(few, weight, bias, first)
 
     return keep
+
+
+def _is_plain(weight: torch.Tensor) -> bool:
+    return weight.device.type == "cpu" and weight.dtype == torch.float32

@@ -58,14 +58,14 @@ class FusedNetwork:
         """Take over the weights of a transformers model, each in the format that `keep` makes. Raises NotFusable."""
         _check(model, kv)
         config, core = model.config, model.model
-        self._kv = kv
-        self._heads, self._kv_heads = config.num_attention_heads, config.num_key_value_heads
+        self.kv = kv
+        self.heads, self.kv_heads = config.num_attention_heads, config.num_key_value_heads
         self._dim = kv.shape.head_dim
         order = torch.arange(self._dim).view(2, -1).T.reshape(-1)
-        self._embedding = core.embed_tokens.weight
-        self._turns = _turns(core.rotary_emb, kv)
-        self._scale = float(core.layers[0].self_attn.scaling)
-        self._norm = rms_norm(core.norm.weight, config.rms_norm_eps)
+        self.embedding = core.embed_tokens.weight
+        self.turns = _turns(core.rotary_emb, kv)
+        self.scale = float(core.layers[0].self_attn.scaling)
+        self.norm = rms_norm(core.norm.weight, config.rms_norm_eps)
         self.layers = [FusedLayer(layer, order, config.rms_norm_eps, keep) for layer in core.layers]
         self.lm_head: Weight = _joined(keep, [model.lm_head])
         self.sites: Mapping[str, tuple[Part, ...]] = _sites(model, order, self._dim)
@@ -82,42 +82,42 @@ class FusedNetwork:
     def twin(self, kv: SlotKV) -> "FusedNetwork":
         """Return a network of the same weights over other KV of the same kind, to which adapters are added apart."""
         network = copy.copy(self)
-        network._kv = kv
+        network.kv = kv
         network.layers = [copy.copy(layer) for layer in self.layers]
         return network
 
     def decode(self, chunks: Sequence[Chunk]) -> torch.Tensor:
         """Return the logits `[tokens, vocabulary]` after each new token, few per chunk."""
-        plan = DecodePlan(self._kv, chunks)
+        plan = DecodePlan(self.kv, chunks)
         tokens, positions = self._inputs(chunks)
-        x, turns = F.embedding(tokens, self._embedding), self._turns[positions]
-        grouped = (len(x) * self._kv_heads, -1, self._dim)
+        x, turns = F.embedding(tokens, self.embedding), self.turns[positions]
+        grouped = (len(x) * self.kv_heads, -1, self._dim)
         for index, layer in enumerate(self.layers):
             query, key, value = self._projected(layer, x, turns)
             flat = (-1, self._dim)
             layer.out.add_to(
                 x,
-                plan.attend_heads(index, query.reshape(grouped), key.reshape(flat), value.reshape(flat), self._scale),
+                plan.attend_heads(index, query.reshape(grouped), key.reshape(flat), value.reshape(flat), self.scale),
             )
             _feed_forward(layer, x)
-        return self.lm_head(self._norm(x))
+        return self.lm_head(self.norm(x))
 
     def prefill(self, chunks: Sequence[Chunk]) -> torch.Tensor:
         """Return the logits `[chunks, vocabulary]` of each chunk's last token."""
         ends = self._ids([len(chunk.tokens) for chunk in chunks]).cumsum(0) - 1
-        return self.compute(*self._inputs(chunks), PrefillPlan(self._kv, chunks), ends)
+        return self.compute(*self._inputs(chunks), PrefillPlan(self.kv, chunks), ends)
 
     def compute(
         self, tokens: torch.Tensor, positions: torch.Tensor, plan: Plan, ends: torch.Tensor | None
     ) -> torch.Tensor:
         """Return the logits `[ends, vocabulary]` after these of the tokens, or after all of them."""
-        x, turns = F.embedding(tokens, self._embedding), self._turns[positions]
+        x, turns = F.embedding(tokens, self.embedding), self.turns[positions]
         for index, layer in enumerate(self.layers):
             query, key, value = (part.transpose(0, 1)[None] for part in self._projected(layer, x, turns))
-            output = plan.attend(index, query, key, value, self._scale, None)
+            output = plan.attend(index, query, key, value, self.scale, None)
             layer.out.add_to(x, output.reshape(len(x), -1))
             _feed_forward(layer, x)
-        return self.lm_head(self._norm(x if ends is None else x[ends]))
+        return self.lm_head(self.norm(x if ends is None else x[ends]))
 
     def _inputs(self, chunks: Sequence[Chunk]) -> tuple[torch.Tensor, torch.Tensor]:
         """Return all new tokens side by side, and their positions."""
@@ -129,15 +129,15 @@ class FusedNetwork:
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Return queries, keys (both turned to their positions) and values `[tokens, heads, dim]`."""
         heads = layer.qkv(layer.norm(x)).view(len(x), -1, self._dim)
-        turned = heads[:, : self._heads + self._kv_heads]
+        turned = heads[:, : self.heads + self.kv_heads]
         if layer.query_norm is not None and layer.key_norm is not None:
-            turned[:, : self._heads] = layer.query_norm(turned[:, : self._heads])
-            turned[:, self._heads :] = layer.key_norm(turned[:, self._heads :])
+            turned[:, : self.heads] = layer.query_norm(turned[:, : self.heads])
+            turned[:, self.heads :] = layer.key_norm(turned[:, self.heads :])
         torch.view_as_complex(turned.unflatten(-1, (-1, 2))).mul_(turns)  # type: ignore[no-untyped-call]
-        return turned[:, : self._heads], turned[:, self._heads :], heads[:, self._heads + self._kv_heads :]
+        return turned[:, : self.heads], turned[:, self.heads :], heads[:, self.heads + self.kv_heads :]
 
     def _ids(self, numbers: Sequence[int]) -> torch.Tensor:
-        return torch.tensor(numbers, device=self._embedding.device)
+        return torch.tensor(numbers, device=self.embedding.device)
 
 
 def _feed_forward(layer: FusedLayer, x: torch.Tensor) -> None:

@@ -98,6 +98,8 @@ class Graphs:
         self._network, self._kv, self._bank, self._record = network, kv, bank, record
         self._graphs: OrderedDict[Kind, Graph] = OrderedDict()
         self.is_broken = False
+        self.held: set[str] = set()
+        """A graph uses what the bank holds."""
 
     def decode(self, chunks: Sequence[Chunk], adapters: Sequence[LoraAdapter | None]) -> torch.Tensor | None:
         """Return the logits `[tokens, vocabulary]` after each token, or None for a batch that is not for graphs."""
@@ -118,6 +120,12 @@ class Graphs:
         self._bank.use([adapter])
         logits = self._played(self._graph(Kind(shape, self._bank.layout, is_prompt=True)), chunks)
         return None if logits is None else logits.clone()
+
+    def release(self, keep: set[str]) -> None:
+        """Forget the graphs with adapters, if the bank is going to drop all that it laid out."""
+        if not self._bank.held <= keep:
+            for kind in [kind for kind in self._graphs if kind.layout]:
+                del self._graphs[kind]
 
     def clear(self) -> None:
         """Forget all graphs and what they hold of the device's memory."""

@@ -4,16 +4,19 @@ A worker whose thread is stuck or dead is replaced by one that shares nothing wi
 """
 
 import asyncio
+import ctypes
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import structlog
 import torch
 
 from chatbot.engine.base import BaseModel, ChatMessage, GenerationFailed
 from chatbot.engine.checkpoint import locate, read_context_tokens
+from chatbot.engine.compiled import library
 from chatbot.engine.detokenize import ReplyText
 from chatbot.engine.digest import model_digest
 from chatbot.engine.formats import MatmulPrecision
@@ -29,6 +32,7 @@ from chatbot.engine.worker import STOPPED, Deliver, Worker
 
 MOST_CONTEXT_TOKENS = 8192
 """Context by default even where the model has more: KV memory grows with it."""
+log = structlog.get_logger()
 FailAll = Callable[[str], None]
 """Ends every generation for the reason given, whatever the computing thread still does."""
 
@@ -51,6 +55,8 @@ class ModelSettings:
     clock: Clock
     speculative: bool
     precision: MatmulPrecision
+    compiled: bool
+    compiled_dir: Path | None
     kv_host_mib: int
     kv_disk_mib: int
     kv_dir: Path | None
@@ -77,6 +83,7 @@ class LoadedModel:
             device=settings.device,
             dtype=settings.dtype,
             precision=settings.precision,
+            library=_library(settings),
         )
         self.base = BaseModel(settings.name, model_digest(folder), context)
         self._end_ids = frozenset() if settings.ignore_end else self._counting.end_ids | self.runner.end_ids
@@ -187,3 +194,14 @@ class LoadedModel:
             await asyncio.gather(watching, return_exceptions=True)
         # It knows how we replace a worker: in such a ring, the weights would stay until garbage is collected.
         del self.watchdog
+
+
+def _library(settings: ModelSettings) -> ctypes.CDLL | None:
+    """Return the code compiled for this machine if it is wanted, there is any, and it is for models kept so."""
+    if not settings.compiled or settings.device.type != "cpu" or settings.dtype != torch.float32:
+        return None
+    try:
+        return library.load(settings.compiled_dir)
+    except library.NotCompiled as reason:
+        log.info("engine.not_compiled", reason=str(reason))
+        return None

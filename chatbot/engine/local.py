@@ -65,6 +65,8 @@ class LocalEngine:
         clock: Clock = time.monotonic,
         speculative: bool = True,
         matmul_precision: MatmulPrecision = "highest",
+        compiled: bool = True,
+        compiled_dir: Path | None = None,
         kv_host_mib: int = 512,
         kv_disk_mib: int = 1024,
         kv_dir: Path | None = None,
@@ -84,6 +86,8 @@ class LocalEngine:
         clock: what the steps are timed with for that.
         speculative: text that may repeat what was said is drafted and verified, where that is measured to be faster.
         matmul_precision: "medium" rounds what goes into large products to bfloat16 where a CPU is faster so.
+        compiled: small steps are computed by code that this machine's C compiler makes, on a CPU and if there is one.
+        compiled_dir: keeps that code; without one it is compiled anew, in about a second, by each process.
         kv_host_mib: memory for the KV of conversations that have no slot at the moment.
         kv_disk_mib: space in `kv_dir` for what has no room in memory, and for everything between two runs.
         kv_dir: without one, no KV is written to disk.
@@ -105,6 +109,8 @@ class LocalEngine:
             clock=clock,
             speculative=speculative,
             precision=matmul_precision,
+            compiled=compiled,
+            compiled_dir=compiled_dir,
             kv_host_mib=kv_host_mib,
             kv_disk_mib=kv_disk_mib,
             kv_dir=kv_dir,

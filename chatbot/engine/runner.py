@@ -5,6 +5,7 @@ the model's own code over slots, and a model that needs something else is refuse
 """
 
 import copy
+import ctypes
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -17,13 +18,16 @@ from torch import nn
 
 from chatbot.engine.adapter_files import LoraAdapter
 from chatbot.engine.attention import Chunk
+from chatbot.engine.compiled.compiled_forward import CompiledForward, NotCompilable
 from chatbot.engine.formats import MatmulPrecision, keeper
+from chatbot.engine.fused_network import FusedNetwork
 from chatbot.engine.graphs import Graphs, Record, Recorder
 from chatbot.engine.kv import KVShape, SlotKV
 from chatbot.engine.lora import LoraBank
 from chatbot.engine.machine import free_bytes
 from chatbot.engine.network import choose_network
 from chatbot.engine.probe import TOKENS, Probe
+from chatbot.engine.shortcut import Shortcut
 from chatbot.engine.weights import load_model
 
 log = structlog.get_logger()
@@ -42,12 +46,14 @@ class Runner:
         dtype: torch.dtype,
         fuses: bool = True,
         precision: MatmulPrecision = "highest",
+        library: ctypes.CDLL | None = None,
         recorder: Callable[[], Record] | None = None,
     ) -> None:
         """Load the weights. Raises ModelNotFound if the model is broken or does not fit the slot attention.
 
         fuses: whether our own code may compute the model where it gives the same logits.
         precision: how exact large products have to be where our own code computes.
+        library: code compiled for this machine (compiled/library.py), for a CPU and float32.
         recorder: makes what records forwards to be played back; by default CUDA graphs are, where there are any.
         """
         model = load_model(folder, device, dtype)
@@ -64,20 +70,22 @@ class Runner:
         """Ids that end a reply by the model's own generation settings."""
         self.vocabulary: int = model.get_input_embeddings().num_embeddings
         self._probe = Probe(model, device)
-        self.network = choose_network(model, self.kv, self._probe, keeper(precision) if fuses else None, str(folder))
+        keep = keeper(precision, library) if fuses else None
+        self.network = choose_network(model, self.kv, self._probe, keep, str(folder))
         self._pristine = self.network.twin(self.kv)
         """Never computes and never holds adapters: what `renewed` copies."""
         self.bank = LoraBank(self.network.tree, self.network.sites)
+        self._library = library
         self._recorder = recorder or (partial(Recorder, device) if device.type == "cuda" else None)
-        self._graphs: Graphs | None = None
-        self._use_graphs()
+        self._shortcut = self._make_shortcut()
+        self._check_shortcut()
         self.attention_parity = _attention_parity(model.config.get_text_config(), shape, self.linears)
         """Position of a prompt at which attention takes as many operations as all linears."""
 
     @torch.inference_mode()
     def decode(self, chunks: Sequence[Chunk], adapters: Sequence[LoraAdapter | None]) -> torch.Tensor:
         """Compute few new tokens per row, any mix of adapters, and return each one's logits `[tokens, vocabulary]`."""
-        if self._graphs is not None and (logits := self._graphs.decode(chunks, adapters)) is not None:
+        if self._shortcut is not None and (logits := self._shortcut.decode(chunks, adapters)) is not None:
             return logits
         self.bank.use([adapter for chunk, adapter in zip(chunks, adapters, strict=True) for _ in chunk.tokens])
         return self.network.decode(chunks)
@@ -85,10 +93,21 @@ class Runner:
     @torch.inference_mode()
     def prefill(self, chunks: Sequence[Chunk], adapter: LoraAdapter | None) -> torch.Tensor:
         """Compute chunks of prompts under one adapter and return logits `[chunks, vocabulary]` of their last tokens."""
-        if self._graphs is not None and (logits := self._graphs.prefill(chunks, adapter)) is not None:
+        if self._shortcut is not None and (logits := self._shortcut.prefill(chunks, adapter)) is not None:
             return logits
         self.bank.use([adapter])
         return self.network.prefill(chunks)
+
+    @property
+    def held(self) -> set[str]:
+        """Digests of the adapters for which something is kept to compute with."""
+        return self.bank.held | (self._shortcut.held if self._shortcut is not None else set())
+
+    def release_adapters(self, keep: set[str]) -> None:
+        """Free what computing with adapters needs, if there are any whose digests are not in `keep`."""
+        if self._shortcut is not None:
+            self._shortcut.release(keep)
+        self.bank.release(keep)
 
     def free_memory(self) -> None:
         """Free what can be made again: adapters stacked in the model, graphs, and what CUDA keeps for later.
@@ -96,8 +115,8 @@ class Runner:
         The slots are not among it: their tensors were taken at load, and forgetting what they hold frees nothing.
         """
         self.bank.release(set())
-        if self._graphs is not None:
-            self._graphs.clear()
+        if self._shortcut is not None:
+            self._shortcut.clear()
         if self.kv.keys.is_cuda:
             torch.cuda.empty_cache()
 
@@ -121,20 +140,28 @@ class Runner:
         runner.network = self._pristine.twin(runner.kv)
         runner._pristine = self._pristine.twin(runner.kv)  # or it would hold on to the KV of the first thread
         runner.bank = LoraBank(runner.network.tree, runner.network.sites)
-        runner._graphs = None
-        if self._recorder is not None and self._graphs is not None and not self._graphs.is_broken:
-            runner._graphs = Graphs(runner.network, runner.kv, runner.bank, self._recorder())
+        has_shortcut = self._shortcut is not None and not self._shortcut.is_broken
+        runner._shortcut = runner._make_shortcut() if has_shortcut else None
         return runner
 
-    def _use_graphs(self) -> None:
-        """Use graphs if they give the right logits, computed for the first time, recorded and played back."""
-        if self._recorder is None:
-            return
-        self._graphs = Graphs(self.network, self.kv, self.bank, self._recorder())
-        for _ in range(3):
+    def _make_shortcut(self) -> Shortcut | None:
+        """Return the faster way for steps of the network, whose linears hold no adapters yet."""
+        if self._recorder is not None:
+            return Graphs(self.network, self.kv, self.bank, self._recorder())
+        if self._library is None or not isinstance(self.network, FusedNetwork):
+            return None
+        try:
+            return CompiledForward(self.network, self._library)
+        except NotCompilable as reason:
+            log.info("model.not_compiled", reason=str(reason))
+            return None
+
+    def _check_shortcut(self) -> None:
+        """Leave the shortcut unless it gives the right logits, the third time too: the first ones record graphs."""
+        for _ in range(3 if self._shortcut is not None else 0):
             if problem := self._probe.problem(partial(self.prefill, adapter=None), self._decode_plain):
-                log.warning("model.no_graphs", reason=problem)
-                self._graphs = None
+                log.warning("model.no_shortcut", kind=type(self._shortcut).__name__, reason=problem)
+                self._shortcut = None
                 return
             self.kv.wipe(0, TOKENS)  # or what is there already would hide a round that writes nothing
 

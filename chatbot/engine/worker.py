@@ -148,7 +148,7 @@ class Worker:
         """Wait for work and return what to compute, or None at the end."""
         with self._changed:
             while self._ended_because is None and not self._scheduler.has_work:
-                self._runner.bank.release(self._kept_adapters)
+                self._runner.release_adapters(self._kept_adapters)
                 self._slots.keep_ahead()
                 self._changed.wait()
             if self._ended_because is not None:

@@ -177,7 +177,7 @@ def test_lack_of_memory_is_told_and_another_try_is_open(pair: Pair, monkeypatch:
     def record(compute: Compute) -> tuple[Replay, torch.Tensor]:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    graphs = pair.graphs._graphs
+    graphs = pair.graphs._shortcut
     assert graphs is not None
     pair.graphs.free_memory()
     monkeypatch.setattr(graphs, "_record", record)

@@ -120,12 +120,12 @@ async def test_adapters_that_nobody_uses_now_make_room(
 ) -> None:
     digest = await engine.load_adapter(pirate)
     await ask(engine, says("hi"), adapter=digest)
-    bank = engine._running().runner.bank
+    runner = engine._running().runner
     held: list[int] = []
 
     def fits(_: Sequence[Chunk]) -> bool:
-        held.append(len(bank.held))
-        return not bank.held
+        held.append(len(runner.held))
+        return not runner.held
 
     _limit(monkeypatch, "prefill", fits)
     await ask(engine, LONG, session="other")

@@ -63,8 +63,10 @@ async def _take(engine: LocalEngine, turn: Turn, digests: list[str | None]) -> s
     raise AssertionError("no Finish")
 
 
-async def _play(base: Path, folders: list[Path], turns: list[Turn], *, slots: int, is_eager: bool) -> list[str | None]:
-    engine = LocalEngine(base, slots=slots, threads=1, prefill_tokens=40)
+async def _play(
+    base: Path, folders: list[Path], turns: list[Turn], *, slots: int, is_eager: bool, compiled: bool
+) -> list[str | None]:
+    engine = LocalEngine(base, slots=slots, threads=1, prefill_tokens=40, compiled=compiled)
     await engine.start()
     if is_eager:
         draft_always(engine)
@@ -75,11 +77,16 @@ async def _play(base: Path, folders: list[Path], turns: list[Turn], *, slots: in
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(turns=st.lists(TURNS, min_size=1, max_size=9), slots=st.integers(1, 4), is_eager=st.booleans())
+@given(
+    turns=st.lists(TURNS, min_size=1, max_size=9),
+    slots=st.integers(1, 4),
+    is_eager=st.booleans(),
+    compiled=st.booleans(),
+)
 def test_any_schedule_gives_the_replies_that_are_given_alone(
-    tiny: Path, pirate: Path, poet: Path, turns: list[Turn], slots: int, is_eager: bool
+    tiny: Path, pirate: Path, poet: Path, turns: list[Turn], slots: int, is_eager: bool, compiled: bool
 ) -> None:
-    replies = asyncio.run(_play(tiny, [pirate, poet], turns, slots=slots, is_eager=is_eager))
+    replies = asyncio.run(_play(tiny, [pirate, poet], turns, slots=slots, is_eager=is_eager, compiled=compiled))
     for turn, reply in zip(turns, replies, strict=True):
         expected = _alone(tiny, (None, pirate, poet)[turn.persona]).reply(CHATS[turn.chat], GREEDY.max_tokens)
         assert reply in (None, expected)

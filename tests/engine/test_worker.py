@@ -155,12 +155,12 @@ async def test_the_engine_goes_on_after_an_error_nobody_expected(
 async def test_unused_adapters_leave_the_model_when_it_idles(engine: LocalEngine, pirate: Path) -> None:
     digest = await engine.load_adapter(pirate)
     await ask(engine, says("hi"), adapter=digest)
-    bank = engine._running().runner.bank
-    assert bank.held == {digest}
+    runner = engine._running().runner
+    assert runner.held == {digest}
     await engine.unload_adapter(digest)
     await ask(engine, says("hi"))
     for _ in range(1000):
-        if not bank.held:
+        if not runner.held:
             break
         await asyncio.sleep(0.001)
-    assert not bank.held
+    assert not runner.held

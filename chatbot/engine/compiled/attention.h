@@ -1,0 +1,129 @@
+/* Attention of several queries to the same keys, as they lie in a slot.
+ *
+ * Block after block of keys: what was summed so far fades when larger scores are met (Milakov & Gimelshein 2018), so
+ * no row of scores is ever kept. All queries that share keys, those of a group of heads and of tokens of one slot, meet
+ * a block while it is near the processor, two at a time so that registers hold their sums.
+ */
+#define KEYS 32 /* of a block */
+#define TILE 16 /* queries that meet a block */
+
+typedef float four __attribute__((vector_size(16), aligned(4)));
+typedef float eight __attribute__((vector_size(32), aligned(4)));
+#ifdef __clang__
+#define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+typedef int32_t places __attribute__((vector_size(32)));
+#define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (places){__VA_ARGS__})
+#endif
+
+typedef struct {
+    const float *query;
+    float *out;
+    int64_t length; /* keys that it sees */
+    float best, total;
+} seeker;
+
+/* Sum each of four vectors. */
+static inline four sums_of(eight a, eight b, eight c, eight d) {
+    const eight ab = SHUFFLE(a, b, 0, 8, 2, 10, 4, 12, 6, 14) + SHUFFLE(a, b, 1, 9, 3, 11, 5, 13, 7, 15);
+    const eight cd = SHUFFLE(c, d, 0, 8, 2, 10, 4, 12, 6, 14) + SHUFFLE(c, d, 1, 9, 3, 11, 5, 13, 7, 15);
+    const union {
+        eight all;
+        four half[2];
+    } sums = {SHUFFLE(ab, cd, 0, 1, 8, 9, 4, 5, 12, 13) + SHUFFLE(ab, cd, 2, 3, 10, 11, 6, 7, 14, 15)};
+    return sums.half[0] + sums.half[1];
+}
+
+/* Compute the products of one or two queries with some keys. */
+static inline __attribute__((always_inline)) void score(
+    const seeker *s, const float *keys, int64_t count, int64_t size, float scale, float (*scores)[KEYS],
+    const int queries) {
+    int64_t key = 0;
+    for (; key + 4 <= count; key += 4, keys += 4 * size) {
+        eight sums[2][4] = {0};
+        for (int64_t i = 0; i < size; i += 8)
+#pragma GCC unroll 2
+            for (int q = 0; q < queries; q++)
+#pragma GCC unroll 4
+                for (int k = 0; k < 4; k++)
+                    sums[q][k] += *(const eight *)(s[q].query + i) * *(const eight *)(keys + k * size + i);
+#pragma GCC unroll 2
+        for (int q = 0; q < queries; q++)
+            *(four *)(scores[q] + key) = scale * sums_of(sums[q][0], sums[q][1], sums[q][2], sums[q][3]);
+    }
+    for (; key < count; key++, keys += size)
+        for (int q = 0; q < queries; q++) scores[q][key] = scale * dot(s[q].query, keys, size);
+}
+
+/* Make weights of a query's scores, zero beyond its length, and let what it summed before fade. */
+static void weigh(seeker *s, float *scores, int64_t seen, int64_t count, int64_t size) {
+    float top = s->best, sum = 0;
+#pragma omp simd reduction(max : top)
+    for (int64_t i = 0; i < seen; i++) top = scores[i] > top ? scores[i] : top;
+#pragma omp simd reduction(+ : sum)
+    for (int64_t i = 0; i < seen; i++) sum += scores[i] = exponential(scores[i] - top);
+    for (int64_t i = seen < 0 ? 0 : seen; i < count; i++) scores[i] = 0;
+    if (top > s->best) {
+        const float fade = exponential(s->best - top);
+        for (int64_t i = 0; i < size; i++) s->out[i] *= fade;
+        s->total *= fade;
+        s->best = top;
+    }
+    s->total += sum;
+}
+
+/* Compute out += weights @ values for one or two queries. */
+static inline __attribute__((always_inline)) void mix(
+    const seeker *s, float (*weights)[KEYS], const float *values, int64_t count, int64_t size, const int queries) {
+    for (int64_t i = 0; i < size; i += 8) {
+        eight sums[2][4] = {0};
+        int64_t key = 0;
+        for (; key + 4 <= count; key += 4)
+#pragma GCC unroll 4
+            for (int k = 0; k < 4; k++)
+#pragma GCC unroll 2
+                for (int q = 0; q < queries; q++)
+                    sums[q][k] += weights[q][key + k] * *(const eight *)(values + (key + k) * size + i);
+        for (; key < count; key++)
+#pragma GCC unroll 2
+            for (int q = 0; q < queries; q++) sums[q][0] += weights[q][key] * *(const eight *)(values + key * size + i);
+#pragma GCC unroll 2
+        for (int q = 0; q < queries; q++)
+            *(eight *)(s[q].out + i) += (sums[q][0] + sums[q][1]) + (sums[q][2] + sums[q][3]);
+    }
+}
+
+static inline __attribute__((always_inline)) void meet(
+    seeker *s, const float *keys, const float *values, int64_t first, int64_t count, int64_t size, float scale,
+    const int queries) {
+    float scores[2][KEYS];
+    score(s, keys, count, size, scale, scores, queries);
+    for (int q = 0; q < queries; q++)
+        weigh(s + q, scores[q], s[q].length - first < count ? s[q].length - first : count, count, size);
+    mix(s, scores, values, count, size, queries);
+}
+
+static inline void fetch(const float *numbers, int64_t count) {
+    for (int64_t i = 0; i < count; i += 16) __builtin_prefetch(numbers + i);
+}
+
+/* Write what each of some queries finds; the longest length is `length`. */
+static void attend(seeker *s, int64_t queries, const float *keys, const float *values, int64_t length, int64_t size,
+                   float scale) {
+    for (int64_t q = 0; q < queries; q++) {
+        memset(s[q].out, 0, size * sizeof(float));
+        s[q].best = -INFINITY;
+        s[q].total = 0;
+    }
+    for (int64_t first = 0; first < length; first += KEYS, keys += KEYS * size, values += KEYS * size) {
+        const int64_t count = length - first < KEYS ? length - first : KEYS;
+        const int64_t next = length - first - count < KEYS ? length - first - count : KEYS; /* come meanwhile */
+        fetch(keys + KEYS * size, next * size);
+        fetch(values + KEYS * size, next * size);
+        int64_t q = 0;
+        for (; q + 2 <= queries; q += 2) meet(s + q, keys, values, first, count, size, scale, 2);
+        if (q < queries) meet(s + q, keys, values, first, count, size, scale, 1);
+    }
+    for (int64_t q = 0; q < queries; q++)
+        for (int64_t i = 0; i < size; i++) s[q].out[i] /= s[q].total;
+}

@@ -1,0 +1,183 @@
+/* A decode step of a Llama-like network over KV slots, in one call: what fused_network.py computes by tensor calls.
+ *
+ * A small model on a CPU spends its time between the products, not in them. Here a step is one function, its weights
+ * are read once for all tokens, and each token may have a LoRA adapter of its own, which costs what the adapter has to
+ * multiply and nothing else. Plain C with the vectors of GCC and Clang: any width, any processor, no intrinsics.
+ * Everything is summed in float32; which thread computes what changes no sum. compiled_forward.py mirrors the structs.
+ */
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "numbers.h"
+
+#include "attention.h"
+#include "products.h"
+
+typedef struct {
+    product qkv, out, gate_up, down;
+    const float *norm, *mlp_norm, *query_norm, *key_norm; /* the last two or NULL */
+    float *keys, *values;                                 /* [slots, kv_heads, max_len, head_dim] */
+} layer;
+
+typedef struct {
+    const layer *layers;
+    product lm_head;
+    const float *embedding, *turns, *norm; /* turns: [max_len, head_dim / 2] of cosine and sine */
+    int64_t layer_count, hidden, heads, kv_heads, head_dim, feed_forward, slots, max_len, vocabulary;
+    float epsilon, scale;
+} network;
+
+typedef struct { /* outputs[first:] += up.T @ (down @ inputs) */
+    const float *down, *up; /* [rank, inputs], [rank, outputs] */
+    int64_t rank, first, outputs;
+} update;
+
+typedef struct {
+    const update *updates;
+    int64_t count;
+} site; /* of an adapter: four for each layer in the order of its products, then one for the head */
+
+typedef struct {
+    int64_t id, position, slot;
+    const site *adapter; /* or NULL */
+} token;
+
+static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
+
+static void update_row(const site *adapted, const float *x, int64_t inputs, float *y) {
+    for (const update *u = adapted->updates; u < adapted->updates + adapted->count; u++)
+        for (int64_t rank = 0; rank < u->rank; rank++)
+            add_scaled(y + u->first, dot(u->down + rank * inputs, x, inputs), u->up + rank * u->outputs, u->outputs);
+}
+
+/* The same as multiply, with each token's adapter on top. */
+static void adapted(const product *p, int64_t place, const token *tokens, int64_t count, const float *x, float *y,
+                    int64_t stride, int adds, int threads) {
+    multiply(p, x, y, stride, adds, count, threads);
+#pragma omp parallel for num_threads(threads) if (threads > 1 && count > 1)
+    for (int64_t i = 0; i < count; i++)
+        if (tokens[i].adapter)
+            update_row(tokens[i].adapter + place, x + i * p->inputs, p->inputs, y + i * stride);
+}
+
+static void normalise(const float *x, const float *weight, float epsilon, int64_t size, float *y) {
+    const float factor = 1 / sqrtf(dot(x, x, size) / size + epsilon);
+#pragma omp simd
+    for (int64_t i = 0; i < size; i++) y[i] = x[i] * factor * weight[i];
+}
+
+/* Turn pairs of numbers, as complex ones, to a position. */
+static void turn(float *head, const float *turns, int64_t size) {
+    for (int64_t i = 0; i < size; i += 2) {
+        const float real = head[i], imaginary = head[i + 1];
+        head[i] = real * turns[i] - imaginary * turns[i + 1];
+        head[i + 1] = real * turns[i + 1] + imaginary * turns[i];
+    }
+}
+
+/* Put queries and keys in their places: normalise and turn them, and store keys and values in the slots. */
+static void place_heads(const network *n, const layer *l, const token *t, float *qkv) {
+    const int64_t size = n->head_dim, start = (t->slot * n->kv_heads * n->max_len + t->position) * size;
+    for (int64_t head = 0; head < n->heads + n->kv_heads; head++) {
+        const float *weight = head < n->heads ? l->query_norm : l->key_norm;
+        if (weight) normalise(qkv + head * size, weight, n->epsilon, size, qkv + head * size);
+        turn(qkv + head * size, n->turns + t->position * size, size);
+    }
+    for (int64_t head = 0; head < n->kv_heads; head++) {
+        const int64_t there = start + head * n->max_len * size;
+        memcpy(l->keys + there, qkv + (n->heads + head) * size, size * sizeof *qkv);
+        memcpy(l->values + there, qkv + (n->heads + n->kv_heads + head) * size, size * sizeof *qkv);
+    }
+}
+
+/* Let the tokens attend, kv head by kv head; neighbours in one slot share its keys. */
+static void attend_all(const network *n, const layer *l, const token *tokens, int64_t count, float *qkv, float *out,
+                       int threads) {
+    const int64_t size = n->head_dim, group = n->heads / n->kv_heads, width = (n->heads + 2 * n->kv_heads) * size;
+    const int64_t most = larger(1, TILE / group);
+    int64_t together[count]; /* how many tokens attend with this one; 0 where one before does it for this one */
+    for (int64_t i = 0; i < count; i += together[i]) {
+        together[i] = 1;
+        while (together[i] < most && i + together[i] < count && tokens[i + together[i]].slot == tokens[i].slot)
+            together[i + together[i]] = 0, together[i]++;
+    }
+    for (int64_t i = 0; i < count; i++) place_heads(n, l, tokens + i, qkv + i * width);
+#pragma omp parallel for num_threads(threads) if (threads > 1 && count * n->heads > threads)
+    for (int64_t i = 0; i < count * n->kv_heads; i++) {
+        const int64_t first = i % count, head = i / count, queries = together[first] * group;
+        const int64_t there = (tokens[first].slot * n->kv_heads + head) * n->max_len * size;
+        if (!together[first]) continue;
+        seeker seekers[queries];
+        int64_t longest = 0;
+        for (int64_t q = 0; q < queries; q++) {
+            const int64_t at = first + q / group, of = head * group + q % group;
+            seekers[q] = (seeker){.query = qkv + at * width + of * size, .out = out + (at * n->heads + of) * size,
+                                  .length = tokens[at].position + 1};
+            longest = larger(longest, seekers[q].length);
+        }
+        attend(seekers, queries, l->keys + there, l->values + there, longest, size, n->scale);
+    }
+}
+
+static void normalise_all(const float *x, const float *weight, float epsilon, int64_t size, int64_t count, float *y) {
+    for (int64_t i = 0; i < count; i++) normalise(x + i * size, weight, epsilon, size, y + i * size);
+}
+
+/* Compute silu(gate) * up from rows of both `[count, 2 * size]`. */
+static void gate(const float *both, int64_t size, int64_t count, float *out) {
+    for (int64_t row = 0; row < count; row++, both += 2 * size, out += size)
+#pragma omp simd
+        for (int64_t i = 0; i < size; i++) out[i] = both[i] / (1 + exponential(-both[i])) * both[size + i];
+}
+
+/* Numbers of scratch that a token needs. */
+int64_t scratch_per_token(const network *n) {
+    const int64_t heads = n->heads * n->head_dim, qkv = heads + 2 * n->kv_heads * n->head_dim;
+    return 2 * n->hidden + larger(qkv, 2 * n->feed_forward) + larger(heads, n->feed_forward);
+}
+
+int64_t panel_outputs(void) { return PANEL; }
+
+/* y [rows, outputs] = x [rows, inputs] @ weight.T + bias. */
+void linear(const product *p, const float *x, float *y, int64_t rows, int64_t threads) {
+    multiply(p, x, y, p->outputs, 0, rows, (int)threads);
+}
+
+/* Compute tokens, each after those before it in its slot, and write the logits [end_count, vocabulary] of those at
+ * `ends`. Returns 0, or the number (from 1) of a token that is not in the vocabulary or has no place in the slots. */
+int64_t forward(const network *n, const token *tokens, int64_t count, const int64_t *ends, int64_t end_count,
+                float *logits, float *scratch, int64_t threads) {
+    const int64_t hidden = n->hidden, width = (n->heads + 2 * n->kv_heads) * n->head_dim;
+    float *x = scratch, *normal = x + count * hidden, *wide = normal + count * hidden;
+    float *narrow = wide + count * larger(width, 2 * n->feed_forward);
+    for (int64_t i = 0; i < count; i++) {
+        const token t = tokens[i];
+        if (t.id < 0 || t.id >= n->vocabulary || t.position < 0 || t.position >= n->max_len || t.slot < 0 ||
+            t.slot >= n->slots)
+            return i + 1;
+        memcpy(x + i * hidden, n->embedding + t.id * hidden, hidden * sizeof *x);
+    }
+    for (int64_t i = 0; i < n->layer_count; i++) {
+        const layer *l = n->layers + i;
+        normalise_all(x, l->norm, n->epsilon, hidden, count, normal);
+        adapted(&l->qkv, 4 * i, tokens, count, normal, wide, width, 0, (int)threads);
+        attend_all(n, l, tokens, count, wide, narrow, (int)threads);
+        adapted(&l->out, 4 * i + 1, tokens, count, narrow, x, hidden, 1, (int)threads);
+        normalise_all(x, l->mlp_norm, n->epsilon, hidden, count, normal);
+        adapted(&l->gate_up, 4 * i + 2, tokens, count, normal, wide, 2 * n->feed_forward, 0, (int)threads);
+        gate(wide, n->feed_forward, count, narrow);
+        adapted(&l->down, 4 * i + 3, tokens, count, narrow, x, hidden, 1, (int)threads);
+    }
+    for (int64_t i = 0; i < end_count; i++) {
+        normalise(x + ends[i] * hidden, n->norm, n->epsilon, hidden, normal + i * hidden);
+    }
+    /* The ends may be fewer than the tokens: their adapters are looked up where they stand. */
+    multiply(&n->lm_head, normal, logits, n->vocabulary, 0, end_count, (int)threads);
+    for (int64_t i = 0; i < end_count; i++)
+        if (tokens[ends[i]].adapter)
+            update_row(tokens[ends[i]].adapter + 4 * n->layer_count, normal + i * hidden, hidden,
+                       logits + i * n->vocabulary);
+    return 0;
+}

@@ -1,0 +1,56 @@
+"""Weights in panels, as forward.c reads them: the outputs that are computed together lie side by side for each input.
+
+bfloat16 where that loses nothing, as for the checkpoints that are published today, else float32. Sums are float32, so
+a product differs from torch's by the order of a sum.
+"""
+
+import ctypes
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+
+from chatbot.engine.compiled.structs import Product
+
+
+class PanelWeight:
+    """A weight `[out, in]` with its bias; a format of formats.py."""
+
+    __slots__ = ("_bias", "_library", "_panels", "product")
+
+    def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None, library: ctypes.CDLL) -> None:
+        outputs, inputs = weight.shape
+        is_wide = not is_exact_in_bfloat16(weight)
+        self._library = library
+        self._panels = _panels(weight, library.panel_outputs(), is_wide=is_wide)
+        self._bias = None if bias is None else bias.float().contiguous()
+        bias_address = None if self._bias is None else self._bias.data_ptr()
+        self.product = Product(self._panels.data_ptr(), bias_address, inputs, outputs, is_wide)
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        """Return `x @ weight.T + bias` for float32 x `[..., in]`."""
+        x = x.contiguous()
+        y = torch.empty(*x.shape[:-1], self.product.outputs)
+        rows = x.numel() // self.product.inputs
+        self._library.linear(ctypes.byref(self.product), x.data_ptr(), y.data_ptr(), rows, torch.get_num_threads())
+        return y
+
+    def add_to(self, residual: torch.Tensor, x: torch.Tensor) -> None:
+        """Add `x @ weight.T + bias` to `residual`."""
+        residual.add_(self(x))
+
+
+def is_exact_in_bfloat16(weight: torch.Tensor) -> bool:
+    """Whether a tensor loses nothing as bfloat16."""
+    return bool((weight.bfloat16() == weight).all())
+
+
+def _panels(weight: torch.Tensor, outputs: int, *, is_wide: bool) -> torch.Tensor:
+    """Return `[panels, in, outputs]`, the last panel filled up with zeros; where narrow, halves of a panel interleaved.
+
+    So one 32-bit word holds the weights of the outputs i and `outputs / 2 + i`.
+    """
+    rows = F.pad(weight, (0, 0, 0, -len(weight) % outputs)).view(-1, outputs, weight.shape[1])
+    if is_wide:
+        return rows.float().transpose(1, 2).contiguous()
+    halves = rows.bfloat16().view(len(rows), 2, outputs // 2, -1)
+    return halves.permute(0, 3, 2, 1).contiguous()
