@@ -6,7 +6,9 @@ from collections.abc import Callable
 import torch
 
 READ_BYTES = 512 * 2**20
-PRODUCT_SIZE = 2048
+SMALLEST_PRODUCT, LARGEST_PRODUCT = 256, 2048
+WORTH_MEASURING_S = 0.02
+"""A product that takes longer is large enough: without units for it, bfloat16 is emulated hundreds of times slower."""
 ROUNDS = 5
 
 
@@ -14,12 +16,10 @@ def limits(threads: int, device: torch.device) -> dict[str, float]:
     """Return read bandwidth in GB/s and matrix products in GFLOP/s, the best of a few."""
     torch.set_num_threads(threads)
     block = torch.ones(READ_BYTES // 4, device=device)
-    square = torch.ones(PRODUCT_SIZE, PRODUCT_SIZE, device=device)
-    narrow = square.bfloat16()
     return {
         "read_gb_per_s": round(block.nbytes / _best(block.sum, device) / 1e9, 1),
-        "float32_gflop_per_s": round(2 * PRODUCT_SIZE**3 / _best(lambda: square @ square, device) / 1e9),
-        "bfloat16_gflop_per_s": round(2 * PRODUCT_SIZE**3 / _best(lambda: narrow @ narrow, device) / 1e9),
+        "float32_gflop_per_s": _gflop_per_s(torch.float32, device),
+        "bfloat16_gflop_per_s": _gflop_per_s(torch.bfloat16, device),
     }
 
 
@@ -29,6 +29,19 @@ def one_stream_tokens_per_s(weight_bytes: int, read_gb_per_s: float) -> float:
     A model that fits a processor's cache may be faster.
     """
     return read_gb_per_s * 1e9 / weight_bytes
+
+
+def _gflop_per_s(dtype: torch.dtype, device: torch.device) -> float:
+    """Return the rate of square products, of a size that takes long enough to be measured."""
+    size = SMALLEST_PRODUCT
+    while (seconds := _product_s(size, dtype, device)) < WORTH_MEASURING_S and size < LARGEST_PRODUCT:
+        size *= 2
+    return round(2 * size**3 / seconds / 1e9, 1)
+
+
+def _product_s(size: int, dtype: torch.dtype, device: torch.device) -> float:
+    square = torch.ones(size, size, dtype=dtype, device=device)
+    return _best(lambda: square @ square, device)
 
 
 def _best(work: Callable[[], torch.Tensor], device: torch.device) -> float:

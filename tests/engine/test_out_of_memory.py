@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,13 @@ import torch
 
 from chatbot.engine.attention import Chunk
 from chatbot.engine.base import GenerationFailed
+from chatbot.engine.forward import Forward
 from chatbot.engine.local import LocalEngine
 from chatbot.engine.out_of_memory import is_out_of_memory
 from chatbot.engine.prefill_budget import SMALLEST_CHUNK
 from chatbot.engine.replies import Replies
 from chatbot.engine.runner import Runner
+from chatbot.engine.worker import Worker
 from tests.engine.alone import Alone
 from tests.engine.talk import GREEDY, ask, says
 
@@ -60,6 +63,24 @@ def _limit(monkeypatch: pytest.MonkeyPatch, method: str, fits: Callable[[Sequenc
     return calls
 
 
+def _gather(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    """Let nothing be computed before so many generations have come, however fast the first ones would be."""
+    submit, compute, waiting, all_here = Worker.submit, Forward.compute, [], threading.Event()
+
+    def counted(self: Worker, generation: Any) -> None:
+        submit(self, generation)
+        waiting.append(generation)
+        if len(waiting) == count:
+            all_here.set()
+
+    def held(self: Forward, step: Any) -> Any:
+        assert all_here.wait(60)
+        return compute(self, step)
+
+    monkeypatch.setattr(Worker, "submit", counted)
+    monkeypatch.setattr(Forward, "compute", held)
+
+
 async def test_a_prompt_too_large_for_memory_is_computed_in_smaller_chunks(
     engine: LocalEngine, tiny: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -78,6 +99,7 @@ async def test_a_batch_too_large_for_memory_decodes_one_by_one(
     engine: LocalEngine, tiny: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     _limit(monkeypatch, "decode", lambda chunks: len(chunks) < 2)
+    _gather(monkeypatch, 3)
     texts = ("one", "two", "three")
     with caplog.at_level(logging.WARNING):
         replies = await asyncio.gather(*(ask(engine, says(text), session=text) for text in texts))
@@ -108,6 +130,7 @@ async def test_tokens_are_drawn_row_by_row_where_memory_does_not_suffice_for_all
         original(self, rows, logits)
 
     monkeypatch.setattr(Replies, "draw", draw)
+    _gather(monkeypatch, 3)
     texts = ("one", "two", "three")
     replies = await asyncio.gather(*(ask(engine, says(text), session=text) for text in texts))
     assert max(rows_drawn) > 1

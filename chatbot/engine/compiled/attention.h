@@ -8,7 +8,6 @@
 #define TILE 16 /* queries that meet a block */
 
 typedef float four __attribute__((vector_size(16), aligned(4)));
-typedef float eight __attribute__((vector_size(32), aligned(4)));
 #ifdef __clang__
 #define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
 #else
@@ -101,10 +100,6 @@ static inline __attribute__((always_inline)) void meet(
     for (int q = 0; q < queries; q++)
         weigh(s + q, scores[q], s[q].length - first < count ? s[q].length - first : count, count, size);
     mix(s, scores, values, count, size, queries);
-}
-
-static inline void fetch(const float *numbers, int64_t count) {
-    for (int64_t i = 0; i < count; i += 16) __builtin_prefetch(numbers + i);
 }
 
 /* Write what each of some queries finds; the longest length is `length`. */

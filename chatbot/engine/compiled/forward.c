@@ -46,10 +46,20 @@ typedef struct {
 
 static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
 
+/* Add an adapter's updates to a row; what comes next in memory is fetched meanwhile, as each row has its own adapter. */
 static void update_row(const site *adapted, const float *x, int64_t inputs, float *y) {
-    for (const update *u = adapted->updates; u < adapted->updates + adapted->count; u++)
-        for (int64_t rank = 0; rank < u->rank; rank++)
-            add_scaled(y + u->first, dot(u->down + rank * inputs, x, inputs), u->up + rank * u->outputs, u->outputs);
+    for (int64_t i = 0; i < adapted->count; i++) {
+        const update *u = adapted->updates + i, *next = i + 1 < adapted->count ? u + 1 : NULL;
+        float low[u->rank];
+        for (int64_t rank = 0; rank < u->rank; rank++) {
+            fetch(u->up + rank * u->outputs, u->outputs);
+            low[rank] = dot(u->down + rank * inputs, x, inputs);
+        }
+        for (int64_t rank = 0; rank < u->rank; rank++) {
+            if (next && rank < next->rank) fetch(next->down + rank * inputs, inputs);
+            add_scaled(y + u->first, low[rank], u->up + rank * u->outputs, u->outputs);
+        }
+    }
 }
 
 /* The same as multiply, with each token's adapter on top. */
