@@ -9,6 +9,7 @@ import torch
 
 KV_SHARE = 0.5
 """Part of the free memory that KV may take; the rest is for prompts being computed and for everybody else."""
+CACHE_LINE = 64
 log = logging.getLogger(__name__)
 
 
@@ -97,5 +98,7 @@ def _zeros(shape: KVShape, dtype: torch.dtype, device: torch.device) -> torch.Te
     sizes = (shape.layers, shape.slots, shape.kv_heads, shape.max_len, shape.head_dim)
     if device.type != "cpu":
         return torch.zeros(sizes, dtype=dtype, device=device)
-    raw = np.zeros(int(np.prod(sizes)) * dtype.itemsize, dtype=np.uint8)  # calloc: untouched pages stay unmapped
-    return torch.from_numpy(raw).view(dtype).view(sizes)
+    count = int(np.prod(sizes)) * dtype.itemsize
+    raw = np.zeros(count + CACHE_LINE, dtype=np.uint8)  # calloc: untouched pages stay unmapped
+    first = -raw.ctypes.data % CACHE_LINE  # a vector across two lines is read twice
+    return torch.from_numpy(raw[first : first + count]).view(dtype).view(sizes)

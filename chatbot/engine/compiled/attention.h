@@ -4,8 +4,8 @@
  * no row of scores is ever kept. All queries that share keys, those of a group of heads and of tokens of one slot, meet
  * a block while it is near the processor, two at a time so that registers hold their sums.
  */
-#define KEYS 32 /* of a block */
-#define TILE 16 /* queries that meet a block */
+#define KEYS 128 /* of a block */
+#define TILE 16  /* queries that meet a block */
 
 typedef float four __attribute__((vector_size(16), aligned(4)));
 #ifdef __clang__
@@ -71,25 +71,28 @@ static void weigh(seeker *s, float *scores, int64_t seen, int64_t count, int64_t
     s->total += sum;
 }
 
-/* Compute out += weights @ values for one or two queries. */
+/* Compute out[i:] += weights @ values[:, i:] for one or two queries, some vectors of the values at once. */
+static inline __attribute__((always_inline)) void mix_vectors(
+    const seeker *s, float (*weights)[KEYS], const float *values, int64_t count, int64_t size, int64_t i,
+    const int queries, const int vectors) {
+    eight sums[2][4] = {0};
+    for (int64_t key = 0; key < count; key++)
+#pragma GCC unroll 4
+        for (int v = 0; v < vectors; v++)
+#pragma GCC unroll 2
+            for (int q = 0; q < queries; q++)
+                sums[q][v] += weights[q][key] * *(const eight *)(values + key * size + i + 8 * v);
+#pragma GCC unroll 2
+    for (int q = 0; q < queries; q++)
+#pragma GCC unroll 4
+        for (int v = 0; v < vectors; v++) *(eight *)(s[q].out + i + 8 * v) += sums[q][v];
+}
+
 static inline __attribute__((always_inline)) void mix(
     const seeker *s, float (*weights)[KEYS], const float *values, int64_t count, int64_t size, const int queries) {
-    for (int64_t i = 0; i < size; i += 8) {
-        eight sums[2][4] = {0};
-        int64_t key = 0;
-        for (; key + 4 <= count; key += 4)
-#pragma GCC unroll 4
-            for (int k = 0; k < 4; k++)
-#pragma GCC unroll 2
-                for (int q = 0; q < queries; q++)
-                    sums[q][k] += weights[q][key + k] * *(const eight *)(values + (key + k) * size + i);
-        for (; key < count; key++)
-#pragma GCC unroll 2
-            for (int q = 0; q < queries; q++) sums[q][0] += weights[q][key] * *(const eight *)(values + key * size + i);
-#pragma GCC unroll 2
-        for (int q = 0; q < queries; q++)
-            *(eight *)(s[q].out + i) += (sums[q][0] + sums[q][1]) + (sums[q][2] + sums[q][3]);
-    }
+    int64_t i = 0;
+    for (; i + 32 <= size; i += 32) mix_vectors(s, weights, values, count, size, i, queries, 4);
+    for (; i < size; i += 8) mix_vectors(s, weights, values, count, size, i, queries, 1);
 }
 
 static inline __attribute__((always_inline)) void meet(
@@ -102,7 +105,7 @@ static inline __attribute__((always_inline)) void meet(
     mix(s, scores, values, count, size, queries);
 }
 
-/* Write what each of some queries finds; the longest length is `length`. */
+/* Write what each of some queries finds among `length` keys. */
 static void attend(seeker *s, int64_t queries, const float *keys, const float *values, int64_t length, int64_t size,
                    float scale) {
     for (int64_t q = 0; q < queries; q++) {
@@ -112,9 +115,6 @@ static void attend(seeker *s, int64_t queries, const float *keys, const float *v
     }
     for (int64_t first = 0; first < length; first += KEYS, keys += KEYS * size, values += KEYS * size) {
         const int64_t count = length - first < KEYS ? length - first : KEYS;
-        const int64_t next = length - first - count < KEYS ? length - first - count : KEYS; /* come meanwhile */
-        fetch(keys + KEYS * size, next * size);
-        fetch(values + KEYS * size, next * size);
         int64_t q = 0;
         for (; q + 2 <= queries; q += 2) meet(s + q, keys, values, first, count, size, scale, 2);
         if (q < queries) meet(s + q, keys, values, first, count, size, scale, 1);

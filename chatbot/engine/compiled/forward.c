@@ -102,32 +102,28 @@ static void place_heads(const network *n, const layer *l, const token *t, float 
     }
 }
 
-/* Let the tokens attend, kv head by kv head; neighbours in one slot share its keys. */
-static void attend_all(const network *n, const layer *l, const token *tokens, int64_t count, float *qkv, float *out,
-                       int threads) {
+/* Let tokens attend, kv head by kv head; neighbours in one slot share its keys. */
+static void attend_all(const network *n, const layer *l, const token *tokens, int64_t count, const float *qkv,
+                       float *out, int threads) {
     const int64_t size = n->head_dim, group = n->heads / n->kv_heads, width = (n->heads + 2 * n->kv_heads) * size;
     const int64_t most = larger(1, TILE / group);
-    int64_t together[count]; /* how many tokens attend with this one; 0 where one before does it for this one */
-    for (int64_t i = 0; i < count; i += together[i]) {
-        together[i] = 1;
-        while (together[i] < most && i + together[i] < count && tokens[i + together[i]].slot == tokens[i].slot)
-            together[i + together[i]] = 0, together[i]++;
-    }
-    for (int64_t i = 0; i < count; i++) place_heads(n, l, tokens + i, qkv + i * width);
+    int64_t firsts[count + 1], tiles = 0; /* where neighbours begin */
+    for (int64_t i = 0; i < count; i++)
+        if (!i || tokens[i].slot != tokens[i - 1].slot || i - firsts[tiles - 1] == most) firsts[tiles++] = i;
+    firsts[tiles] = count;
 #pragma omp parallel for num_threads(threads) if (threads > 1 && count * n->heads > threads)
-    for (int64_t i = 0; i < count * n->kv_heads; i++) {
-        const int64_t first = i % count, head = i / count, queries = together[first] * group;
+    for (int64_t i = 0; i < tiles * n->kv_heads; i++) {
+        const int64_t tile = i % tiles, head = i / tiles, first = firsts[tile], together = firsts[tile + 1] - first;
         const int64_t there = (tokens[first].slot * n->kv_heads + head) * n->max_len * size;
-        if (!together[first]) continue;
-        seeker seekers[queries];
+        seeker seekers[together * group];
         int64_t longest = 0;
-        for (int64_t q = 0; q < queries; q++) {
+        for (int64_t q = 0; q < together * group; q++) {
             const int64_t at = first + q / group, of = head * group + q % group;
             seekers[q] = (seeker){.query = qkv + at * width + of * size, .out = out + (at * n->heads + of) * size,
                                   .length = tokens[at].position + 1};
             longest = larger(longest, seekers[q].length);
         }
-        attend(seekers, queries, l->keys + there, l->values + there, longest, size, n->scale);
+        attend(seekers, together * group, l->keys + there, l->values + there, longest, size, n->scale);
     }
 }
 
@@ -156,7 +152,8 @@ void linear(const product *p, const float *x, float *y, int64_t rows, int64_t th
 }
 
 /* Compute tokens, each after those before it in its slot, and write the logits [end_count, vocabulary] of those at
- * `ends`. Returns 0, or the number (from 1) of a token that is not in the vocabulary or has no place in the slots. */
+ * `ends`, in rising order. Returns 0, or the number (from 1) of a token that is not in the vocabulary or has no place
+ * in the slots; nothing is computed then. */
 int64_t forward(const network *n, const token *tokens, int64_t count, const int64_t *ends, int64_t end_count,
                 float *logits, float *scratch, int64_t threads) {
     const int64_t hidden = n->hidden, width = (n->heads + 2 * n->kv_heads) * n->head_dim;
@@ -169,10 +166,21 @@ int64_t forward(const network *n, const token *tokens, int64_t count, const int6
             return i + 1;
         memcpy(x + i * hidden, n->embedding + t.id * hidden, hidden * sizeof *x);
     }
+    token wanted[end_count];
     for (int64_t i = 0; i < n->layer_count; i++) {
         const layer *l = n->layers + i;
         normalise_all(x, l->norm, n->epsilon, hidden, count, normal);
         adapted(&l->qkv, 4 * i, tokens, count, normal, wide, width, 0, (int)threads);
+        for (int64_t t = 0; t < count; t++) place_heads(n, l, tokens + t, wide + t * width);
+        if (i == n->layer_count - 1) { /* of the other tokens nothing but keys and values was wanted */
+            for (int64_t end = 0; end < end_count; end++) {
+                wanted[end] = tokens[ends[end]];
+                memmove(x + end * hidden, x + ends[end] * hidden, hidden * sizeof *x);
+                memmove(wide + end * width, wide + ends[end] * width, width * sizeof *wide);
+            }
+            tokens = wanted;
+            count = end_count;
+        }
         attend_all(n, l, tokens, count, wide, narrow, (int)threads);
         adapted(&l->out, 4 * i + 1, tokens, count, narrow, x, hidden, 1, (int)threads);
         normalise_all(x, l->mlp_norm, n->epsilon, hidden, count, normal);
@@ -180,14 +188,7 @@ int64_t forward(const network *n, const token *tokens, int64_t count, const int6
         gate(wide, n->feed_forward, count, narrow);
         adapted(&l->down, 4 * i + 3, tokens, count, narrow, x, hidden, 1, (int)threads);
     }
-    for (int64_t i = 0; i < end_count; i++) {
-        normalise(x + ends[i] * hidden, n->norm, n->epsilon, hidden, normal + i * hidden);
-    }
-    /* The ends may be fewer than the tokens: their adapters are looked up where they stand. */
-    multiply(&n->lm_head, normal, logits, n->vocabulary, 0, end_count, (int)threads);
-    for (int64_t i = 0; i < end_count; i++)
-        if (tokens[ends[i]].adapter)
-            update_row(tokens[ends[i]].adapter + 4 * n->layer_count, normal + i * hidden, hidden,
-                       logits + i * n->vocabulary);
+    normalise_all(x, n->norm, n->epsilon, hidden, count, normal);
+    adapted(&n->lm_head, 4 * n->layer_count, tokens, count, normal, logits, n->vocabulary, 0, (int)threads);
     return 0;
 }
