@@ -20,7 +20,7 @@ GENERATION_MARK = re.compile(r"\{%-?\s*(?:end)?generation\s*-?%\}")
 SPLITS = {("Digits", "ByteLevel"): "smollm", ("ByteLevel",): "gpt-2"}
 """llama.cpp's name for how text is cut before the merges, by the steps of the tokenizer file."""
 FILE_TYPE_F16 = 1
-NORMAL, CONTROL = 1, 3  # llama.cpp's token types
+NORMAL, CONTROL, UNUSED = 1, 3, 5  # llama.cpp's token types
 
 
 def write_gguf(folder: Path, out: Path, name: str) -> None:
@@ -80,13 +80,16 @@ def _add_tokenizer(writer: Any, folder: Path, config: Any) -> None:
     from transformers import AutoTokenizer
 
     found = json.loads((folder / "tokenizer.json").read_text("utf-8"))
-    control = {token["id"] for token in found["added_tokens"] if token["special"]}
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     tokens = tokenizer.convert_ids_to_tokens(range(config.vocab_size))
+    types = [NORMAL if token is not None else UNUSED for token in tokens]
+    for token in found["added_tokens"]:
+        if token["special"]:
+            types[token["id"]] = CONTROL
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre(_split(folder, found))
-    writer.add_token_list(tokens)
-    writer.add_token_types([CONTROL if index in control else NORMAL for index in range(len(tokens))])
+    writer.add_token_list([f"[PAD{index}]" if token is None else token for index, token in enumerate(tokens)])
+    writer.add_token_types(types)
     writer.add_token_merges([pair if isinstance(pair, str) else " ".join(pair) for pair in found["model"]["merges"]])
     for add, index in (
         (writer.add_bos_token_id, tokenizer.bos_token_id),

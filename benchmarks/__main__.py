@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import importlib.util
 import json
+import shutil
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable
@@ -14,7 +15,7 @@ import torch
 
 from benchmarks.chart import bars
 from benchmarks.conditions import conditions
-from benchmarks.report import markdown
+from benchmarks.report import markdown, workload_tables
 from benchmarks.roofline import limits, one_stream_tokens_per_s
 from benchmarks.rounds import Outcome
 from benchmarks.workloads.arrivals import long_prompt_arrives
@@ -86,7 +87,9 @@ def _run(name: str, bench: Bench) -> Outcome:
     async def run() -> Outcome:
         return await WORKLOADS[name](bench)
 
-    return asyncio.run(run())
+    outcome = asyncio.run(run())
+    print(workload_tables(outcome.as_dict()), file=sys.stderr, flush=True)  # a later workload may fail
+    return outcome
 
 
 def _draw(result: dict[str, Any], folder: Path) -> None:
@@ -111,7 +114,7 @@ def _random_model(folder: Path) -> Path:
     """Make a model of 90 million parameters that nobody trained: sizes are what counts here."""
     from tests.tiny import make_tiny_model
 
-    return make_tiny_model(
+    make_tiny_model(
         folder,
         context_tokens=4352,
         vocab_size=8192,
@@ -124,6 +127,9 @@ def _random_model(folder: Path) -> Path:
         initializer_range=0.02,
         dtype=torch.bfloat16,
     )
+    for file in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):  # every id shall have a text
+        shutil.copy(BUNDLED / file, folder / file)
+    return folder
 
 
 def _options() -> argparse.Namespace:

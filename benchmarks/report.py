@@ -9,7 +9,7 @@ def markdown(result: Mapping[str, Any]) -> str:
     parts = [_conditions(result["conditions"])]
     for model in result["models"]:
         parts.append(f"## {model['name']}, {model['parameters'] / 1e6:.1f} M parameters\n\n{_limits(model)}")
-        parts += [_workload(outcome) for outcome in model["workloads"]]
+        parts += [workload_tables(outcome) for outcome in model["workloads"]]
     return "\n\n".join(parts) + "\n"
 
 
@@ -25,7 +25,8 @@ def _limits(model: Mapping[str, Any]) -> str:
     )
 
 
-def _workload(outcome: Mapping[str, Any]) -> str:
+def workload_tables(outcome: Mapping[str, Any]) -> str:
+    """Return the tables of one workload."""
     figures = [
         (name, *(f"{figure[part]:,.4g}" for part in ("median", "lowest", "highest")))
         for name, figure in outcome["figures"].items()

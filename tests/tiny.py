@@ -78,9 +78,18 @@ def make_tiny_model(
     }
     torch.manual_seed(seed)
     model = AutoModelForCausalLM.from_config(CONFIGS[architecture](**(shape | config)))
+    _vary(model)
     model.to(dtype).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+@torch.no_grad()
+def _vary(model: torch.nn.Module) -> None:
+    """Make norms differ from one and biases from zero, or nobody would miss them."""
+    for name, parameter in model.named_parameters():
+        if "norm" in name or name.endswith("bias"):
+            parameter.add_(0.3 * torch.randn_like(parameter))
 
 
 def make_tiny_adapter(

@@ -12,7 +12,7 @@ from typing import Literal, Protocol
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from chatbot.engine.compiled.panels import PanelWeight, is_exact_in_bfloat16
+from chatbot.engine.compiled.panels import WAYS, PanelWeight, is_exact_in_bfloat16
 from chatbot.engine.large_batch import LargeBatchWeight, Threshold
 from chatbot.engine.packed import HalfWeight, is_available, is_exact_in_16_bits
 
@@ -56,7 +56,8 @@ def kept(weight: torch.Tensor, bias: torch.Tensor | None = None, library: ctypes
     Panels take 2 bytes for each weight of a bfloat16 checkpoint, and 4 for a weight that no 16 bits hold.
     """
     is_half = is_exact_in_16_bits(weight) and is_available()
-    if library is not None and _is_plain(weight) and (is_exact_in_bfloat16(weight) or not is_half):
+    fits_panels = _is_plain(weight) and weight.shape[1] % WAYS == 0
+    if library is not None and fits_panels and (is_exact_in_bfloat16(weight) or not is_half):
         return PanelWeight(weight, bias, library)
     return HalfWeight(weight, bias) if is_half else PlainWeight(weight, bias)
 

@@ -23,6 +23,8 @@ from chatbot.engine.static_batch import BatchShape, StaticBatch
 MOST_GRAPHS = 64
 MOST_TOKENS = 256
 """A batch beyond that keeps the device busy by itself."""
+MOST_COPIED_BYTES = 1 << 29
+"""Of a layer's keys and values, which attention within a graph copies."""
 log = logging.getLogger(__name__)
 
 Compute = Callable[[], torch.Tensor]
@@ -88,7 +90,9 @@ class Graph:
 
     def _compute(self) -> torch.Tensor:
         self.batch.begin()
-        return self._network.compute(self.batch.tokens, self.batch.positions, self.batch, self._ends)
+        logits = self._network.compute(self.batch.tokens, self.batch.positions, self.batch, self._ends)
+        self.batch.end()
+        return logits
 
 
 class Graphs:
@@ -104,7 +108,7 @@ class Graphs:
     def decode(self, chunks: Sequence[Chunk], adapters: Sequence[LoraAdapter | None]) -> torch.Tensor | None:
         """Return the logits `[tokens, vocabulary]` after each token, or None for a batch that is not for graphs."""
         shape = BatchShape.holding(chunks, self._kv.shape.max_len)
-        if self.is_broken or shape.tokens > MOST_TOKENS:
+        if not self._is_for(shape):
             return None
         padded = [*adapters, *[adapters[-1]] * (shape.rows - len(adapters))]
         self._bank.use([adapter for adapter in padded for _ in range(shape.length)])
@@ -115,7 +119,7 @@ class Graphs:
     def prefill(self, chunks: Sequence[Chunk], adapter: LoraAdapter | None) -> torch.Tensor | None:
         """Return the logits `[1, vocabulary]` after a small chunk, or None for what is not one small chunk."""
         shape = BatchShape.holding(chunks, self._kv.shape.max_len)
-        if self.is_broken or len(chunks) > 1 or shape.tokens > MOST_TOKENS:
+        if len(chunks) > 1 or not self._is_for(shape):
             return None
         self._bank.use([adapter])
         logits = self._played(self._graph(Kind(shape, self._bank.layout, is_prompt=True)), chunks)
@@ -130,6 +134,12 @@ class Graphs:
     def clear(self) -> None:
         """Forget all graphs and what they hold of the device's memory."""
         self._graphs.clear()
+
+    def _is_for(self, shape: BatchShape) -> bool:
+        """Whether graphs are good for batches of a shape."""
+        kv = self._kv.shape
+        copied = 2 * shape.rows * shape.reach * kv.kv_heads * kv.head_dim * self._kv.keys.itemsize
+        return not self.is_broken and shape.tokens <= MOST_TOKENS and copied <= MOST_COPIED_BYTES
 
     def _played(self, graph: Graph, chunks: Sequence[Chunk]) -> torch.Tensor | None:
         """Return a graph's logits, or None from the first one on that fails: the plain way is always open.

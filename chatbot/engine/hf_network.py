@@ -42,7 +42,7 @@ class HFNetwork:
         """Return a network of the same weights over other KV, with modules of its own for adapters to be put in."""
         network = copy.copy(self)
         packed = (module.packed for module in self.model.modules() if isinstance(module, PackedLinear))
-        shared = {id(weight): weight for weight in chain(self.model.parameters(), self.model.buffers(), packed)}
+        shared = {id(weight): weight for weight in chain(self.model.parameters(), packed)}  # buffers may be written
         network.model = copy.deepcopy(self.model, shared)
         network._kv, network._originals = kv, {}
         return network

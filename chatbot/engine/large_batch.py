@@ -22,19 +22,20 @@ REPEATS = 5
 class LargeBatchWeight:
     """A weight `[out, in]` with its bias, float32 in and out; a format of formats.py."""
 
-    __slots__ = ("_bias", "_first", "_many", "few")
+    __slots__ = ("_bias", "_many", "few", "first")
 
     def __init__(self, few: Product, weight: torch.Tensor, bias: torch.Tensor | None, first: int) -> None:
         """Compute batches of at least `first` rows in bfloat16 and smaller ones by `few`."""
         self.few = few
         """The format for smaller batches."""
-        self._first = first
+        self.first = first
+        """The smallest batch that is computed in bfloat16."""
         self._many = weight.bfloat16()
         self._bias = bias
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         """Return `x @ weight.T + bias` for x `[..., in]`."""
-        if x.shape[:-1].numel() < self._first:
+        if x.shape[:-1].numel() < self.first:
             return self.few(x)
         y = in_bfloat16(x, self._many)
         return y if self._bias is None else y.add_(self._bias)

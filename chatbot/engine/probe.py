@@ -12,13 +12,15 @@ import torch
 from chatbot.engine.attention import Chunk
 
 TOKENS = 16
+HALF = 8
+"""Tokens of the first chunk; the second one leaves a token for a decode step."""
 TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.15, torch.float16: 0.05}
 """Largest difference to the model's own forward that may be rounding, in units of the logits' standard deviation."""
 Forward = Callable[[Sequence[Chunk]], torch.Tensor]
 
 
 class Probe:
-    """A short prompt and the logits that the model's own forward gives for its last two tokens."""
+    """A short prompt and the logits that the model's own forward gives at the end of its two halves and after it."""
 
     @torch.inference_mode()
     def __init__(self, model: Any, device: torch.device) -> None:  # transformers is untyped
@@ -26,19 +28,21 @@ class Probe:
         self._tokens = [(7 * i + 11) % model.get_input_embeddings().num_embeddings for i in range(TOKENS)]
         logits = model(input_ids=torch.tensor([self._tokens], device=device), use_cache=False).logits
         self._tolerance = TOLERANCE[logits.dtype]
-        self._expected = logits[0, -2:].float()
+        self._expected = logits[0, [HALF - 1, TOKENS - 2, TOKENS - 1]].float()
 
     @torch.inference_mode()
     def problem(self, prefill: Forward, decode: Forward) -> str | None:
         """Return what is wrong with the logits of two prompt chunks and a decode step in slot 0, if anything is."""
-        half, last = TOKENS // 2, TOKENS - 1
+        last = TOKENS - 1
         try:
-            prefill([Chunk(0, 0, self._tokens[:half])])
-            prefilled = prefill([Chunk(0, half, self._tokens[half:last])])
-            decoded = decode([Chunk(0, last, self._tokens[last:])])
+            got = [
+                prefill([Chunk(0, 0, self._tokens[:HALF])]),
+                prefill([Chunk(0, HALF, self._tokens[HALF:last])]),
+                decode([Chunk(0, last, self._tokens[last:])]),
+            ]
         except (ValueError, TypeError, AttributeError, RuntimeError, IndexError) as error:
             return str(error)
-        difference = (torch.cat([prefilled, decoded]).float() - self._expected).abs().max() / self._expected.std()
+        difference = (torch.cat(got).float() - self._expected).abs().max() / self._expected.std()
         if difference <= self._tolerance:
             return None
         return f"its logits differ by {difference:.3g} standard deviations from its own forward"

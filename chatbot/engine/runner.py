@@ -121,9 +121,9 @@ class Runner:
             torch.cuda.empty_cache()
 
     def wait_for_device(self) -> None:
-        """Return when all that was given to the device is computed, so that time can be measured."""
+        """Return when all that this thread gave to the device is computed, so that time can be measured."""
         if self.kv.keys.is_cuda:
-            torch.cuda.synchronize(self.kv.keys.device)
+            torch.cuda.current_stream(self.kv.keys.device).synchronize()
 
     def renewed(self, *, keeps_kv: bool) -> "Runner":
         """Return a runner for a new thread, while this one's thread may still be inside a forward.

@@ -71,6 +71,9 @@ class StaticBatch:
         slots = self._slots[:, None, None] * (kv.kv_heads * kv.max_len)
         heads = torch.arange(kv.kv_heads, device=slots.device) * kv.max_len
         self._places = (slots + self._by_row[:, :, None] + heads).view(-1)
+
+    def end(self) -> None:
+        """Let go of what all layers shared: a graph has it in memory of its own."""
         self._masks.clear()
 
     def attend(

@@ -74,6 +74,15 @@ def test_a_gguf_file_holds_the_weights_the_words_and_the_template(base: Path, tm
     assert reader.fields["tokenizer.ggml.pre"].contents() == "gpt-2"
 
 
+def test_ids_that_no_word_has_are_filled_up_in_gguf(tmp_path: Path) -> None:
+    base = make_tiny_model(tmp_path / "base", vocab_size=320)
+    write_gguf(base, tmp_path / "base.gguf", "tiny")
+    fields = gguf.GGUFReader(tmp_path / "base.gguf").fields
+    words, types = (fields[f"tokenizer.ggml.{name}"].contents() for name in ("tokens", "token_type"))
+    assert (len(words), words[-1], types[-1]) == (320, "[PAD319]", 5)
+    assert types.count(5) == 320 - len(AutoTokenizer.from_pretrained(base))
+
+
 def test_another_architecture_is_refused_with_what_to_do(tmp_path: Path) -> None:
     other = make_tiny_model(tmp_path / "qwen", architecture="qwen2")
     with pytest.raises(CannotExport, match=r"Qwen2ForCausalLM.*--to merged"):

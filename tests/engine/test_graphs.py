@@ -212,3 +212,18 @@ def test_a_renewed_runner_has_graphs_of_its_own(tiny: Path) -> None:
     for _ in range(3):
         assert alike(plain.decode([Chunk(1, 0, [9])], [None]), renewed.decode([Chunk(1, 0, [9])], [None]))
     assert not renewed.kv.keys.eq(runner.kv.keys).all()
+
+
+def test_a_batch_whose_kv_is_too_large_to_be_copied_is_computed_plainly(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shortcut = pair.graphs._shortcut
+    assert shortcut is not None
+    few, many = ([Chunk(slot, 30, [7]) for slot in range(count)] for count in (2, 5))
+    with torch.inference_mode():
+        assert shortcut.decode(many, [None] * 5) is not None
+        enough_for_two = 2 * 2 * 256 * pair.graphs.kv.keys[0, 0, :, 0].nbytes
+        monkeypatch.setattr("chatbot.engine.graphs.MOST_COPIED_BYTES", enough_for_two)
+        assert shortcut.decode(few, [None] * 2) is not None
+        assert shortcut.decode(many, [None] * 5) is None
+    assert pair.decode(many, [0] * 5)

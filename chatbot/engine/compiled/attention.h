@@ -23,7 +23,7 @@ typedef struct {
 } seeker;
 
 /* Sum each of four vectors. */
-static inline four sums_of(eight a, eight b, eight c, eight d) {
+static inline __attribute__((always_inline)) four sums_of(eight a, eight b, eight c, eight d) {
     const eight ab = SHUFFLE(a, b, 0, 8, 2, 10, 4, 12, 6, 14) + SHUFFLE(a, b, 1, 9, 3, 11, 5, 13, 7, 15);
     const eight cd = SHUFFLE(c, d, 0, 8, 2, 10, 4, 12, 6, 14) + SHUFFLE(c, d, 1, 9, 3, 11, 5, 13, 7, 15);
     const union {

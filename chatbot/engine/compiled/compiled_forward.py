@@ -38,6 +38,7 @@ class CompiledForward:
     def __init__(self, network: FusedNetwork, library: ctypes.CDLL) -> None:
         """Describe a network without adapters to the library. Raises NotCompilable."""
         _check(network)
+        self._most_tokens = _most_tokens(network)
         self._network = network
         self._struct = _network(network)
         self._forward = library.forward
@@ -52,7 +53,7 @@ class CompiledForward:
     def decode(self, chunks: Sequence[Chunk], adapters: Sequence[LoraAdapter | None]) -> torch.Tensor | None:
         """Return the logits `[tokens, vocabulary]` after each token, or None for too many of them."""
         count = sum(len(chunk.tokens) for chunk in chunks)
-        return self._compute(chunks, adapters, range(count)) if count <= MOST_TOKENS else None
+        return self._compute(chunks, adapters, range(count)) if count <= self._most_tokens else None
 
     def prefill(self, chunks: Sequence[Chunk], adapter: LoraAdapter | None) -> torch.Tensor | None:
         """Return the logits `[chunks, vocabulary]` after each chunk, or None for too many tokens."""
@@ -60,7 +61,7 @@ class CompiledForward:
         for chunk in chunks:
             count += len(chunk.tokens)
             ends.append(count - 1)
-        return self._compute(chunks, [adapter] * len(chunks), ends) if count <= MOST_TOKENS else None
+        return self._compute(chunks, [adapter] * len(chunks), ends) if count <= self._most_tokens else None
 
     def release(self, keep: set[str]) -> None:
         """Forget what was made for adapters whose digests are not in `keep`."""
@@ -74,6 +75,7 @@ class CompiledForward:
         self, chunks: Sequence[Chunk], adapters: Sequence[LoraAdapter | None], ends: Sequence[int]
     ) -> torch.Tensor:
         """Return the logits `[ends, vocabulary]`. Raises IndexError for a token that the model does not have."""
+        assert all(chunk.tokens for chunk in chunks)
         tokens = array("q")
         for chunk, adapter in zip(chunks, adapters, strict=True):
             address = 0 if adapter is None else self._address(adapter)
@@ -128,13 +130,22 @@ class AdapterSites:
 
 
 def _check(network: FusedNetwork) -> None:
-    weights = [getattr(layer, name) for layer in network.layers for name in PRODUCTS] + [network.lm_head]
-    if not all(isinstance(_few(weight), PanelWeight) for weight in weights):
+    if not all(isinstance(_few(weight), PanelWeight) for weight in _weights(network)):
         raise NotCompilable("some of its weights are kept in another format")
-    if any(_product(weight).inputs % 4 for weight in weights):
-        raise NotCompilable("the inputs of its products are not multiples of four")
     if network.kv.shape.head_dim % 8:
         raise NotCompilable("the size of its heads is not a multiple of eight")
+    if _product(network.lm_head).outputs != len(network.embedding):
+        raise NotCompilable("its head has not as many outputs as there are tokens")
+
+
+def _most_tokens(network: FusedNetwork) -> int:
+    """Return how many tokens are for the compiled code: fewer, where bfloat16 is wanted for larger batches."""
+    firsts = [weight.first for weight in _weights(network) if isinstance(weight, LargeBatchWeight)]
+    return min([MOST_TOKENS, *(first - 1 for first in firsts)])
+
+
+def _weights(network: FusedNetwork) -> list[Weight]:
+    return [getattr(layer, name) for layer in network.layers for name in PRODUCTS] + [network.lm_head]
 
 
 def _network(network: FusedNetwork) -> Network:

@@ -1,4 +1,4 @@
-/* A decode step of a Llama-like network over KV slots, in one call: what fused_network.py computes by tensor calls.
+/* A small step of a Llama-like network over KV slots, in one call: what fused_network.py computes by tensor calls.
  *
  * A small model on a CPU spends its time between the products, not in them. Here a step is one function, its weights
  * are read once for all tokens, and each token may have a LoRA adapter of its own, which costs what the adapter has to
@@ -47,9 +47,9 @@ typedef struct {
 static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
 
 /* Add an adapter's updates to a row; what comes next in memory is fetched meanwhile, as each row has its own adapter. */
-static void update_row(const site *adapted, const float *x, int64_t inputs, float *y) {
-    for (int64_t i = 0; i < adapted->count; i++) {
-        const update *u = adapted->updates + i, *next = i + 1 < adapted->count ? u + 1 : NULL;
+static void update_row(const site *of, const float *x, int64_t inputs, float *y) {
+    for (int64_t i = 0; i < of->count; i++) {
+        const update *u = of->updates + i, *next = i + 1 < of->count ? u + 1 : NULL;
         float low[u->rank];
         for (int64_t rank = 0; rank < u->rank; rank++) {
             fetch(u->up + rank * u->outputs, u->outputs);
@@ -142,6 +142,11 @@ static void gate(const float *both, int64_t size, int64_t count, float *out) {
 int64_t scratch_per_token(const network *n) {
     const int64_t heads = n->heads * n->head_dim, qkv = heads + 2 * n->kv_heads * n->head_dim;
     return 2 * n->hidden + larger(qkv, 2 * n->feed_forward) + larger(heads, n->feed_forward);
+}
+
+/* Sizes of the structs that the caller mirrors. */
+int64_t struct_bytes(void) {
+    return sizeof(product) + sizeof(layer) + sizeof(network) + sizeof(update) + sizeof(site);
 }
 
 int64_t panel_outputs(void) { return PANEL; }

@@ -4,6 +4,7 @@ A second of compiling is kept in a folder, under a name made of the source and o
 and of the processor, so that neither an upgrade nor a home shared by several machines loads the wrong code.
 """
 
+import contextlib
 import ctypes
 import hashlib
 import os
@@ -14,14 +15,14 @@ from ctypes import POINTER, c_int64, c_void_p
 from functools import cache
 from pathlib import Path
 
-from chatbot.engine.compiled.structs import Network, Product
+from chatbot.engine.compiled.structs import Layer, Network, Product, Site, Update
 
 SOURCE = Path(__file__).with_name("forward.c")
-HEADERS = ("numbers.h", "products.h", "attention.h")
-FLAGS = ("-O3", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC")
+FLAGS = ("-O3", "-fno-math-errno", "-fno-trapping-math", "-fopenmp-simd", "-shared", "-fPIC")
 """What is not a number stays so, but nobody asks which operation made it: that is what vectors of exponentials need."""
-TUNINGS = (("-march=native", "-fopenmp"), ("-mcpu=native",))
-"""For this processor, on Linux and on macOS, whose compiler has no OpenMP: there it computes in one thread."""
+X86, ARM, THREADS = ("-march=native", "-mprefer-vector-width=512"), ("-mcpu=native",), ("-fopenmp",)
+TUNINGS = ((*X86, *THREADS), X86, (*ARM, *THREADS), ARM)
+"""For this processor, the first that works; a compiler without OpenMP, as that of macOS, computes in one thread."""
 COMPILE_WITHIN_S = 120.0
 
 
@@ -42,24 +43,40 @@ def load(folder: Path | None = None) -> ctypes.CDLL:
 
 
 def _load(folder: Path) -> ctypes.CDLL:
-    compiler = shlex.split(os.environ.get("CC", "cc"))
-    tuning, target = _target(compiler)
-    sources = b"".join(path.read_bytes() for path in (SOURCE, *map(SOURCE.with_name, HEADERS)))
-    key = hashlib.sha256(sources + target + " ".join(FLAGS + tuning).encode()).hexdigest()
-    path = folder / f"forward-{key[:32]}.so"
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _check_is_ours(folder)
-        if not path.exists():
-            _compile([*compiler, *FLAGS, *tuning], path)
-        return _declared(ctypes.CDLL(str(path)))
-    except OSError as error:
-        raise NotCompiled(f"{path}: {error}") from error
+    problems = []
+    for tuning in TUNINGS:
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not _is_ours(folder):
+                raise NotCompiled("it belongs to or can be written by others, so no code is kept there")
+            return _built(folder, [*shlex.split(os.environ.get("CC") or "cc"), *FLAGS, *tuning])
+        except (NotCompiled, OSError, ValueError) as problem:
+            problems.append(f"{folder}: {problem}")
+    raise NotCompiled("; ".join(dict.fromkeys(problems)))
+
+
+def _built(folder: Path, command: list[str]) -> ctypes.CDLL:
+    """Return the library that a command makes, from the folder if it is there, ours and whole."""
+    path = folder / f"forward-{_key(command)}.so"
+    if path.exists() and _is_ours(path):
+        with contextlib.suppress(OSError):
+            return _declared(ctypes.CDLL(str(path)))
+    _compile(command, path)
+    return _declared(ctypes.CDLL(str(path)))
+
+
+def _key(command: list[str]) -> str:
+    """Return a digest of the source, of the command, and of all that the compiler defines by itself."""
+    sources = [SOURCE, *sorted(SOURCE.parent.glob("*.h"))]
+    parts = [path.read_bytes() for path in sources]
+    defined = _run([*command, "-dM", "-E", "-x", "c", os.devnull])
+    return hashlib.sha256(b"".join([*parts, " ".join(command).encode(), defined])).hexdigest()[:32]
 
 
 def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
     """Say what the functions take and return; addresses are those of tensors and arrays."""
-    library.panel_outputs.restype = c_int64
+    library.struct_bytes.restype = library.panel_outputs.restype = c_int64
+    assert library.struct_bytes() == sum(map(ctypes.sizeof, (Product, Layer, Network, Update, Site)))
     library.scratch_per_token.argtypes = (POINTER(Network),)
     library.scratch_per_token.restype = c_int64
     library.linear.argtypes = (POINTER(Product), c_void_p, c_void_p, c_int64, c_int64)
@@ -78,22 +95,13 @@ def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
     return library
 
 
-def _target(compiler: list[str]) -> tuple[tuple[str, ...], bytes]:
-    """Return the flags that the compiler understands, and all that it defines by itself."""
-    problems = []
-    for tuning in TUNINGS:
-        try:
-            return tuning, _run([*compiler, *tuning, "-dM", "-E", "-x", "c", os.devnull])
-        except NotCompiled as problem:
-            problems.append(str(problem))
-    raise NotCompiled("; ".join(problems))
-
-
 def _compile(command: list[str], path: Path) -> None:
     """Write the library to `path`, at once or not at all: several servers may start together."""
     with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
         made = Path(scratch) / path.name
         _run([*command, str(SOURCE), "-o", str(made), "-lm"])
+        with made.open("rb") as file:
+            os.fsync(file)
         made.replace(path)
 
 
@@ -109,8 +117,7 @@ def _run(command: list[str]) -> bytes:
         raise NotCompiled(f"{command[0]}: {error}") from error
 
 
-def _check_is_ours(folder: Path) -> None:
-    """Raise NotCompiled if somebody else could put code into the folder."""
-    status = folder.stat()
-    if status.st_uid != os.getuid() or status.st_mode & 0o022:
-        raise NotCompiled(f"{folder}: belongs to or can be written by others, so no code is loaded from it")
+def _is_ours(path: Path) -> bool:
+    """Whether nobody else could have put code there."""
+    status = path.stat()
+    return status.st_uid == os.getuid() and not status.st_mode & 0o022

@@ -27,8 +27,11 @@ static void add_scaled(float *y, float factor, const float *x, int64_t size) {
 static inline float exponential(float x) {
     x = x < -87.0f ? -87.0f : x;
     x = x > 88.0f ? 88.0f : x;
-    const float shifted = x * 1.44269504f + 12582912.0f; /* adding 1.5 * 2^23 rounds to a whole number */
-    const float n = shifted - 12582912.0f;
+    const union {
+        float number;
+        uint32_t bits;
+    } shifted = {x * 1.44269504f + 12582912.0f}; /* adding 1.5 * 2^23 leaves a whole number in the last bits */
+    const float n = shifted.number - 12582912.0f;
     const float r = x - n * 0.693359375f + n * 2.12194440e-4f;
     float power = 1.9875691500e-4f;
     power = power * r + 1.3981999507e-3f;
@@ -37,6 +40,9 @@ static inline float exponential(float x) {
     power = power * r + 1.6666665459e-1f;
     power = power * r + 5.0000001201e-1f;
     power = power * r * r + r + 1.0f;
-    union { float number; uint32_t bits; } whole = {.bits = ((uint32_t)(int32_t)n + 127) << 23};
+    const union {
+        uint32_t bits;
+        float number;
+    } whole = {(shifted.bits + 127) << 23};
     return power * whole.number;
 }

@@ -11,6 +11,9 @@ import torch.nn.functional as F  # noqa: N812
 
 from chatbot.engine.compiled.structs import Product
 
+WAYS = 4
+"""What the number of inputs has to be a multiple of."""
+
 
 class PanelWeight:
     """A weight `[out, in]` with its bias; a format of formats.py."""

@@ -24,7 +24,6 @@ typedef struct {
     int64_t inputs, outputs, is_wide; /* wide: float32, else bfloat16, outputs i and LANES + i side by side */
 } product;
 
-
 /* Multiply one panel with some rows; as `rows`, `ways` and `is_wide` are constants, all sums stay in registers. */
 static inline __attribute__((always_inline)) void multiply_panel(
     const product *p, int64_t first, const float *x, float (*sums)[PANEL], const int rows, const int ways,

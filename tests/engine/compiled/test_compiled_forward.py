@@ -10,11 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chatbot.engine import runner as runner_module
-from chatbot.engine.adapter_files import LoraAdapter, read_adapter
+from chatbot.engine.adapter_files import LoraAdapter, LoraPair, read_adapter
 from chatbot.engine.attention import Chunk
 from chatbot.engine.compiled.compiled_forward import MOST_TOKENS, CompiledForward
 from chatbot.engine.compiled.library import load
 from chatbot.engine.digest import model_digest
+from chatbot.engine.fused_network import FusedNetwork
 from chatbot.engine.local import LocalEngine
 from chatbot.engine.runner import Runner
 from tests.engine.talk import ask, says
@@ -94,12 +95,22 @@ def test_prompts_and_decode_steps_of_every_architecture(tmp_path: Path, architec
         {"tie_word_embeddings": True},
         {"num_attention_heads": 4, "num_key_value_heads": 4},
         {"num_attention_heads": 4, "num_key_value_heads": 1, "head_dim": 24},
+        {"hidden_size": 40, "num_attention_heads": 20, "num_key_value_heads": 1, "head_dim": 8},
     ],
 )
 def test_biases_tied_heads_and_groups_of_any_size(tmp_path: Path, config: dict[str, Any]) -> None:
     made = pair(tmp_path, **config)
     assert made.prefill([Chunk(2, 0, range(60))])
     assert made.decode([Chunk(2, 60, [9, 8, 7])], [1])
+
+
+def test_an_adapter_may_change_the_head(tmp_path: Path) -> None:
+    made = pair(tmp_path)
+    inputs, outputs = made.plain.linears["lm_head"]
+    made.adapters.append(LoraAdapter("head", 3, {"lm_head": LoraPair(torch.randn(3, inputs), torch.randn(outputs, 3))}))
+    for tokens in ([7], [7] * (MOST_TOKENS + 1)):
+        assert made.prefill([Chunk(0, 0, tokens)], adapter=3)
+    assert made.decode([Chunk(0, 70, [7]), Chunk(1, 0, [8])], [3, 1])
 
 
 @settings(max_examples=60, deadline=None)
@@ -181,14 +192,25 @@ def test_adapters_that_left_are_forgotten(both: Pair) -> None:
     assert {first, second} <= both.compiled.held
     both.compiled.release_adapters({second})
     assert first not in both.compiled.held
+    both.compiled.free_memory()
+    assert not both.compiled.held
     assert both.decode([Chunk(0, 0, [7]), Chunk(1, 0, [7])], [1, 2])
 
 
-def test_heads_of_odd_sizes_are_left_to_torch(tmp_path: Path) -> None:
-    folder = make_tiny_model(tmp_path, head_dim=12)
+@pytest.mark.parametrize("config", [{"head_dim": 12}, {"intermediate_size": 66}])
+def test_odd_sizes_are_left_to_torch(tmp_path: Path, config: dict[str, Any]) -> None:
+    folder = make_tiny_model(tmp_path, **config)
     made = make(folder, library=load())
     assert made._shortcut is None
-    assert made.prefill([Chunk(0, 0, [1, 2, 3])], None).isfinite().all()
+    assert isinstance(made.network, FusedNetwork)
+
+
+def test_batches_that_are_wanted_in_bfloat16_are_left_to_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chatbot.engine.large_batch._gain", lambda few, many, rows: 2.0 if rows >= 32 else 0.5)
+    made = make(make_tiny_model(tmp_path), library=load(), precision="medium")
+    assert made._shortcut is not None
+    assert made._shortcut.prefill([Chunk(0, 0, [7] * 31)], None) is not None
+    assert made._shortcut.prefill([Chunk(0, 0, [7] * 32)], None) is None
 
 
 def test_another_result_than_the_models_own_is_never_served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
