@@ -58,7 +58,7 @@ class Settings(BaseSettings):
     replies stay the same."""
     compiled: bool = True
     """Let the machine's C compiler, if there is one, make the code for a CPU's small steps, which takes a second the
-    first time; without it they take about three times as long."""
+    first time; without it they take several times as long."""
     matmul_precision: Literal["highest", "medium"] = "highest"
     """`medium` lets a CPU with bfloat16 units round what goes into large products (prompts, many chats at once), which
     is several times faster there; `highest` computes them as transformers does. Takes 2 more bytes for each weight."""

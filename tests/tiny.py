@@ -60,9 +60,13 @@ def make_tiny_model(
     context_tokens: int = 512,
     template: str = CHAT_TEMPLATE,
     dtype: torch.dtype = torch.float32,
+    varies: bool = False,
     **config: Any,  # whatever the configuration class takes
 ) -> Path:
-    """Write a random causal LM with tokenizer and chat template into `folder` and return the folder."""
+    """Write a random causal LM with tokenizer and chat template into `folder` and return the folder.
+
+    varies: whether norms differ from one and biases from zero, so that they would be missed.
+    """
     tokenizer = make_tiny_tokenizer(template)
     shape: dict[str, Any] = {
         "vocab_size": len(tokenizer),
@@ -78,7 +82,8 @@ def make_tiny_model(
     }
     torch.manual_seed(seed)
     model = AutoModelForCausalLM.from_config(CONFIGS[architecture](**(shape | config)))
-    _vary(model)
+    if varies:
+        _vary(model)
     model.to(dtype).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
@@ -86,7 +91,6 @@ def make_tiny_model(
 
 @torch.no_grad()
 def _vary(model: torch.nn.Module) -> None:
-    """Make norms differ from one and biases from zero, or nobody would miss them."""
     for name, parameter in model.named_parameters():
         if "norm" in name or name.endswith("bias"):
             parameter.add_(0.3 * torch.randn_like(parameter))

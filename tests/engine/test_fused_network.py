@@ -43,7 +43,7 @@ def test_logits_are_those_of_transformers_in_chunks_and_at_decode(
     tmp_path: Path, architecture: str, dtype: torch.dtype
 ) -> None:
     extra: dict[str, Any] = {"sliding_window": None} if architecture == "mistral" else {}
-    folder = make_tiny_model(tmp_path, architecture=architecture, dtype=dtype, **extra)
+    folder = make_tiny_model(tmp_path, architecture=architecture, dtype=dtype, varies=True, **extra)
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
     made = runner(folder)
     assert isinstance(made.network, FusedNetwork)
@@ -60,7 +60,7 @@ def test_logits_are_those_of_transformers_in_chunks_and_at_decode(
 
 @pytest.mark.parametrize("config", [{"attention_bias": True, "mlp_bias": True}, {"tie_word_embeddings": True}])
 def test_biases_and_tied_heads_are_computed_too(tmp_path: Path, config: dict[str, Any]) -> None:
-    assert isinstance(runner(make_tiny_model(tmp_path, **config)).network, FusedNetwork)
+    assert isinstance(runner(make_tiny_model(tmp_path, varies=True, **config)).network, FusedNetwork)
 
 
 def test_scaled_rotary_embeddings_are_those_of_the_model(tmp_path: Path) -> None:

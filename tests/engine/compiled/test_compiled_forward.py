@@ -54,7 +54,7 @@ def make(folder: Path, **options: Any) -> Runner:
 
 
 def pair(tmp_path: Path, **model: Any) -> Pair:
-    folder = make_tiny_model(tmp_path / "model", **model)
+    folder = make_tiny_model(tmp_path / "model", varies=True, **model)
     compiled, plain = make(folder, library=load()), make(folder)
     assert isinstance(compiled._shortcut, CompiledForward)
     plain.kv.wipe(0, CONTEXT)  # what the probe at load left there
