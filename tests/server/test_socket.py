@@ -159,7 +159,7 @@ async def test_a_client_that_floods_and_does_not_read_is_not_read_from(url: str)
     before = len(asyncio.all_tasks())
     async with frames(url) as socket, frames(url) as other:
         flooding = asyncio.create_task(flood(socket))
-        for _ in range(5):
+        for _ in range(2):  # each takes seconds beside a flood that never ends
             assert (await other.turn("still there?"))[-1]["type"] == "response.completed"
         assert len(asyncio.all_tasks()) - before < MAX_TASKS + 50
         flooding.cancel()
