@@ -68,6 +68,8 @@ def test_a_compiler_that_knows_no_threads_computes_in_one(tmp_path: Path, monkey
     compiler.chmod(0o700)
     monkeypatch.setenv("CC", str(compiler))
     assert load(tmp_path / "made").panel_outputs() >= 8
+    (path,) = made(tmp_path / "made")
+    assert b"GOMP_parallel" not in path.read_bytes()
 
 
 def test_the_compilers_own_words_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
