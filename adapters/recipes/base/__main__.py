@@ -20,10 +20,13 @@ from adapters.recipes.base.mixture import Mixture
 from adapters.recipes.base.model import SHAPES, Shape, new_model, parameter_count, save_model, shape_figures
 from adapters.recipes.base.prefetch import prefetched
 from adapters.recipes.base.progress import Budget
+from adapters.recipes.base.repeated import Repeated
 from adapters.recipes.base.samples import all_samples
 from adapters.recipes.base.tokenizer import train_tokenizer
 from adapters.recipes.base.train import PEAK_RATE, Plan, train
 from adapters.recipes.dialogues import dialogues
+
+BATCH_TOKENS = 8192
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -38,10 +41,17 @@ def main(arguments: list[str] | None = None) -> None:
     model = new_model(shape, tokenizer, options.seed)
     print(f"{parameter_count(model):,} parameters", flush=True)
     pad = tokenizer.convert_tokens_to_ids("<|pad|>")
-    mixture = Mixture(Encoder(tokenizer), corpus, options.seed, options.batch_tokens, pad)
+    is_one_row = options.device == "cuda"
+    mixture = Mixture(Encoder(tokenizer), corpus, options.seed, options.batch_tokens, pad, is_one_row)
     plan = _plan(options)
     with prefetched(mixture, options.workers) as batches:
-        state = train(model, batches, plan, run / "checkpoint", lambda entry: print(json.dumps(entry), flush=True))
+        state = train(
+            model,
+            Repeated(batches, options.passes),
+            plan,
+            run / "checkpoint",
+            lambda entry: print(json.dumps(entry), flush=True),
+        )
     if not plan.is_over(state):
         print(f"paused after {state.step} steps; give the same command again to go on")
         return
@@ -101,8 +111,15 @@ def _command(options: argparse.Namespace) -> str:
     corpus = "--corpus CORPUS " if options.corpus else ""
     others = "".join(
         f" --{name}{'' if value is True else f' {value}'}"
-        for name, value in (("compile", options.compile), ("device", options.device), ("shape", options.shape))
-        if value not in (False, "cpu", "small")
+        for name, value, usual in (
+            ("compile", options.compile, False),
+            ("device", options.device, "cpu"),
+            ("shape", options.shape, "small"),
+            ("batch-tokens", options.batch_tokens, BATCH_TOKENS),
+            ("passes", options.passes, 1),
+            ("rate", options.rate, PEAK_RATE),
+        )
+        if value != usual
     )
     return f"python -m adapters.recipes.base {corpus}--out DIR {length}{others}"
 
@@ -120,7 +137,8 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=0, help="processes that write batches ahead")
     parser.add_argument("--pause-minutes", type=float, default=math.inf, help="save and stop then, to be gone on with")
     parser.add_argument("--rate", type=float, default=PEAK_RATE, help="peak learning rate")
-    parser.add_argument("--batch-tokens", type=int, default=8192)
+    parser.add_argument("--batch-tokens", type=int, default=BATCH_TOKENS)
+    parser.add_argument("--passes", type=int, default=1, help="times each batch is learnt from")
     parser.add_argument("--tokenizer-dialogues", type=int, default=12_000, help="dialogues the tokenizer learns from")
     parser.add_argument("--sample-tokens", type=int, default=120, help="longest reply among the samples")
     parser.add_argument("--bfloat16", action=argparse.BooleanOptionalAction, default=True, help="bf16 autocast")

@@ -39,17 +39,21 @@ class Mixture:
     seed: int
     tokens: int
     pad: int
+    is_one_row: bool = False
+    """Whether a batch is one row of documents of all lengths, for attention that keeps them apart by itself."""
 
     def batch(self, stage: Stage, step: int, *, is_late: bool = False) -> Batch:
         """The batch of this step; late chat steps also hold dialogues as long as the context."""
         rng = random.Random(f"{self.seed}:{stage}:{step}")
-        weights = (45, 35, 20) if is_late else (65, 30, 5)
-        length = rng.choices((256, 512, CONTEXT), weights)[0]
-        if stage == "language":
-            length = 256
-        length = min(length, self.tokens)
+        if self.is_one_row:
+            return pack(self._mixed(stage, rng, is_late), rows=1, length=self.tokens, pad=self.pad)
+        length = min(_length(stage, rng, is_late), self.tokens)
         rows = max(1, self.tokens // length)
         return pack(self._documents(stage, length, rng), rows=rows, length=length, pad=self.pad)
+
+    def _mixed(self, stage: Stage, rng: random.Random, is_late: bool) -> Iterator[Document]:
+        while True:
+            yield next(self._documents(stage, _length(stage, rng, is_late), rng))
 
     def _documents(self, stage: Stage, length: int, rng: random.Random) -> Iterator[Document]:
         while True:
@@ -70,3 +74,10 @@ class Mixture:
         fitting = _WORDS_FOR[min((size for size in _WORDS_FOR if size >= length), default=CONTEXT)]
         dialogue = make(rng, rng.choice(fitting))
         return self.encoder.dialogue(dialogue.messages, dialogue.values, learns_all=stage == "language")
+
+
+def _length(stage: Stage, rng: random.Random, is_late: bool) -> int:
+    """The longest that a document of this row may be, in tokens."""
+    if stage == "language":
+        return 256
+    return rng.choices((256, 512, CONTEXT), (45, 35, 20) if is_late else (65, 30, 5))[0]

@@ -11,8 +11,14 @@ from multiprocessing.connection import wait
 from threading import Thread
 from typing import Protocol
 
+import numpy as np
+import torch
+
 from adapters.recipes.base.mixture import Mixture, Stage
 from adapters.recipes.base.rows import Batch
+
+Arrays = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""A batch as it travels: by value, for tensors would each hold a file descriptor until they are used."""
 
 
 class Batches(Protocol):
@@ -29,7 +35,7 @@ class Prefetch:
     def __init__(self, pool: ProcessPoolExecutor, depth: int) -> None:
         self._pool = pool
         self._depth = depth
-        self._coming: dict[tuple[Stage, int, bool], Future[Batch]] = {}
+        self._coming: dict[tuple[Stage, int, bool], Future[Arrays]] = {}
 
     def batch(self, stage: Stage, step: int, *, is_late: bool = False) -> Batch:
         """The batch of this step; what was made for a stage that ended meanwhile is thrown away."""
@@ -37,9 +43,9 @@ class Prefetch:
             key = (stage, ahead, is_late)
             if key not in self._coming:
                 self._coming[key] = self._pool.submit(_make, *key)
-        batch = self._coming.pop((stage, step, is_late)).result()
+        arrays = self._coming.pop((stage, step, is_late)).result()
         self._coming = {key: future for key, future in self._coming.items() if key[1] > step}
-        return batch
+        return Batch(*map(torch.from_numpy, arrays))
 
 
 @contextmanager
@@ -50,7 +56,7 @@ def prefetched(mixture: Mixture, workers: int) -> Iterator[Batches]:
         return
     with ProcessPoolExecutor(workers, get_context("spawn"), _adopt, (mixture,)) as pool:
         try:
-            yield Prefetch(pool, depth=2 * workers)
+            yield Prefetch(pool, depth=4 * workers)
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -72,6 +78,7 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _make(stage: Stage, step: int, is_late: bool) -> Batch:
+def _make(stage: Stage, step: int, is_late: bool) -> Arrays:
     assert _mixture is not None
-    return _mixture.batch(stage, step, is_late=is_late)
+    batch = _mixture.batch(stage, step, is_late=is_late)
+    return batch.ids.numpy(), batch.positions.numpy(), batch.weights.numpy()

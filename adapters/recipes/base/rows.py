@@ -1,7 +1,7 @@
 """Rows of one length, each packed with whole documents whose positions start again at 0.
 
-Transformers keeps documents apart where positions restart (no attention mask, no cache), so no fact leaks
-from one dialogue into the next.
+No fact leaks from one dialogue into the next: attention ends where a document does, which it can tell from the
+positions (transformers, with neither mask nor cache) or from `Batch.starts` (`packed_attention`).
 """
 
 from __future__ import annotations
@@ -9,19 +9,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
-from adapters.recipes.base.documents import NO_LABEL, Document
+from adapters.recipes.base.documents import Document
+from adapters.recipes.base.tokenizer import CONTEXT
 
 _MISSES_TO_STOP = 6
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Equal rows of token ids, labels, positions and the weights of labels."""
+    """Equal rows of token ids, positions and weights, `[rows, tokens]`; a token of weight 0 is not learnt."""
 
     ids: torch.Tensor
-    labels: torch.Tensor
     positions: torch.Tensor
     weights: torch.Tensor
 
@@ -30,34 +31,45 @@ class Batch:
         """How many token places the batch has, padding included."""
         return self.ids.numel()
 
-    def to(self, device: torch.device) -> Batch:
-        """The same batch on another device."""
-        tensors = (self.ids, self.labels, self.positions, self.weights)
-        return Batch(*(tensor.to(device, non_blocking=True) for tensor in tensors))
+    @property
+    def learnt(self) -> torch.Tensor:
+        """The places `[learnt]`, rows laid end to end, whose next token is learnt."""
+        following = torch.zeros_like(self.weights)
+        following[:, :-1] = self.weights[:, 1:]
+        return following.flatten().nonzero().flatten()
+
+    @property
+    def starts(self) -> torch.Tensor:
+        """Where each document begins, rows laid end to end, and at last the number of tokens: `[documents + 1]`."""
+        begins = (self.positions.flatten() == 0).nonzero().flatten()
+        return torch.cat([begins, torch.tensor([self.tokens])]).int()
+
+    @property
+    def context(self) -> float:
+        """How long the document is that a token is in, on average."""
+        lengths = self.starts.diff().double()
+        return float((lengths**2).sum() / self.tokens)
 
 
 def pack(documents: Iterator[Document], *, rows: int, length: int, pad: int) -> Batch:
     """Fill `rows` rows of `length` tokens from a stream; documents that fit nowhere are left out."""
-    ids: list[list[int]] = [[] for _ in range(rows)]
-    labels: list[list[int]] = [[] for _ in range(rows)]
-    positions: list[list[int]] = [[] for _ in range(rows)]
-    weights: list[list[float]] = [[] for _ in range(rows)]
+    ids = np.full((rows, length), pad, np.int64)
+    positions = np.zeros((rows, length), np.int64)
+    weights = np.zeros((rows, length), np.float32)
+    used = np.zeros(rows, np.int64)
     misses = 0
     for document in documents:
-        row = next((n for n in range(rows) if len(ids[n]) + len(document) <= length), None)
-        if row is None:
+        row = int(np.argmin(used + len(document) > length))
+        begin, end = used[row], used[row] + len(document)
+        if end > length:
             misses += 1
             if misses >= _MISSES_TO_STOP:
                 break
             continue
-        ids[row] += document.ids
-        labels[row] += document.labels
-        positions[row] += range(len(document))
-        weights[row] += document.weights
-    for row in range(rows):
-        gap = length - len(ids[row])
-        ids[row] += [pad] * gap
-        labels[row] += [NO_LABEL] * gap
-        positions[row] += range(gap)
-        weights[row] += [0.0] * gap
-    return Batch(torch.tensor(ids), torch.tensor(labels), torch.tensor(positions), torch.tensor(weights))
+        ids[row, begin:end] = document.ids
+        positions[row, begin:end] = np.arange(len(document))
+        weights[row, begin:end] = document.weights
+        used[row] = end
+    for row, end in enumerate(used):
+        positions[row, end:] = np.arange(length - end) % CONTEXT
+    return Batch(torch.from_numpy(ids), torch.from_numpy(positions), torch.from_numpy(weights))

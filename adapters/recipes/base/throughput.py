@@ -11,8 +11,8 @@ _SIZE = {"cpu": 1024, "cuda": 8192}
 _ROUNDS = 10
 
 
-def flops_per_token(model: LlamaForCausalLM, length: int) -> float:
-    """Floating-point operations to train on one token in rows of `length` (PaLM, appendix B: 6 N + 12 L H Q T)."""
+def flops_per_token(model: LlamaForCausalLM, length: float) -> float:
+    """Floating-point operations to train on one token of documents of `length` (PaLM, appendix B: 6 N + 12 L H Q T)."""
     attention = 12 * model.config.num_hidden_layers * model.config.hidden_size * length
     return float(6 * sum(parameter.numel() for parameter in model.parameters()) + attention)
 

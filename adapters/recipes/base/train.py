@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,12 @@ from torch.nn import functional
 from transformers import LlamaForCausalLM
 
 from adapters.recipes.base.checkpoint import RunState, load_checkpoint, save_checkpoint
-from adapters.recipes.base.documents import NO_LABEL
+from adapters.recipes.base.packed_attention import PACKED
 from adapters.recipes.base.prefetch import Batches
 from adapters.recipes.base.progress import Budget, is_late, rate_factor, stage_at
 from adapters.recipes.base.rows import Batch
 from adapters.recipes.base.throughput import flops_per_token, peak_flops
+from adapters.recipes.base.tokenizer import CONTEXT
 
 Body = Callable[..., Any]  # the network without its output layer, as it is or compiled
 HeadLoss = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
@@ -67,7 +69,7 @@ def train(model: LlamaForCausalLM, batches: Batches, plan: Plan, checkpoint: Pat
         batch = batches.batch(stage_at(share), state.step, is_late=is_late(share))
         loss, labels = learn(batch, rate_factor(share))
         state.count(batch.tokens, labels, before_s + time.monotonic() - begun)
-        window.add(loss, labels, batch.tokens * flops_per_token(model, batch.ids.shape[1]))
+        window.add(loss, labels, batch.tokens * flops_per_token(model, batch.context))
         if state.step % plan.report_steps == 0:
             state.log.append(window.close(share))
             report(state.log[-1])
@@ -96,37 +98,60 @@ def head_loss(hidden: torch.Tensor, head: torch.Tensor, targets: torch.Tensor, w
 def batch_loss(
     model: LlamaForCausalLM, body: Body, batch: Batch, loss: HeadLoss = head_loss
 ) -> tuple[torch.Tensor, int]:
-    """Weighted mean loss over the labelled places of a batch, and how many there are."""
-    hidden = body(input_ids=batch.ids, position_ids=batch.positions, use_cache=False).last_hidden_state
-    targets = batch.labels[:, 1:].reshape(-1)
-    chosen = targets != NO_LABEL
-    learnt = hidden[:, :-1].reshape(-1, hidden.shape[-1])[chosen]
-    weights = batch.weights[:, 1:].reshape(-1)[chosen]
-    return loss(learnt, model.lm_head.weight, targets[chosen], weights), int(chosen.sum())
+    """Weighted mean loss over what a batch teaches, on the model's device, and how many tokens that is."""
+    send = partial(_sent, device=model.device)
+    places = batch.learnt
+    hidden = body(
+        input_ids=send(batch.ids), position_ids=send(batch.positions), use_cache=False, **_bounds(model, batch)
+    ).last_hidden_state
+    learnt = hidden.reshape(-1, hidden.shape[-1])[send(places)]
+    targets, weights = batch.ids.flatten()[places + 1], batch.weights.flatten()[places + 1]
+    return loss(learnt, model.lm_head.weight, send(targets), send(weights)), len(places)
+
+
+def _bounds(model: LlamaForCausalLM, batch: Batch) -> dict[str, Any]:
+    """Where documents begin, for the attention that goes by it."""
+    if model.config._attn_implementation != PACKED:
+        return {}
+    starts = _sent(batch.starts, model.device)
+    torch._dynamo.mark_dynamic(starts, 0)
+    return {"cu_seq_lens_q": starts, "max_length_q": CONTEXT}
+
+
+def _sent(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """The tensor on this device; a CUDA device goes on with what it does meanwhile."""
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
 
 
 def _learner(
     model: LlamaForCausalLM, optimizers: list[torch.optim.Optimizer], plan: Plan
-) -> Callable[[Batch, float], tuple[float, int]]:
+) -> Callable[[Batch, float], tuple[torch.Tensor, int]]:
     """One step as a function of a batch and the share of the peak rates; it gives the loss and its label count."""
     model.train()
-    body = torch.compile(model.model, dynamic=False) if plan.compiles else model.model
     mean_loss = torch.compile(head_loss, dynamic=True) if plan.compiles else head_loss
+    if plan.compiles:
+        for layer in model.model.layers:  # all layers are one piece of code, which is compiled once
+            layer.compile(dynamic=None if plan.device == "cuda" else False)
 
-    def learn(batch: Batch, factor: float) -> tuple[float, int]:
+    def learn(batch: Batch, factor: float) -> tuple[torch.Tensor, int]:
         _set_rates(optimizers, plan.peak_rate * factor)
-        is_eager = plan.device == "cpu" and batch.ids.shape[1] <= _LONGEST_EAGER
-        model.set_attn_implementation("eager" if is_eager else "sdpa")
+        model.set_attn_implementation(_attention(plan, batch))
         with torch.autocast(plan.device, dtype=torch.bfloat16, enabled=plan.is_bfloat16):
-            loss, labels = batch_loss(model, body, batch.to(torch.device(plan.device)), mean_loss)
+            loss, labels = batch_loss(model, model.model, batch, mean_loss)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), plan.clip)
         for optimizer in optimizers:
             optimizer.step()
             optimizer.zero_grad()
-        return loss.item(), labels
+        return loss.detach(), labels
 
     return learn
+
+
+def _attention(plan: Plan, batch: Batch) -> str:
+    if plan.device == "cpu":
+        return "eager" if batch.ids.shape[1] <= _LONGEST_EAGER else "sdpa"
+    return PACKED if len(batch.ids) == 1 else "sdpa"
 
 
 def _set_rates(optimizers: list[torch.optim.Optimizer], rate: float) -> None:
@@ -140,10 +165,12 @@ class _Window:
 
     def __init__(self, state: RunState, peak: float) -> None:
         self._state, self._peak = state, peak
-        self._open()
+        self._loss: torch.Tensor | float = 0.0
+        self._labels, self._flops = 0, 0.0
+        self._tokens, self._seconds = state.tokens, state.seconds
 
-    def add(self, loss: float, labels: int, flops: float) -> None:
-        self._loss += loss * labels
+    def add(self, loss: torch.Tensor, labels: int, flops: float) -> None:
+        self._loss = self._loss + loss * labels  # stays on the device, which need not be waited for
         self._labels += labels
         self._flops += flops
 
@@ -155,7 +182,7 @@ class _Window:
             "step": state.step,
             "stage": stage_at(share),
             "share": round(share, 4),
-            "loss": round(self._loss / max(1, self._labels), 4),
+            "loss": round(float(self._loss) / max(1, self._labels), 4),
             "tokens": state.tokens,
             "seconds": round(state.seconds, 1),
             "tokens_per_s": round((state.tokens - self._tokens) / seconds),

@@ -34,7 +34,9 @@ def slots_of(template: str) -> set[str]:
 
 def expand(template: str, rng: random.Random, fill: Fill) -> str:
     """One sentence of the grammar: choices resolved, slots filled, articles and spaces put right."""
-    text = _SLOT.sub(lambda match: fill(match.group(1)), choose(template, rng))
+    text = choose(template, rng) if "[" in template else template
+    if "{" in text:
+        text = _SLOT.sub(lambda match: fill(match.group(1)), text)
     return tidy(_ARTICLE.sub(r"\1n ", text))
 
 

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import random
+from dataclasses import dataclass
+from functools import cache
+from itertools import accumulate
+
 from adapters.recipes.dialogues.grammar import Fill, expand, sentence_case
 from adapters.recipes.dialogues.instructions import instruction
 from adapters.recipes.dialogues.knowledge import question
@@ -39,16 +44,37 @@ def filler(talk: Talk) -> None:
         for user, answer in story(talk.rng):
             talk.exchange(user, answer, is_styled=False)
     else:
-        walk(talk, _drawn(talk, [topic for topic in all_topics() if not topic.name.startswith(("_", *LAST))]))
+        walk(talk, _anywhere().draw(talk.rng))
 
 
 def some(talk: Talk, beginnings: tuple[str, ...]) -> Topic:
     """One of the topics whose names begin so."""
-    return _drawn(talk, [topic for topic in all_topics() if topic.name.startswith(beginnings)])
+    return _beginning(beginnings).draw(talk.rng)
 
 
-def _drawn(talk: Talk, topics: list[Topic]) -> Topic:
-    return talk.rng.choices(topics, [_OFTEN.get(topic.name, 1) for topic in topics])[0]
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """Topics to draw from, with their weights summed up once."""
+
+    topics: list[Topic]
+    sums: list[int]
+
+    @classmethod
+    def of(cls, topics: list[Topic]) -> _Choice:
+        return cls(topics, list(accumulate(_OFTEN.get(topic.name, 1) for topic in topics)))
+
+    def draw(self, rng: random.Random) -> Topic:
+        return rng.choices(self.topics, cum_weights=self.sums)[0]
+
+
+@cache
+def _anywhere() -> _Choice:
+    return _Choice.of([topic for topic in all_topics() if not topic.name.startswith(("_", *LAST))])
+
+
+@cache
+def _beginning(names: tuple[str, ...]) -> _Choice:
+    return _Choice.of([topic for topic in all_topics() if topic.name.startswith(names)])
 
 
 def walk(talk: Talk, topic: Topic) -> None:

@@ -25,6 +25,7 @@ _CONTRACTIONS = {
     "did not": "didn't",
     "is not": "isn't",
 }
+_FULL_FORM = re.compile(rf"\b(?:{'|'.join(_CONTRACTIONS)})\b(?=\s)", re.IGNORECASE)
 _CHAT_WORDS = {"you": "u", "your": "ur", "are": "r", "please": "pls", "because": "cuz", "thanks": "thx"}
 _OPENERS = ("so", "well", "hey", "ok", "okay", "um", "oh", "hmm", "and", "by the way,", "tell me,", "hey ada,")
 _WORD = re.compile(r"[A-Za-z]+")
@@ -62,7 +63,8 @@ class TypingHabit:
             text = f"{rng.choice(_OPENERS)} {_uncapitalise(text, protected)}"
         if self.contracts and rng.random() < 0.7:
             text = _contract(text)
-        text = _WORD.sub(lambda match: self._word(match.group(), rng, protected), text)
+        if self.typo_rate or self.chat_words:
+            text = _WORD.sub(lambda match: self._word(match.group(), rng, protected), text)
         if self.drops_apostrophes:
             text = text.replace("'", "")
         if self.drops_final_stop and not text.endswith(("...", "!")):
@@ -96,9 +98,7 @@ def misspell(word: str, rng: random.Random) -> str:
 
 
 def _contract(text: str) -> str:
-    for full, short in _CONTRACTIONS.items():
-        text = re.sub(rf"\b{full}\b(?=\s)", short, text, count=1, flags=re.IGNORECASE)
-    return text
+    return _FULL_FORM.sub(lambda match: _CONTRACTIONS[match.group().lower()], text)
 
 
 def _uncapitalise(text: str, protected: frozenset[str]) -> str:

@@ -16,7 +16,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenize
 
 from adapters.recipes.base.__main__ import main
 from adapters.recipes.base.corpus import Corpus
-from adapters.recipes.base.documents import COPIED_WEIGHT, NO_LABEL, Document, Encoder
+from adapters.recipes.base.documents import COPIED_WEIGHT, Document, Encoder
 from adapters.recipes.base.freed_memory import keep_freed_memory
 from adapters.recipes.base.mixture import Mixture
 from adapters.recipes.base.model import SHAPES, Shape, new_model, parameter_count, save_model
@@ -72,21 +72,29 @@ def test_a_dialogue_has_the_templates_ids_and_labels_on_assistant_turns_only(
     document = Encoder(tokenizer).dialogue(TALK)
     rendered = tokenizer.apply_chat_template(TALK, tokenize=True, return_dict=True, return_assistant_tokens_mask=True)
     assert document.ids == rendered["input_ids"]
-    assert [label != NO_LABEL for label in document.labels] == [bool(each) for each in rendered["assistant_masks"]]
+    assert [weight > 0 for weight in document.weights] == [bool(each) for each in rendered["assistant_masks"]]
 
 
 def test_plain_text_is_learnt_whole(tokenizer: PreTrainedTokenizerFast) -> None:
     document = Encoder(tokenizer).text("Once.")
     assert document.ids[0] == 1
     assert document.ids[-1] == 2
-    assert document.labels == [NO_LABEL, *document.ids[1:]]
+    assert document.weights == [0.0] + [1.0] * (len(document) - 1)
 
 
 def test_rows_are_full_length_and_positions_restart_with_each_document() -> None:
-    documents = [Document([1, 7, 2], [NO_LABEL, 7, 2]), Document([1, 8, 8, 2], [NO_LABEL] * 4)]
+    documents = [Document([1, 7, 2], [0.0, 1.0, 1.0]), Document([1, 8, 8, 2], [0.0, 0.0, 4.0, 0.0])]
     batch = pack(iter(documents), rows=1, length=9, pad=0)
     assert batch.ids.tolist() == [[1, 7, 2, 1, 8, 8, 2, 0, 0]]
     assert batch.positions.tolist() == [[0, 1, 2, 0, 1, 2, 3, 0, 1]]
+    assert batch.starts.tolist() == [0, 3, 7, 9]
+    assert batch.learnt.tolist() == [0, 1, 4]
+
+
+def test_documents_fill_the_first_row_with_room_for_them() -> None:
+    documents = [Document([1] * size, [1.0] * size) for size in (3, 4, 2, 1)]
+    batch = pack(iter(documents), rows=2, length=5, pad=0)
+    assert batch.starts.tolist() == [0, 3, 5, 9, 10]
 
 
 @pytest.mark.parametrize("attention", ["eager", "sdpa"])
@@ -116,13 +124,12 @@ def test_what_an_answer_copies_weighs_more_up_to_the_token_that_ends_it(tokenize
 def test_equal_weights_give_the_loss_that_transformers_computes(tokenizer: PreTrainedTokenizerFast) -> None:
     model = new_model(TINY, tokenizer, seed=0).eval()
     batch = _mixture(tokenizer).batch("chat", 0)
-    batch = replace(batch, weights=torch.ones_like(batch.weights))
+    batch = replace(batch, weights=(batch.weights > 0).float())
     with torch.no_grad():
         mine, _ = batch_loss(model, model.model, batch)
         logits = model(input_ids=batch.ids, position_ids=batch.positions, use_cache=False).logits
-    theirs = torch.nn.functional.cross_entropy(
-        logits[:, :-1].reshape(-1, logits.shape[-1]), batch.labels[:, 1:].reshape(-1), ignore_index=NO_LABEL
-    )
+    labels = torch.where(batch.weights > 0, batch.ids, -100)
+    theirs = torch.nn.functional.cross_entropy(logits[:, :-1].reshape(-1, logits.shape[-1]), labels[:, 1:].reshape(-1))
     assert mine.item() == pytest.approx(theirs.item(), rel=1e-4)
 
 
