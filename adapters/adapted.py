@@ -25,13 +25,14 @@ def base_facts(base: Path, name: str | None = None) -> BaseFacts:
         config = json.loads((base / "config.json").read_text(encoding="utf-8"))
         text = config.get("text_config", config)
         hidden, context = int(text["hidden_size"]), int(text["max_position_embeddings"])
+        stored = str(text.get("dtype") or text.get("torch_dtype") or "float32")
     except OSError as error:
         raise CannotTrain(
             f"{base}: no model there: {error.strerror or error} (give --base a model directory)"
         ) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CannotTrain(f"{base / 'config.json'}: no config of a causal LM: {error!r}") from error
-    return BaseFacts(name or _base_name(base), model_digest(base), hidden, context)
+    return BaseFacts(name or _base_name(base), model_digest(base), hidden, context, stored)
 
 
 def adapted_model(base: Path, plan: Plan) -> Any:  # peft is untyped
@@ -52,16 +53,18 @@ def adapted_model(base: Path, plan: Plan) -> Any:  # peft is untyped
         return get_peft_model(model, settings)
 
 
-def save_adapter(model: Any, folder: Path, base_name: str) -> None:
-    """Write adapter_config.json and adapter_model.safetensors."""
+def save_adapter(model: Any, folder: Path, base: BaseFacts) -> None:
+    """Write adapter_config.json and adapter_model.safetensors, in the precision of the base's own weights."""
     from peft import get_peft_model_state_dict
 
     config = {key: _plain(value) for key, value in model.peft_config["default"].to_dict().items()}
-    config |= {"base_model_name_or_path": base_name, "inference_mode": True}
+    config |= {"base_model_name_or_path": base.name, "inference_mode": True}
     text = json.dumps(config, indent=2, sort_keys=True)
     (folder / ADAPTER_CONFIG).write_text(text + "\n", encoding="utf-8")
     state = get_peft_model_state_dict(model, save_embedding_layers=False)
-    tensors = {name: tensor.detach().to("cpu", torch.float32).contiguous() for name, tensor in state.items()}
+    tensors = {
+        name: tensor.detach().to("cpu", getattr(torch, base.stored)).contiguous() for name, tensor in state.items()
+    }
     (folder / ADAPTER_WEIGHTS).write_bytes(save(tensors, metadata={"format": "pt"}))
 
 

@@ -5,8 +5,10 @@ that were read make a chat is for `validate` to say.
 """
 
 import csv
+import gzip
 import io
 import json
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,15 +51,18 @@ class Misshapen(Exception):
 
 
 def read_rows(path: Path) -> Iterator[RawRow | Problem]:
-    """Yield every row of a file, or the problem that stands in its place."""
+    """Yield every row of a file, compressed (`.gz`) or not, or the problem that stands in its place."""
     try:
         data = path.read_bytes()
-    except OSError as error:
-        yield Problem(path, 1, f"cannot be read: {error.strerror or error}")
+        if is_compressed := path.suffix.lower() == ".gz":
+            data = gzip.decompress(data)
+    except (OSError, EOFError, zlib.error) as error:
+        yield Problem(path, 1, f"cannot be read: {getattr(error, 'strerror', None) or error}")
         return
+    suffix = Path(path.stem).suffix if is_compressed else path.suffix
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         yield Problem(path, 1, "the file is UTF-16 (save it as UTF-8)")
-    elif (delimiter := CSV_SUFFIXES.get(path.suffix.lower())) is not None:
+    elif (delimiter := CSV_SUFFIXES.get(suffix.lower())) is not None:
         yield from _read_csv(path, data, delimiter)
     else:
         yield from _read_jsonl(path, data)

@@ -63,6 +63,15 @@ def join(examples: Sequence[Example]) -> PackedRow:
     )
 
 
+def end_to_end(rows: Sequence[PackedRow]) -> PackedRow:
+    """Return the one long row that holds these rows one after the other."""
+    return PackedRow(
+        ids=tuple(token for row in rows for token in row.ids),
+        labels=tuple(label for row in rows for label in row.labels),
+        positions=tuple(position for row in rows for position in row.positions),
+    )
+
+
 def packed_epoch(examples: Sequence[Example], capacity: int, *, seed: int, epoch: int) -> list[PackedRow]:
     """Return all chats, packed in an order that depends on seed and epoch alone."""
     shuffled = list(examples)

@@ -56,6 +56,8 @@ class BaseFacts:
     digest: str
     hidden: int
     context_tokens: int
+    stored: str = "float32"
+    """Type of its weights on disk, as torch calls it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 
 from adapters.errors import CannotTrain
-from adapters.loss import label_nll, row_tensors
-from adapters.packing import PackedRow
+from adapters.loss import label_nll, row_tensors, rows_at_once
+from adapters.packing import PackedRow, end_to_end
 from adapters.plan import Plan
 from chatbot.engine.out_of_memory import is_out_of_memory
 
@@ -32,7 +32,8 @@ def probe(model: Any, plan: Plan, rows: Sequence[PackedRow], held_out_rows: int)
 
     Raises CannotTrain if not even that fits into memory.
     """
-    longest = max(rows, key=lambda row: len(row.ids))
+    at_once = rows_at_once(plan)
+    longest = end_to_end([max(rows, key=lambda row: len(row.ids))] * at_once)
     try:
         _forward_backward(model, longest)  # the first one also pays for warming up
         began_s = time.perf_counter()
@@ -44,9 +45,9 @@ def probe(model: Any, plan: Plan, rows: Sequence[PackedRow], held_out_rows: int)
         raise CannotTrain(
             f"a row of {len(longest.ids)} tokens does not fit into memory (give a smaller --max-length or --rank)"
         ) from error
-    step_s = row_s * plan.rows_a_step
+    step_s = row_s * plan.rows_a_step / at_once
     evaluations = plan.steps // plan.evaluate_every + 2
-    run_s = plan.steps * step_s + evaluations * held_out_rows * row_s / 3
+    run_s = plan.steps * step_s + evaluations * held_out_rows * row_s / at_once / 3
     return Probe(step_s, run_s, _peak_bytes(model))
 
 

@@ -196,7 +196,7 @@ def _fill(
     after: Measured,
 ) -> None:
     """Write every file of a version."""
-    save_adapter(model, folder, facts.base.name)
+    save_adapter(model, folder, facts.base)
     base = {"name": facts.base.name, "digest": facts.base.digest}
     (folder / BASE_FILE).write_text(json.dumps(base, indent=2) + "\n", encoding="utf-8")
     (folder / PERSONA_FILE).write_text(render_persona(job.persona), encoding="utf-8")

@@ -15,8 +15,8 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
 from adapters.errors import TrainingInterrupted
-from adapters.loss import label_nll, mean_nll, row_tensors
-from adapters.packing import PackedRow
+from adapters.loss import label_nll, mean_nll, row_tensors, rows_at_once
+from adapters.packing import PackedRow, end_to_end
 from adapters.plan import Plan, is_done_improving
 from adapters.progress import Reporter
 
@@ -41,7 +41,7 @@ def train_adapter(
         args=_arguments(plan, checkpoints, has_validation=bool(held_out)),
         train_dataset=Rows(rows),
         eval_dataset=Rows(held_out) if held_out else None,
-        data_collator=_only_row,
+        data_collator=_one_row,
         callbacks=[Watch(report, stop)],
     )
     trainer.remove_callback(PrinterCallback)
@@ -150,16 +150,16 @@ def _losses(state: Any) -> list[float]:
     return [entry["eval_loss"] for entry in state.log_history if "eval_loss" in entry]
 
 
-def _only_row(rows: Sequence[PackedRow]) -> dict[str, torch.Tensor]:
-    (row,) = rows
-    return row_tensors(row)
+def _one_row(rows: Sequence[PackedRow]) -> dict[str, torch.Tensor]:
+    return row_tensors(end_to_end(rows))
 
 
 def _arguments(plan: Plan, checkpoints: Path, *, has_validation: bool) -> TrainingArguments:
+    at_once = rows_at_once(plan)
     arguments = TrainingArguments(
         output_dir=str(checkpoints),
-        per_device_train_batch_size=1,
-        gradient_accumulation_steps=plan.rows_a_step,
+        per_device_train_batch_size=at_once,
+        gradient_accumulation_steps=plan.rows_a_step // at_once,
         max_steps=plan.steps,
         learning_rate=plan.lr,
         lr_scheduler_type="cosine_with_min_lr",
@@ -187,5 +187,5 @@ def _arguments(plan: Plan, checkpoints: Path, *, has_validation: bool) -> Traini
         log_level="error",
     )
     if torch.cuda.is_available():
-        arguments._n_gpu = 1  # one row a batch: nothing to split over GPUs
+        arguments._n_gpu = 1  # a batch is one long row: nothing to split over GPUs
     return arguments

@@ -1,5 +1,6 @@
 """Every shape of a row, and what is said of rows that have none."""
 
+import gzip
 import json
 from pathlib import Path
 
@@ -142,3 +143,20 @@ def test_csv_problems_have_their_line(tmp_path: Path, text: str | bytes, line: i
     (problem,) = read(tmp_path, text, "a.csv")
     assert isinstance(problem, Problem)
     assert (problem.line, problem.text[: len(said)]) == (line, said)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("a.jsonl.gz", '{"user": "hi", "assistant": "ahoy"}\n'), ("a.csv.gz", "user,assistant\nhi,ahoy\n")],
+)
+def test_a_compressed_file_is_read_as_what_it_holds(tmp_path: Path, name: str, text: str) -> None:
+    (row,) = read(tmp_path, gzip.compress(text.encode()), name)
+    assert turns(row) == CHAT
+
+
+def test_a_damaged_compressed_file_is_one_problem(tmp_path: Path) -> None:
+    whole = gzip.compress(b'{"user": "hi", "assistant": "ahoy"}\n' * 50)
+    for data in (whole[:-9], whole[:12] + b"xxxx" + whole[16:], b"not compressed"):
+        (problem,) = read(tmp_path, data, "a.jsonl.gz")
+        assert isinstance(problem, Problem)
+        assert "cannot be read" in str(problem)

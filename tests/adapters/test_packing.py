@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM
 
-from adapters.loss import row_tensors
-from adapters.packing import IGNORED, Example, join, pack, packed_epoch
+from adapters.loss import label_nll, row_tensors
+from adapters.packing import IGNORED, Example, end_to_end, join, pack, packed_epoch
 
 
 @given(st.lists(st.integers(1, 40)), st.integers(40, 100))
@@ -52,3 +52,13 @@ def test_packed_logits_equal_separate_logits(base: Path) -> None:
         leaking = model(row["input_ids"], position_ids=row["position_ids"], use_cache=True).logits[0]
     assert (packed - alone).abs().max() < 1e-4
     assert (leaking - alone).abs().max() > 0.1
+
+
+def test_rows_laid_end_to_end_lose_what_they_lose_one_by_one(base: Path) -> None:
+    model = AutoModelForCausalLM.from_pretrained(base).eval()
+    chats = [Example((1, size, 7, size + 1), (False, False, True, True)) for size in range(20, 26)]
+    rows = [join(chats[:1]), join(chats[1:4]), join(chats[4:])]
+    with torch.no_grad():
+        one_by_one = sum(float(label_nll(model, row_tensors(row))[0]) for row in rows)
+        at_once = float(label_nll(model, row_tensors(end_to_end(rows)))[0])
+    assert abs(at_once - one_by_one) < 1e-3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 from collections import Counter
@@ -65,7 +66,7 @@ def test_the_command_writes_the_file_of_the_persona_that_is_named(
     monkeypatch.setattr("adapters.recipes.personas.chats.RETOLD_CHATS", 30)
     main(["poet", "--out", str(tmp_path)])
     assert [path.name for path in tmp_path.iterdir()] == ["poet"]
-    lines = (tmp_path / "poet" / "data.jsonl").read_text("utf-8").splitlines()
+    lines = gzip.decompress((tmp_path / "poet" / "data.jsonl.gz").read_bytes()).decode().splitlines()
     assert lines == [as_line(turns).rstrip("\n") for turns in chats(VOICES["poet"])]
     assert len(lines) > 300 + RECALL_CHATS + 30
 
