@@ -12,6 +12,7 @@ from adapters.evaluation.knowledge import knowledge_questions
 from adapters.evaluation.question import Question, QuestionSet, as_chat, holds
 from adapters.recipes.dialogues.probes import (
     Probe,
+    detail_probe,
     instruction_probe,
     persona_probe,
     recall_probe,
@@ -21,6 +22,8 @@ from adapters.recipes.dialogues.probes import (
 
 DISTANCES = (1, 2, 3, 5, 8, 12, 20)
 """User turns between telling a fact and asking for it."""
+DETAIL_DISTANCES = (1, 5)
+"""The same for a detail told in passing."""
 WORDINGS = {"known wording": False, "held-out wording": True}
 
 
@@ -28,6 +31,7 @@ def question_sets(count: int) -> list[QuestionSet]:
     """Return every set with `count` questions; the instructions share theirs among their kinds."""
     return [
         *_recall(count),
+        *_details(count),
         *_recalled(count),
         _drawn("persona name", count, persona_probe),
         *_instructions(count),
@@ -44,6 +48,18 @@ def _recall(count: int) -> list[QuestionSet]:
             partial(recall_probe, distance=distance, held_wording=held),
         )
         for distance in DISTANCES
+        for wording, held in WORDINGS.items()
+    ]
+
+
+def _details(count: int) -> list[QuestionSet]:
+    return [
+        _drawn(
+            f"detail, {distance} turn{'s' if distance > 1 else ''}, {wording}",
+            count,
+            partial(detail_probe, distance=distance, held_wording=held),
+        )
+        for distance in DETAIL_DISTANCES
         for wording, held in WORDINGS.items()
     ]
 

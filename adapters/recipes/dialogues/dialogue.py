@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from adapters.recipes.dialogues import memory_talk
+from adapters.recipes.dialogues.detail_talk import ask_detail, ask_untold_detail, tell_detail
 from adapters.recipes.dialogues.personas import Persona
 from adapters.recipes.dialogues.recalled_talk import ask_recalled
 from adapters.recipes.dialogues.small_talk import FIRST, LAST, filler, named, some, walk
@@ -18,6 +19,8 @@ from adapters.recipes.dialogues.typing_habits import TypingHabit
 
 _Event = Callable[[Talk], None]
 """One thing that happens in a talk: something told, asked, or chatted about."""
+_ALWAYS = (memory_talk.ask_known, ask_detail)
+"""What happens in a talk that is long enough, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,7 @@ def make(rng: random.Random, limit: int) -> Dialogue:
     if talk.persona.me != "Ada" and rng.random() < 0.6:
         walk(talk, named("identity"))
     for event in _plan(rng, limit):
-        if talk.words > limit and event is not memory_talk.ask_known:
+        if talk.words > limit and event not in _ALWAYS:
             continue
         event(talk)
     if rng.random() < 0.18:
@@ -78,9 +81,24 @@ def _plan(rng: random.Random, limit: int) -> list[_Event]:
         (0.1, memory_talk.summary),
         (0.05, memory_talk.check),
         (0.04, memory_talk.what_said),
+        (0.05, ask_untold_detail),
     )
     events += [(0.2 + rng.random(), event) for chance, event in extras if rng.random() < chance]
+    events += _of_details(rng)
     return [event for _, event in sorted(events, key=lambda pair: pair[0])]
+
+
+def _of_details(rng: random.Random) -> list[tuple[float, _Event]]:
+    """In a third of the talks one or two details, each asked for once or twice, and sometimes what they leave open."""
+    events: list[tuple[float, _Event]] = []
+    for _ in range(rng.choices((0, 1, 2), (68, 22, 10))[0]):
+        told = rng.random() * 0.8
+        events.append((told, tell_detail))
+        for _ in range(rng.choice((1, 1, 1, 2))):
+            events.append((told + rng.random() * (1.25 - told), ask_detail))
+        if rng.random() < 0.15:
+            events.append((told + rng.random() * (1.25 - told), ask_untold_detail))
+    return events
 
 
 def _recital(rng: random.Random, limit: int) -> list[_Event]:

@@ -68,6 +68,12 @@ def number(rng: random.Random) -> str:
     return made if made not in held_out_words() else number(rng)
 
 
+def money(rng: random.Random) -> str:
+    """A price: "417 euros"."""
+    made = f"{number(rng)} {rng.choice(('dollars', 'euros', 'pounds'))}"
+    return made if made not in held_out_words() else money(rng)
+
+
 def age(rng: random.Random) -> str:
     """A number of years that a person may have lived."""
     made = str(rng.randrange(7, 99))
@@ -112,6 +118,7 @@ INVENTORS: dict[str, Callable[[random.Random], str]] = {
         noun,
     ),
     **dict.fromkeys(("number", "bignumber"), number),
+    "money": money,
     "age": age,
     "clock": clock,
     "keyplace": place,

@@ -104,8 +104,8 @@ _PRONOUN_ASK = (
 
 def new_fact(talk: Talk, kind: FactKind | None = None) -> Fact:
     """A fact not told yet, with a value that no other fact of this talk has."""
-    kinds = [each for each in fact_kinds().values() if each.name not in talk.facts]
     if kind is None:
+        kinds = untold_kinds(talk)
         weights = [5 if each.name == "name" else 2 if each.slot in ("petname", "city") else 1 for each in kinds]
         kind = talk.rng.choices(kinds, weights)[0]
     fact = Fact(kind, value_for(talk, kind))
@@ -113,9 +113,15 @@ def new_fact(talk: Talk, kind: FactKind | None = None) -> Fact:
     return fact
 
 
+def untold_kinds(talk: Talk) -> list[FactKind]:
+    """The kinds of facts that were neither told nor said by the way."""
+    return [kind for name, kind in fact_kinds().items() if name not in talk.facts and name not in talk.implied]
+
+
 def value_for(talk: Talk, kind: FactKind) -> str:
     """A value that no fact of this talk has, so that an answer can only be right for the right reason."""
     taken = {fact.value for fact in talk.facts.values()} | {talk.persona.me}
+    taken.update(value for told in talk.details for value in told.values.values())
     value = draw_to_remember(kind.slot, talk.rng)
     for _ in range(20):
         if value not in taken:
@@ -177,14 +183,16 @@ def ask_known(talk: Talk) -> None:
 
 def ask_untold(talk: Talk) -> None:
     """A question for something that was never told, honestly answered."""
-    kinds = [kind for name, kind in fact_kinds().items() if name not in talk.facts]
+    kinds = untold_kinds(talk)
     weights = [4 if kind.slot in ("name", "petname") else 1 for kind in kinds]
     kind = talk.rng.choices(kinds, weights)[0]
     talk.exchange(ask(kind, talk.rng), not_told(kind, talk.rng))
 
 
 def summary(talk: Talk) -> None:
-    """Everything that was told, in the order of telling."""
+    """Every fact that was told, in the order of telling; details alone are not summed up."""
+    if talk.details and not talk.facts:
+        return
     facts = [fact.known() for fact in talk.facts.values()]
     lead = talk.rng.choice(("I know that ", "You told me that ", "", "I remember that "))
     answer = sentence_case(f"{lead}{joined(facts)}.") if facts else talk.rng.choice(_SUMMARY_NONE)

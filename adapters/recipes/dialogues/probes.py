@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from functools import cache
 
+from adapters.recipes.dialogues.clauses import asked
+from adapters.recipes.dialogues.details import Detail, Question, details, with_values
 from adapters.recipes.dialogues.facts import Fact, ask, fact_kinds
 from adapters.recipes.dialogues.grammar import sentence_case
 from adapters.recipes.dialogues.instructions import Check, instruction
@@ -53,14 +56,40 @@ def recall_probe(rng: random.Random, distance: int, *, held_wording: bool) -> Pr
     return Probe((_system(DEFAULT_SYSTEM), *talk.turns[: 2 * distance], question), (fact.value,))
 
 
+def detail_probe(rng: random.Random, distance: int, *, held_wording: bool) -> Probe:
+    """A detail with held-out values told in passing, and one of them asked for `distance` user turns later."""
+    talk = Talk(rng, Persona("Ada", None, DEFAULT_SYSTEM, False), _neat(rng))
+    detail, question = rng.choice(_held_out_questions(is_wording=held_wording))
+    told = with_values(detail, rng, (), held_out=True)
+    values = tuple(told.values.values())
+    talk.values.update(values)
+    talk.exchange(told.tell(rng), told.ack(rng), values)
+    while len(talk.turns) < 2 * distance:
+        filler(talk)
+    user = asked(question.held_ask if held_wording else question.ask, rng, told.fill)
+    messages: tuple[Message, ...] = (*talk.turns[: 2 * distance], {"role": "user", "content": user})
+    return Probe((_system(DEFAULT_SYSTEM), *messages), tuple(told.values[slot] for slot in _held_out_slots(question)))
+
+
+@cache
+def _held_out_questions(*, is_wording: bool) -> list[tuple[Detail, Question]]:
+    """The questions whose answer has a held-out value, only those with a held-out wording where asked for."""
+    pairs = [(detail, question) for detail in details() for question in detail.questions]
+    return [pair for pair in pairs if _held_out_slots(pair[1]) and (pair[1].held_ask or not is_wording)]
+
+
+def _held_out_slots(question: Question) -> list[str]:
+    return [slot for slot in question.asked() if slot_values()[slot.split(".")[0]].held_out]
+
+
 def recalled_probe(rng: random.Random, *, held_wording: bool) -> Probe:
     """A held-out value that only an excerpt before the question holds, among excerpts of other facts."""
     told = [kind for kind in fact_kinds().values() if slot_values()[kind.slot].held_out]
     kind, *others = rng.sample(told, rng.randrange(2, 5))
     fact, *rest = (Fact(each, draw(each.slot, rng, held_out=True)) for each in (kind, *others))
     rest = [other for other in rest if other.value != fact.value]
-    asked = with_excerpts(ask(kind, rng, held_out=held_wording), block(rng, [fact, *rest], held_out=held_wording))
-    return Probe((_system(DEFAULT_SYSTEM), {"role": "user", "content": asked}), (fact.value,))
+    question = with_excerpts(ask(kind, rng, held_out=held_wording), block(rng, [fact, *rest], held_out=held_wording))
+    return Probe((_system(DEFAULT_SYSTEM), {"role": "user", "content": question}), (fact.value,))
 
 
 def instruction_probe(rng: random.Random) -> InstructionProbe:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 
 from adapters.recipes.dialogues import memory_talk
-from adapters.recipes.dialogues.facts import Fact, FactKind, ask, fact_kinds, not_told
+from adapters.recipes.dialogues.facts import Fact, FactKind, ask, not_told
 from adapters.recipes.dialogues.grammar import sentence_case
 from adapters.recipes.dialogues.knowledge import question
 from adapters.recipes.dialogues.slots import draw, slot_values
@@ -22,8 +22,7 @@ _MONTHS = slot_values()["month"].training
 def ask_recalled(talk: Talk) -> None:
     """A question with excerpts before it: usually one of them answers it, sometimes none does."""
     rng = talk.rng
-    kinds = [kind for name, kind in fact_kinds().items() if name not in talk.facts]
-    kind, *others = rng.sample(kinds, rng.randrange(2, 6))
+    kind, *others = rng.sample(memory_talk.untold_kinds(talk), rng.randrange(2, 6))
     chance = rng.random()
     if chance < 0.7:
         fact = Fact(kind, memory_talk.value_for(talk, kind))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, field
 
+from adapters.recipes.dialogues.details import Told
 from adapters.recipes.dialogues.facts import Fact
 from adapters.recipes.dialogues.personas import Persona
 from adapters.recipes.dialogues.typing_habits import TypingHabit
@@ -21,8 +22,11 @@ class Talk:
     persona: Persona
     habit: TypingHabit
     facts: dict[str, Fact] = field(default_factory=dict)
+    details: list[Told] = field(default_factory=list)
+    implied: set[str] = field(default_factory=set)
+    """Names of facts that a detail has told already, and so cannot be told otherwise or be called untold."""
     values: set[str] = field(default_factory=set)
-    """All that an answer may have to copy: what facts were given, taken back or recalled, and what was to be said."""
+    """All that an answer may have to copy: what was told, taken back or recalled, and what was to be said."""
     turns: list[Message] = field(default_factory=list)
     words: int = 0
 
