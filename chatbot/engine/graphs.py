@@ -9,6 +9,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
+from weakref import WeakSet
 
 import torch
 
@@ -39,7 +40,7 @@ class Recorder:
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-        self._pool: Any = None  # an opaque handle; one for all, since only one of them computes at a time
+        self._graphs: WeakSet[torch.cuda.CUDAGraph] = WeakSet()
 
     def __call__(self, compute: Compute) -> tuple[Replay, torch.Tensor]:
         graph = torch.cuda.CUDAGraph()
@@ -47,11 +48,18 @@ class Recorder:
         # its stream behind as the current one.
         with (
             torch.cuda.stream(torch.cuda.current_stream(self._device)),
-            torch.cuda.graph(graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"),
+            torch.cuda.graph(graph, pool=self._pool(), stream=self._stream, capture_error_mode="thread_local"),
         ):
             logits = compute()
-        self._pool = graph.pool()
+        self._graphs.add(graph)
         return graph.replay, logits
+
+    def _pool(self) -> Any:  # an opaque handle
+        """Return the memory of the graphs that are left: one for all, since only one of them computes at a time.
+
+        It dies with the last of them, and torch then takes its handle for a mistake (vllm#28426).
+        """
+        return next((graph.pool() for graph in self._graphs), None)
 
 
 class Kind(NamedTuple):
