@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F  # noqa: N812
+from torch.nn.attention.bias import causal_lower_right
 from transformers import AttentionInterface
 
 from chatbot.engine.kv import SlotKV
@@ -54,6 +55,8 @@ class PrefillPlan:
     def __init__(self, kv: SlotKV, chunks: Sequence[Chunk]) -> None:
         self._kv = kv
         self._chunks = chunks
+        # With a mask of numbers and grouped heads, torch falls back to a kernel that writes all scores to memory.
+        self._has_flash = kv.keys.is_cuda and kv.keys.dtype != torch.float32
         self._masks: dict[tuple[int, int, int | None], torch.Tensor | None] = {}
 
     def attend(
@@ -94,9 +97,12 @@ class PrefillPlan:
         return self._masks[key]
 
     def _make_mask(self, chunk: Chunk, window: int | None) -> torch.Tensor | None:
-        """Return a boolean mask `[length, end]`, or None where plain causal attention does."""
-        if chunk.start == 0 and (window is None or chunk.end <= window):
-            return None
+        """Return a mask `[length, end]`, or None where plain causal attention does."""
+        if window is None or chunk.end <= window:
+            if chunk.start == 0:
+                return None
+            if self._has_flash:
+                return causal_lower_right(len(chunk.tokens), chunk.end)
         position = torch.arange(chunk.end, device=self._kv.keys.device)
         query = position[chunk.start :, None]
         seen = position <= query
