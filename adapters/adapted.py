@@ -36,15 +36,16 @@ def base_facts(base: Path, name: str | None = None) -> BaseFacts:
 
 
 def adapted_model(base: Path, plan: Plan) -> Any:  # peft is untyped
-    """Return the base in training precision with an adapter that changes nothing yet. Raises CannotTrain."""
+    """Return the base where and as it is trained, with an adapter that changes nothing yet. Raises CannotTrain."""
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM
 
-    dtype = torch.bfloat16 if torch.cuda.is_available() else torch.float32
+    device, dtype = ("cuda", torch.bfloat16) if torch.cuda.is_available() else ("cpu", torch.float32)
     try:
         model = AutoModelForCausalLM.from_pretrained(base, dtype=dtype, trust_remote_code=False, local_files_only=True)
     except (OSError, ValueError, KeyError) as error:
         raise CannotTrain(f"{base}: the model cannot be loaded: {error}") from error
+    model.to(device)  # before the probe, which measures what a step costs there
     model.config.use_cache = False
     torch.manual_seed(plan.seed)
     settings = LoraConfig(r=plan.rank, lora_alpha=plan.alpha, target_modules="all-linear", task_type="CAUSAL_LM")
