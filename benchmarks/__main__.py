@@ -4,7 +4,7 @@ import argparse
 import asyncio
 import importlib.util
 import json
-import shutil
+import math
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable
@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
 
 from benchmarks.chart import bars
 from benchmarks.conditions import conditions
+from benchmarks.random_weights import BUNDLED, SHAPES, make_model
 from benchmarks.report import markdown, workload_tables
 from benchmarks.roofline import limits, one_stream_tokens_per_s
 from benchmarks.rounds import Outcome
@@ -28,8 +30,6 @@ from chatbot.engine.checkpoint import read_context_tokens
 from chatbot.engine.digest import model_digest
 from chatbot.engine.machine import cores
 
-BUNDLED = Path(__file__).parent.parent / "chatbot" / "base_model"
-RANDOM = "random-90M"
 WORKLOADS: dict[str, Callable[[Bench], Awaitable[Outcome]]] = {
     "W1": one_stream,
     "W2": many_streams,
@@ -42,16 +42,18 @@ WORKLOADS: dict[str, Callable[[Bench], Awaitable[Outcome]]] = {
 
 def main() -> None:
     options = _options()
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    machine = limits(options.threads, device)
-    result: dict[str, Any] = {"conditions": conditions(options.threads) | machine, "models": []}
+    machine = limits(options.threads, options.device)
+    result: dict[str, Any] = {"conditions": conditions(options.threads, options.device) | machine, "models": []}
     result["conditions"] |= {"tokens": options.tokens, "rounds": options.rounds}
     for model in options.model:
         with tempfile.TemporaryDirectory() as scratch:
-            result["models"].append(_measure(model, Path(scratch), options, machine["read_gb_per_s"]))
-    text = json.dumps(result, indent=2) + "\n"
-    if options.out:
-        options.out.write_text(text, encoding="utf-8")
+            described, bench = _described(model, Path(scratch), options, machine["read_gb_per_s"])
+            result["models"].append(described)
+            for name in options.workloads:
+                described["workloads"].append(_run(name, bench).as_dict())
+                text = json.dumps(result, indent=2) + "\n"
+                if options.out:  # by now: a later workload may fail
+                    options.out.write_text(text, encoding="utf-8")
     if options.markdown:
         options.markdown.write_text(markdown(result), encoding="utf-8")
     if options.charts:
@@ -60,25 +62,30 @@ def main() -> None:
     print(markdown(result), file=sys.stderr)
 
 
-def _measure(model: str, scratch: Path, options: argparse.Namespace, read_gb_per_s: float) -> dict[str, Any]:
-    folder = _random_model(scratch / RANDOM) if model == RANDOM else Path(model)
+def _described(
+    model: str, scratch: Path, options: argparse.Namespace, read_gb_per_s: float
+) -> tuple[dict[str, Any], Bench]:
+    """Return what is known of a model before any workload has run, and what workloads get of it."""
+    folder = make_model(scratch / model, SHAPES[model], options.device) if model in SHAPES else Path(model)
     bench = Bench(
         folder,
         scratch,
+        device=options.device,
         threads=options.threads,
         rounds=options.rounds,
         tokens=options.tokens,
         context_tokens=min(8192, read_context_tokens(folder)),
-        has_llama_cpp=importlib.util.find_spec("llama_cpp") is not None,
+        has_llama_cpp=options.device.type == "cpu" and importlib.util.find_spec("llama_cpp") is not None,
     )
     weight_bytes = _weight_bytes(folder)
-    return {
+    described = {
         "name": folder.name,
         "digest": model_digest(folder),
         "parameters": weight_bytes // 2,
         "one_stream_limit_tokens_per_s": round(one_stream_tokens_per_s(weight_bytes, read_gb_per_s), 1),
-        "workloads": [_run(name, bench).as_dict() for name in options.workloads],
+        "workloads": [],
     }
+    return described, bench
 
 
 def _run(name: str, bench: Bench) -> Outcome:
@@ -105,38 +112,22 @@ def _draw(result: dict[str, Any], folder: Path) -> None:
 
 def _weight_bytes(folder: Path) -> int:
     """Return the size of all weights as 16-bit numbers."""
-    from safetensors.torch import load_file
-
-    return sum(2 * tensor.numel() for file in folder.glob("*.safetensors") for tensor in load_file(file).values())
+    return sum(2 * count for file in folder.glob("*.safetensors") for count in _sizes(file))
 
 
-def _random_model(folder: Path) -> Path:
-    """Make a model of 90 million parameters that nobody trained: sizes are what counts here."""
-    from tests.tiny import make_tiny_model
-
-    make_tiny_model(
-        folder,
-        context_tokens=4352,
-        vocab_size=8192,
-        hidden_size=768,
-        intermediate_size=2048,
-        num_hidden_layers=12,
-        num_attention_heads=12,
-        num_key_value_heads=4,
-        tie_word_embeddings=True,
-        initializer_range=0.02,
-        dtype=torch.bfloat16,
-    )
-    for file in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):  # every id shall have a text
-        shutil.copy(BUNDLED / file, folder / file)
-    return folder
+def _sizes(file: Path) -> list[int]:
+    """Return how many numbers each tensor of a file has, without reading them."""
+    with safe_open(file, framework="pt") as tensors:
+        return [math.prod(tensors.get_slice(name).get_shape()) for name in tensors.keys()]  # noqa: SIM118
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
-        "--model", nargs="+", default=[str(BUNDLED)], help=f"model folders, or {RANDOM} for one of random weights"
+        "--model", nargs="+", default=[str(BUNDLED)], help=f"folders, or for random weights {', '.join(SHAPES)}"
     )
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    parser.add_argument("--device", type=torch.device, default=device, help="cpu or cuda; by default cuda, if any")
     parser.add_argument("--workloads", nargs="+", choices=WORKLOADS, default=list(WORKLOADS))
     parser.add_argument("--tokens", type=int, default=128, help="tokens per reply")
     parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds per figure, at least 3")

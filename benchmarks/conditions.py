@@ -11,14 +11,14 @@ import torch
 from chatbot.engine.machine import cores
 
 
-def conditions(threads: int) -> dict[str, Any]:
+def conditions(threads: int, device: torch.device) -> dict[str, Any]:
     """Return machine, versions and load as plain JSON data."""
     return {
         "cpu": _cpu_name(),
         "cores": cores(),
         "threads": threads,
         "load_average": [round(load, 2) for load in os.getloadavg()],
-        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "python": platform.python_version(),
         "torch": version("torch"),
         "transformers": version("transformers"),

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import torch
 
-READ_BYTES = 512 * 2**20
-SMALLEST_PRODUCT, LARGEST_PRODUCT = 256, 2048
+READ_BYTES = {"cpu": 2**29, "cuda": 2**32}
+SMALLEST_PRODUCT, LARGEST_PRODUCT = 256, {"cpu": 2048, "cuda": 8192}
 WORTH_MEASURING_S = 0.02
 """A product that takes longer is large enough: without units for it, bfloat16 is emulated hundreds of times slower."""
 ROUNDS = 5
@@ -15,9 +15,8 @@ ROUNDS = 5
 def limits(threads: int, device: torch.device) -> dict[str, float]:
     """Return read bandwidth in GB/s and matrix products in GFLOP/s, the best of a few."""
     torch.set_num_threads(threads)
-    block = torch.ones(READ_BYTES // 4, device=device)
     return {
-        "read_gb_per_s": round(block.nbytes / _best(block.sum, device) / 1e9, 1),
+        "read_gb_per_s": round(_bytes_per_s(device) / 1e9, 1),
         "float32_gflop_per_s": _gflop_per_s(torch.float32, device),
         "bfloat16_gflop_per_s": _gflop_per_s(torch.bfloat16, device),
     }
@@ -31,10 +30,19 @@ def one_stream_tokens_per_s(weight_bytes: int, read_gb_per_s: float) -> float:
     return read_gb_per_s * 1e9 / weight_bytes
 
 
+def _bytes_per_s(device: torch.device) -> float:
+    """Return how fast memory is read; on a GPU, how fast it is copied, reading and writing taken together."""
+    block = torch.ones(READ_BYTES[device.type] // 4, device=device)
+    if device.type == "cpu":
+        return block.nbytes / _best(block.sum, device)
+    other = torch.empty_like(block)
+    return 2 * block.nbytes / _best(lambda: other.copy_(block), device)
+
+
 def _gflop_per_s(dtype: torch.dtype, device: torch.device) -> float:
     """Return the rate of square products, of a size that takes long enough to be measured."""
     size = SMALLEST_PRODUCT
-    while (seconds := _product_s(size, dtype, device)) < WORTH_MEASURING_S and size < LARGEST_PRODUCT:
+    while (seconds := _product_s(size, dtype, device)) < WORTH_MEASURING_S and size < LARGEST_PRODUCT[device.type]:
         size *= 2
     return round(2 * size**3 / seconds / 1e9, 1)
 

@@ -1,7 +1,8 @@
 """Peers take turns, so that whatever else the machine does falls on all of them; a figure is a median with extremes."""
 
 import statistics
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,15 +62,41 @@ class Outcome:
         }
 
 
+def made(*makers: Callable[[], Peer]) -> list[Peer]:
+    """Return the peers that can be made here; what keeps the others from it goes to stderr."""
+    peers = []
+    for make in makers:
+        try:
+            peers.append(make())
+        except Exception as error:  # a peer's own affair: the others are measured all the same
+            _leave_out(str(make), error)
+    return peers
+
+
 async def in_turns(peers: Sequence[Peer], chats: Sequence[Chat], tokens: int, rounds: int) -> dict[str, Figure]:
-    """Return each peer's tokens per second, prompts included, after one short warm-up each."""
-    found: dict[str, list[float]] = {peer.name: [] for peer in peers}
-    for peer in peers:
-        await peer.run(chats, min(WARM_UP_TOKENS, tokens))
+    """Return the tokens per second, prompts included, of each peer that gets through one short warm-up."""
+    warm = [peer for peer in peers if await _warms_up(peer, chats, min(WARM_UP_TOKENS, tokens))]
+    found: dict[str, list[float]] = {peer.name: [] for peer in warm}
     for _ in range(rounds):
-        for peer in peers:
+        for peer in warm:
             found[peer.name].append(len(chats) * tokens / await peer.run(chats, tokens))
     return {name: Figure(tuple(rates)) for name, rates in found.items()}
+
+
+async def _warms_up(peer: Peer, chats: Sequence[Chat], tokens: int) -> bool:
+    """Whether a peer can do at all what will be measured; ours has to."""
+    try:
+        await peer.run(chats, tokens)
+    except Exception as error:
+        if peer.name.startswith("engine"):
+            raise
+        _leave_out(peer.name, error)
+        return False
+    return True
+
+
+def _leave_out(peer: str, error: Exception) -> None:
+    print(f"left out: {peer}: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
 
 
 def over(figures: dict[str, Figure], one: str, other: str) -> float:

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, GenerationConfig
+from transformers import GenerationConfig
 from transformers.generation.configuration_utils import ContinuousBatchingConfig
 
+from benchmarks.peers.generate import load
 from benchmarks.peers.peer import Chat, Prompts
 
 PAGE_TOKENS = 16
-LONGEST_WAIT_S = 300
+LONGEST_WAIT_S = {"cpu": 300, "cuda": 20}
 
 
 class ContinuousBatchingPeer:
@@ -21,13 +22,12 @@ class ContinuousBatchingPeer:
 
     name = "continuous batching"
 
-    def __init__(self, model: Path, threads: int, kv_tokens: int) -> None:
+    def __init__(self, model: Path, device: torch.device, threads: int, kv_tokens: int) -> None:
         """Start its thread; `kv_tokens` is how many tokens of attention state it may keep."""
         self._prompts = Prompts(model)
         self._threads = threads
-        dtype = torch.bfloat16 if torch.cuda.is_available() else torch.float32
-        network: Any = AutoModelForCausalLM.from_pretrained(model, dtype=dtype).eval()
-        self._manager = network.init_continuous_batching(
+        self._longest_wait_s = LONGEST_WAIT_S[device.type]
+        self._manager: Any = load(model, device).init_continuous_batching(
             generation_config=GenerationConfig(do_sample=False, eos_token_id=-1, pad_token_id=0),
             continuous_batching_config=ContinuousBatchingConfig(
                 page_size=PAGE_TOKENS, num_blocks=kv_tokens // PAGE_TOKENS, max_batch_tokens=512
@@ -53,9 +53,9 @@ class ContinuousBatchingPeer:
 
     def _finished(self, tokens: int) -> None:
         while True:
-            result = self._manager.get_result(timeout=LONGEST_WAIT_S)
+            result = self._manager.get_result(timeout=self._longest_wait_s)
             if result is None:
-                raise TimeoutError(f"continuous batching gave nothing for {LONGEST_WAIT_S} s")
+                raise TimeoutError(f"continuous batching gave nothing for {self._longest_wait_s} s")
             if result.is_finished():
                 assert len(result.generated_tokens) == tokens
                 return

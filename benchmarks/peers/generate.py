@@ -18,19 +18,30 @@ from benchmarks.peers.peer import Chat, Prompts
 BASE = "__base__"
 
 
+def load(model: Path, device: torch.device) -> Any:  # transformers is untyped
+    """Return the model as transformers loads it, in the kind of numbers that the engine takes on this device."""
+    dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
+    return AutoModelForCausalLM.from_pretrained(model, dtype=dtype).eval().to(device)
+
+
 class GeneratePeer:
     """A model loaded by transformers, with adapters loaded by PEFT if there are any."""
 
-    def __init__(self, model: Path, threads: int, adapters: Sequence[Path] = (), name: str = "generate") -> None:
+    def __init__(
+        self,
+        model: Path,
+        device: torch.device,
+        threads: int,
+        adapters: Sequence[Path] = (),
+        name: str = "generate",
+    ) -> None:
         self.name = name
         self._prompts = Prompts(model)
-        dtype = torch.bfloat16 if torch.cuda.is_available() else torch.float32
-        self._model: Any = AutoModelForCausalLM.from_pretrained(model, dtype=dtype).eval()
+        self._model = load(model, device)
         self.parameters = sum(weight.numel() for weight in self._model.parameters())
         self._names = [f"adapter {number}" for number in range(len(adapters))]
         if adapters:
             self._model = _with_adapters(self._model, dict(zip(self._names, adapters, strict=True)))
-        self._model.to("cuda" if torch.cuda.is_available() else "cpu")
         self._threads = threads
 
     async def run(self, chats: Sequence[Chat], tokens: int) -> float:

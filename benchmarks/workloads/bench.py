@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from benchmarks.peers.peer import Chat, Peer
 from chatbot.engine.base import ChatMessage
 from chatbot.engine.local import LocalEngine
@@ -20,6 +22,7 @@ class Bench:
 
     model: Path
     scratch: Path
+    device: torch.device
     threads: int
     rounds: int
     tokens: int
@@ -34,7 +37,7 @@ class Bench:
         It does not draft: beyond its end a reply repeats itself, and drafts of that would flatter the engine.
         """
         settings: dict[str, Any] = {"ignore_end": True, "context_tokens": self.context_tokens, "threads": self.threads}
-        settings |= {"speculative": False} | options
+        settings |= {"speculative": False, "device": str(self.device)} | options
         engine = LocalEngine(self.model, slots=slots, **settings)
         await engine.start()
         try:

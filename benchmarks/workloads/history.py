@@ -18,7 +18,7 @@ REPLY_TOKENS = 12
 async def growing_history(bench: Bench) -> Outcome:
     """Hold the conversation once a round, each in a session of its own; `generate` reads the last prompt anew."""
     early, late, anew, kept = [], [], [], []
-    again = GeneratePeer(bench.model, bench.threads)
+    again = GeneratePeer(bench.model, bench.device, bench.threads)
     async with bench.engine(slots=1, ignore_end=False) as engine:
         await _conversation(engine, "warm up")
         for number in range(bench.rounds):

@@ -1,11 +1,13 @@
 """W4: eight conversations, each with a persona of its own, beside the same without any."""
 
+from functools import partial
 from pathlib import Path
 
 from benchmarks.peers.engine import EnginePeer
 from benchmarks.peers.generate import GeneratePeer
 from benchmarks.peers.peer import Peer
-from benchmarks.rounds import Gate, Outcome, in_turns, over
+from benchmarks.random_weights import make_adapter
+from benchmarks.rounds import Gate, Outcome, in_turns, made, over
 from benchmarks.workloads.bench import Bench, chats, close
 
 PERSONAS = 8
@@ -24,13 +26,13 @@ async def mixed_personas(bench: Bench) -> Outcome:
             EnginePeer(engine, MIXED, digests),
             EnginePeer(engine, UNUSED),
             EnginePeer(engine, ALONE, digests[:1]),
-            GeneratePeer(bench.model, bench.threads, adapters, PEFT),
+            *made(partial(GeneratePeer, bench.model, bench.device, bench.threads, adapters, PEFT)),
         ]
         figures = await in_turns(peers, chats(PERSONAS), bench.tokens, bench.rounds)
         await close(peers)
     gates = (
         Gate("8 adapters over none", over(figures, MIXED, "engine"), 0.7),
-        Gate("8 adapters over PEFT", over(figures, MIXED, PEFT), 6.0),
+        *([Gate("8 adapters over PEFT", over(figures, MIXED, PEFT), 6.0)] if PEFT in figures else []),
         Gate("adapters loaded and unused over none", over(figures, UNUSED, "engine"), 0.97),
     )
     return Outcome(f"W4: {PERSONAS} conversations, {PERSONAS} personas", "tokens/s", figures, gates)
@@ -38,10 +40,8 @@ async def mixed_personas(bench: Bench) -> Outcome:
 
 def random_adapters(bench: Bench, count: int) -> list[Path]:
     """Return folders of adapters with random weights, made once."""
-    from tests.tiny import make_tiny_adapter
-
     folders = [bench.scratch / f"adapter-{number}" for number in range(count)]
     for seed, folder in enumerate(folders):
         if not folder.exists():
-            make_tiny_adapter(bench.model, folder, seed=seed, rank=RANK)
+            make_adapter(bench.model, folder, seed=seed, rank=RANK, device=bench.device)
     return folders

@@ -1,11 +1,13 @@
 """W1 and W2: tokens per second for one conversation, and for many at once that come together."""
 
+from functools import partial
+
 from benchmarks.peers.continuous_batching import ContinuousBatchingPeer
 from benchmarks.peers.engine import EnginePeer
 from benchmarks.peers.generate import GeneratePeer
 from benchmarks.peers.llama_cpp import LlamaCppPeer
 from benchmarks.peers.peer import Peer
-from benchmarks.rounds import Figure, Gate, Outcome, in_turns, over
+from benchmarks.rounds import Figure, Gate, Outcome, in_turns, made, over
 from benchmarks.workloads.bench import Bench, chats, close
 from benchmarks.workloads.personas import random_adapters
 
@@ -34,11 +36,9 @@ async def many_streams(bench: Bench) -> Outcome:
 
 async def _rates(bench: Bench, ours: list[EnginePeer], streams: int) -> dict[str, Figure]:
     room = ROOM_TOKENS + bench.tokens
-    peers: list[Peer] = [
-        *ours,
-        GeneratePeer(bench.model, bench.threads),
-        ContinuousBatchingPeer(bench.model, bench.threads, kv_tokens=2 * streams * room),
-    ]
+    where = (bench.model, bench.device, bench.threads)
+    batching = partial(ContinuousBatchingPeer, *where, kv_tokens=2 * streams * room)
+    peers: list[Peer] = [*ours, *made(partial(GeneratePeer, *where), batching)]
     if bench.has_llama_cpp:
         peers.append(LlamaCppPeer(bench.model, bench.threads, bench.scratch, streams=streams, context_tokens=room))
     try:

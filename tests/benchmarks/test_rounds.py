@@ -1,0 +1,43 @@
+"""Peers take turns; one that fails is told of and left out, unless it is ours."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from benchmarks.peers.peer import Chat, Peer
+from benchmarks.rounds import in_turns, made
+
+
+class Slow:
+    """Takes a second for each token, or fails."""
+
+    def __init__(self, name: str, *, fails: bool = False) -> None:
+        self.name = name
+        self._fails = fails
+
+    async def run(self, chats: Sequence[Chat], tokens: int) -> float:
+        if self._fails:
+            raise RuntimeError("no such kernel")
+        return float(tokens)
+
+    async def close(self) -> None:
+        pass
+
+
+async def test_a_peer_that_fails_is_left_out_of_the_figures(capsys: pytest.CaptureFixture[str]) -> None:
+    figures = await in_turns([Slow("engine"), Slow("other", fails=True), Slow("third")], [(), ()], 10, 3)
+    assert {name: figure.values for name, figure in figures.items()} == {"engine": (2.0,) * 3, "third": (2.0,) * 3}
+    assert "left out: other: RuntimeError: no such kernel" in capsys.readouterr().err
+
+
+async def test_ours_must_not_fail() -> None:
+    with pytest.raises(RuntimeError, match="no such kernel"):
+        await in_turns([Slow("engine, 1 adapter", fails=True)], [()], 10, 3)
+
+
+def test_a_peer_that_cannot_be_made_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    def impossible() -> Peer:
+        raise ImportError("no such library")
+
+    assert [peer.name for peer in made(lambda: Slow("one"), impossible)] == ["one"]
+    assert "no such library" in capsys.readouterr().err
