@@ -14,6 +14,7 @@ from safetensors.torch import save
 from adapters.errors import CannotTrain
 from adapters.plan import BaseFacts, Plan
 from chatbot.engine.digest import ADAPTER_CONFIG, ADAPTER_WEIGHTS, model_digest
+from chatbot.engine.machine import avoid_planned_attention
 
 
 def base_facts(base: Path, name: str | None = None) -> BaseFacts:
@@ -45,6 +46,7 @@ def adapted_model(base: Path, plan: Plan) -> Any:  # peft is untyped
         model = AutoModelForCausalLM.from_pretrained(base, dtype=dtype, trust_remote_code=False, local_files_only=True)
     except (OSError, ValueError, KeyError) as error:
         raise CannotTrain(f"{base}: the model cannot be loaded: {error}") from error
+    avoid_planned_attention(torch.device(device))
     model.to(device)  # before the probe, which measures what a step costs there
     model.config.use_cache = False
     torch.manual_seed(plan.seed)

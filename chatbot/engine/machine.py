@@ -17,6 +17,15 @@ def cores() -> int:
     return max(1, int(min(count, Cgroup.own().cores())))
 
 
+def avoid_planned_attention(device: torch.device) -> None:
+    """Keep torch from attention kernels that are planned anew for every shape: no two steps have the same.
+
+    cuDNN comes first on Hopper and takes 20 to 400 ms to plan (modelscope/FunASR#3704); without it flash attention is.
+    """
+    if device.type == "cuda":
+        torch.backends.cuda.enable_cudnn_sdp(False)
+
+
 def free_bytes(device: torch.device) -> int:
     """Return how much memory is free on a device."""
     if device.type == "cuda":

@@ -24,7 +24,7 @@ from chatbot.engine.fused_network import FusedNetwork
 from chatbot.engine.graphs import Graphs, Record, Recorder
 from chatbot.engine.kv import KVShape, SlotKV
 from chatbot.engine.lora import LoraBank
-from chatbot.engine.machine import free_bytes
+from chatbot.engine.machine import avoid_planned_attention, free_bytes
 from chatbot.engine.network import choose_network
 from chatbot.engine.probe import TOKENS, Probe
 from chatbot.engine.shortcut import Shortcut
@@ -56,6 +56,7 @@ class Runner:
         library: code compiled for this machine (compiled/library.py), for a CPU and float32.
         recorder: makes what records forwards to be played back; by default CUDA graphs are, where there are any.
         """
+        avoid_planned_attention(device)
         model = load_model(folder, device, dtype)
         shape = KVShape.of(model.config.get_text_config(), slots=slots, max_len=context_tokens)
         self._wanted = shape

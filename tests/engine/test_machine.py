@@ -28,3 +28,12 @@ def test_memory_is_told_with_and_without_proc(monkeypatch: pytest.MonkeyPatch, t
     assert machine.free_bytes(cpu) > 1 << 20
     monkeypatch.setattr(machine, "MEMINFO", tmp_path / "none")
     assert machine.free_bytes(cpu) > 1 << 20
+
+
+def test_attention_that_is_planned_for_each_shape_is_avoided_on_a_gpu_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bool] = []
+    monkeypatch.setattr("torch.backends.cuda.enable_cudnn_sdp", asked.append)
+    machine.avoid_planned_attention(torch.device("cpu"))
+    assert asked == []
+    machine.avoid_planned_attention(torch.device("cuda"))
+    assert asked == [False]
