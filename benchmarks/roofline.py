@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import torch
 
-READ_BYTES = {"cpu": 2**29, "cuda": 2**32}
+READ_BYTES = {"cpu": 2**29, "cuda": 2**31}
 SMALLEST_PRODUCT, LARGEST_PRODUCT = 256, {"cpu": 2048, "cuda": 8192}
 WORTH_MEASURING_S = 0.02
 """A product that takes longer is large enough: without units for it, bfloat16 is emulated hundreds of times slower."""

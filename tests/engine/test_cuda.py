@@ -218,8 +218,8 @@ def _scarce_memory(spare_mib: int) -> Iterator[None]:
     total = torch.cuda.get_device_properties(0).total_memory
     torch.cuda.set_per_process_memory_fraction((torch.cuda.memory_reserved() + (64 << 20)) / total)
     try:
-        held = [block for size in (1 << 20, 1 << 15) for block in _all_there_is(size)]
-        del held[-32:], held[:spare_mib]
+        held = [block for size in (2 << 20, 1 << 20, 1 << 15) for block in _all_there_is(size)]
+        del held[-32:], held[: spare_mib // 2]
         yield
         held.clear()
     finally:
@@ -237,7 +237,7 @@ def _all_there_is(block_bytes: int) -> Iterator[torch.Tensor]:
 async def test_a_prompt_too_large_for_memory_is_read_in_smaller_parts(caplog: pytest.LogCaptureFixture) -> None:
     async with _engine("bfloat16", slots=2, prefill_s=10.0) as engine:
         plenty = await _said(engine, CHATS[0], session="a")
-        with _scarce_memory(spare_mib=2):
+        with _scarce_memory(spare_mib=4):
             scarce = await _said(engine, LONG, session="b")
         again = await _said(engine, CHATS[0], session="c")
     assert all(_is_greedy(said, "bfloat16") for said in (plenty, scarce, again))
