@@ -62,7 +62,7 @@ class DecodePlan:
         grouped = query.reshape(len(self._ends) * self._kv.shape.kv_heads, -1, dim)
         scale = dim**-0.5 if scale is None else scale
         output = self.attend_heads(layer, grouped, key.reshape(-1, dim), value.reshape(-1, dim), scale, window)
-        return output.view(1, -1, heads, dim)
+        return output.reshape(1, -1, heads, dim)
 
     def attend_heads(
         self,
@@ -85,7 +85,7 @@ class DecodePlan:
             heads = self._kv.shape.kv_heads
             parts = [(run, query[run.first * heads : run.last * heads]) for run in self._runs]
             output = torch.cat([self._attend_run(run, layer, part, scale, window) for run, part in parts])
-        return output.view(len(self._ends), -1)
+        return output.reshape(len(self._ends), -1)
 
     def _attend_run(self, run: Run, layer: int, query: torch.Tensor, scale: float, window: int | None) -> torch.Tensor:
         heads = self._kv.shape.kv_heads

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import pickle
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import wait
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Thread
 from typing import Protocol
 
@@ -54,19 +57,22 @@ def prefetched(mixture: Mixture, workers: int) -> Iterator[Batches]:
     if not workers:
         yield mixture
         return
-    with ProcessPoolExecutor(workers, get_context("spawn"), _adopt, (mixture,)) as pool:
-        try:
-            yield Prefetch(pool, depth=4 * workers)
-        finally:
-            pool.shutdown(cancel_futures=True)
+    with TemporaryDirectory() as folder:
+        shared = Path(folder, "mixture")
+        shared.write_bytes(pickle.dumps(mixture))  # by a pipe, each process would start only after the one before
+        with ProcessPoolExecutor(workers, get_context("spawn"), _adopt, (shared,)) as pool:
+            try:
+                yield Prefetch(pool, depth=4 * workers)
+            finally:
+                pool.shutdown(cancel_futures=True)
 
 
 _mixture: Mixture | None = None
 
 
-def _adopt(mixture: Mixture) -> None:
+def _adopt(shared: Path) -> None:
     global _mixture  # a process of the pool serves one mixture for its whole life
-    _mixture = mixture
+    _mixture = pickle.loads(shared.read_bytes())  # noqa: S301 - written by this run
     Thread(target=_end_with_parent, daemon=True).start()
 
 

@@ -28,13 +28,16 @@ def test_other_processes_give_the_same_batches_also_after_the_stage_changed() ->
 
 def test_a_killed_run_leaves_no_process_behind(tmp_path: Path) -> None:
     program = """
-import os, signal
+import os, pickle, signal
+from pathlib import Path
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from adapters.recipes.base import prefetch
 
 if __name__ == "__main__":
-    pool = ProcessPoolExecutor(1, get_context("spawn"), prefetch._adopt, (None,))
+    shared = Path(__file__).with_name("mixture")
+    shared.write_bytes(pickle.dumps(None))
+    pool = ProcessPoolExecutor(1, get_context("spawn"), prefetch._adopt, (shared,))
     print(pool.submit(os.getpid).result(), flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
 """
