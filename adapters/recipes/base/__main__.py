@@ -55,7 +55,7 @@ def main(arguments: list[str] | None = None) -> None:
     if not plan.is_over(state):
         print(f"paused after {state.step} steps; give the same command again to go on")
         return
-    model.to("cpu")
+    model.to("cpu").set_attn_implementation("sdpa")  # what a GPU trained with knows no prompts
     save_model(model, tokenizer, options.out)
     samples = all_samples(model, tokenizer, options.sample_tokens)
     figures = {
@@ -66,7 +66,7 @@ def main(arguments: list[str] | None = None) -> None:
         "tokens": state.tokens,
         "labelled_tokens": state.labels,
         "seconds": round(state.seconds),
-        "threads": options.threads,
+        "machine": _machine(options),
         "corpus": sorted(corpus.texts),
         "curve": state.log,
         "samples": samples,
@@ -103,6 +103,12 @@ def _plan(options: argparse.Namespace) -> Plan:
         is_bfloat16=options.bfloat16,
         compiles=options.compile,
     )
+
+
+def _machine(options: argparse.Namespace) -> str:
+    if options.device == "cuda":
+        return f"one {torch.cuda.get_device_name()}"
+    return f"{options.threads} CPU threads"
 
 
 def _command(options: argparse.Namespace) -> str:

@@ -28,8 +28,7 @@ stories, says when it does not know, and stops.
 """
 _LIMITS = """## Limits, plainly
 
-- It was trained on a shared two-core CPU for {minutes} minutes and is a toy next to any
-  downloaded model, which `--model` takes instead.
+- It was trained for {minutes} minutes and is a toy next to any downloaded model, which `--model` takes instead.
 - English only, but for the translator adapter. It knows a few hundred simple facts, and can state wrong ones with
   confidence.
 - Sums beyond 20, long instructions and code are beyond it.
@@ -80,7 +79,7 @@ def _training(figures: dict[str, Any], note: str) -> str:
         "```\n" + figures["command"] + "\n```\n",
         f"- shape: {sizes}; embeddings tied; bfloat16 safetensors",
         f"- {figures['tokens'] / 1e6:.1f} M tokens in {figures['steps']:,} steps, {figures['seconds'] / 60:.0f} minutes"
-        f" on {figures['threads']} CPU threads ({figures['tokens'] / max(1, figures['seconds']):,.0f} tokens/s)",
+        f" on {figures['machine']} ({figures['tokens'] / max(1, figures['seconds']):,.0f} tokens/s)",
     ]
     if chat:
         lines.append(

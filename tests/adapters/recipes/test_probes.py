@@ -47,7 +47,7 @@ def test_the_card_tells_figures_from_the_files_and_nothing_of_this_machine(tmp_p
         "steps": 10,
         "tokens": 2_500_000,
         "seconds": 600,
-        "threads": 2,
+        "machine": "2 CPU threads",
         "curve": [{"stage": "chat", "loss": 2.5}, {"stage": "chat", "loss": 0.25}],
         "samples": [[{"role": "user", "content": "hello"}, {"role": "assistant", "content": "Hi!"}]],
     }
