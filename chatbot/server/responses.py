@@ -2,11 +2,13 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from chatbot.conversation.faults import told_in_protocol
 from chatbot.conversation.stream import ResponseLog
@@ -88,26 +90,33 @@ class ResponseRoutes:
             left.cancel()
 
     def _stream(self, log: ResponseLog, starting_after: int) -> StreamingResponse:
-        headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-        return StreamingResponse(
-            self._server_sent(log, starting_after), media_type="text/event-stream", headers=headers
-        )
-
-    async def _server_sent(self, log: ResponseLog, starting_after: int) -> AsyncIterator[str]:
-        is_whole = False
-        try:
-            async for event in with_pings(log.events(starting_after)):
-                yield ": ping\n\n" if event is None else _encode(event)
-            is_whole = True
-            yield "data: [DONE]\n\n"
-        finally:
-            if not is_whole:
-                self._leave(log)
+        return EventStream(log.events(starting_after), partial(self._leave, log))
 
     def _leave(self, log: ResponseLog) -> None:
-        """A client that goes away loses nothing that is stored; what is not stored has no other reader."""
+        """A client that goes away loses nothing that is stored; what is not stored has no other reader.
+
+        One that goes away after the end changes nothing either way.
+        """
         if log.response.request.get("store") is False:
             self._turns.stop(log.response.id)
+
+
+class EventStream(StreamingResponse):
+    """Events as they come, sent by the server; `leave` is called when nobody reads them any more.
+
+    Not by the iterator of the body: it is never begun, so it has no end, if the client goes before it has the headers.
+    """
+
+    def __init__(self, events: AsyncIterator[Event], leave: Callable[[], None]) -> None:
+        headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+        super().__init__(_server_sent(events), media_type="text/event-stream", headers=headers)
+        self._leave = leave
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._leave()
 
 
 def idempotency_key(request: ResponseCreate, header: str | None = None) -> str | None:
@@ -142,6 +151,12 @@ async def with_pings(events: AsyncIterator[Event]) -> AsyncIterator[Event | None
     finally:
         if upcoming is not None:
             upcoming.cancel()
+
+
+async def _server_sent(events: AsyncIterator[Event]) -> AsyncIterator[str]:
+    async for event in with_pings(events):
+        yield ": ping\n\n" if event is None else _encode(event)
+    yield "data: [DONE]\n\n"
 
 
 def _encode(event: Event) -> str:

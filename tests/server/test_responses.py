@@ -1,10 +1,14 @@
 import asyncio
 import json
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from chatbot.server.app import create_app
+from chatbot.server.services import Services, open_services
+from chatbot.settings import Settings
 from tests.fake_engine import FakeEngine
 
 
@@ -92,6 +96,44 @@ async def test_an_unstored_reply_that_nobody_waits_for_ends(http: httpx.AsyncCli
         await http.post("/v1/responses", json={"input": "hi", "store": False}, timeout=0.3)
     while not engine.cancelled:
         await asyncio.sleep(0.01)
+
+
+async def leave_before_the_first_event(services: Services, body: dict[str, Any]) -> None:
+    """Ask for a stream as a client that takes in not even its headers, and goes."""
+    messages = iter([{"type": "http.request", "body": json.dumps(body | {"stream": True}).encode()}])
+
+    async def receive() -> dict[str, Any]:
+        return next(messages, {"type": "http.disconnect"})
+
+    async def send(_: object) -> None:
+        await asyncio.Event().wait()
+
+    headers = [(b"host", b"localhost")]
+    scope = {"type": "http", "method": "POST", "path": "/v1/responses", "query_string": b"", "headers": headers}
+    await create_app(services)(scope, receive, send)
+
+
+async def test_an_unstored_reply_ends_if_its_client_left_before_the_first_event(
+    tmp_path: Path, engine: FakeEngine
+) -> None:
+    engine.free = 0
+    async with open_services(Settings(home=tmp_path), engine) as services:
+        await leave_before_the_first_event(services, {"input": "hi", "store": False})
+        while services.turns.running_count:
+            await asyncio.sleep(0)
+
+
+async def test_a_stored_reply_goes_on_if_its_client_left_before_the_first_event(
+    tmp_path: Path, engine: FakeEngine
+) -> None:
+    engine.free = 0
+    async with open_services(Settings(home=tmp_path), engine) as services:
+        await leave_before_the_first_event(services, {"input": "hi"})
+        while not engine.requests:
+            await asyncio.sleep(0)
+        [running] = services.turns.running_in(engine.requests[0].session)
+        engine.gate.set()
+        assert (await running.wait_closed()).state == "completed"
 
 
 async def test_input_items_and_deletion(http: httpx.AsyncClient, engine: FakeEngine) -> None:
