@@ -14,6 +14,7 @@ from typing import NamedTuple
 import torch
 
 from chatbot.engine.attention import Chunk
+from chatbot.engine.broken_device import is_device_broken
 from chatbot.engine.drafting import Drafting
 from chatbot.engine.generation import Generation
 from chatbot.engine.out_of_memory import is_out_of_memory
@@ -63,7 +64,10 @@ class Forward:
         self._fail = fail
 
     def compute(self, step: Step[Generation]) -> Computed | None:
-        """Compute a step and return the rows whose next token can be drawn, or None if there are none."""
+        """Compute a step and return the rows whose next token can be drawn, or None if there are none.
+
+        Raises what no row can be blamed for: that the device is broken.
+        """
         started = time.perf_counter()
         ready: list[Computed] = []
         if step.decode:
@@ -84,6 +88,8 @@ class Forward:
             try:
                 return self._decode(drafts, rows)
             except Exception as error:  # such as no memory for so many tokens; a plain step tells whose error it is
+                if is_device_broken(error):
+                    raise
                 log.warning("a step with drafts failed and is computed without: %s", error)
             self.drafting.pause()
             self._runner.free_memory()
@@ -94,6 +100,8 @@ class Forward:
         try:
             return compute(rows)
         except Exception as error:  # any error of the model's code ends the row that caused it
+            if is_device_broken(error):
+                raise
             why, is_memory_out = str(error), is_out_of_memory(error)
         # Past the except block: within it, the traceback keeps the tensors of the failed forward alive.
         if is_memory_out:

@@ -15,6 +15,7 @@ import torch
 
 from chatbot.engine.adapter_files import LoraAdapter
 from chatbot.engine.attention import Chunk
+from chatbot.engine.broken_device import is_device_broken
 from chatbot.engine.kv import SlotKV
 from chatbot.engine.lora import LoraBank
 from chatbot.engine.network import Network
@@ -152,12 +153,12 @@ class Graphs:
     def _played(self, graph: Graph, chunks: Sequence[Chunk]) -> torch.Tensor | None:
         """Return a graph's logits, or None from the first one on that fails: the plain way is always open.
 
-        Lack of memory is left to the caller, who has `clear`.
+        Lack of memory is left to the caller, who has `clear`, and so is a broken device, on which no way is open.
         """
         try:
             return graph.logits(chunks)
         except RuntimeError as error:
-            if is_out_of_memory(error):
+            if is_out_of_memory(error) or is_device_broken(error):
                 raise
             log.warning("computing without CUDA graphs: %s", error, exc_info=True)
         self.is_broken = True

@@ -1,5 +1,6 @@
 """Notices an engine thread that is stuck or dead, says so, and has it replaced; a limited number of times.
 
+On a broken device no other thread could compute either: then it gives up at once.
 The thread cannot be stopped from outside: one that is stuck is left where it is, and its worker is retired.
 """
 
@@ -29,6 +30,9 @@ class Watched(Protocol):
 
     @property
     def is_alive(self) -> bool: ...
+
+    @property
+    def device_fault(self) -> str: ...
 
 
 Replace = Callable[[str], Awaitable[Watched]]
@@ -65,16 +69,18 @@ class Watchdog:
             await self.check()
 
     async def check(self) -> None:
-        """Have the worker replaced if it is stuck or dead."""
+        """Have the worker replaced if it is stuck or dead, unless that is of no use."""
         fault = self._fault()
         if not fault or self._has_given_up:
             return
-        if not self._may_restart():
-            self._has_given_up = True
-            self._trouble = f"{fault}; it was restarted {MOST_RESTARTS} times already: restart the server"
-            log.error("giving up on the engine: %s", self._trouble)
-            self._give_up(self._trouble)
-            return
+        if self._worker.device_fault:
+            self._end_with(fault)
+        elif not self._may_restart():
+            self._end_with(f"{fault}; it was restarted {MOST_RESTARTS} times already: restart the server")
+        else:
+            await self._restart(fault)
+
+    async def _restart(self, fault: str) -> None:
         log.error("restarting the engine: %s", fault)
         self._trouble = f"the engine is being restarted: {fault}"
         try:
@@ -83,6 +89,12 @@ class Watchdog:
             log.exception("the engine could not be restarted")
         else:
             self._trouble = ""
+
+    def _end_with(self, trouble: str) -> None:
+        self._has_given_up = True
+        self._trouble = trouble
+        log.error("giving up on the engine: %s", trouble)
+        self._give_up(trouble)
 
     def _may_restart(self) -> bool:
         """Count a restart, unless there were too many lately."""
@@ -97,6 +109,8 @@ class Watchdog:
     def _fault(self) -> str:
         """Return what is wrong with the worker, or an empty string."""
         heartbeat = self._worker.heartbeat
+        if self._worker.device_fault:
+            return self._worker.device_fault
         if not self._worker.is_alive:
             return "the engine's thread has ended"
         busy_s = heartbeat.busy_s()

@@ -2,6 +2,7 @@
 
 The scheduler is called from several threads, always under one lock, which is not held while the model computes. The
 thread outlives any one step: an error that is nobody's in particular ends all generations, and the thread goes on.
+Only a broken device ends it, for good.
 """
 
 import logging
@@ -12,6 +13,7 @@ from collections.abc import Callable, Sequence
 import torch
 
 from chatbot.engine.base import GenerationFailed
+from chatbot.engine.broken_device import is_device_broken, told_briefly
 from chatbot.engine.drafting import Drafting
 from chatbot.engine.forward import Computed, Forward
 from chatbot.engine.generation import Event, Generation
@@ -62,6 +64,8 @@ class Worker:
         self._kept_adapters: set[str] = set()
         self._thread = threading.Thread(target=self._run, name="chatbot-engine", daemon=True)
         self.heartbeat = Heartbeat(clock)
+        self.device_fault = ""
+        """Why no thread of this process can compute any more; empty while one can."""
 
     @property
     def is_alive(self) -> bool:
@@ -125,7 +129,9 @@ class Worker:
             self._close(self._ended_because or STOPPED)
         except Exception as error:  # the thread's edge: the watchdog finds it ended and starts another
             log.exception("the engine's thread ended by an error outside a step")
-            self._end(f"the engine's thread ended: {error}")
+            if is_device_broken(error):
+                self.device_fault = f"the device failed for good: {told_briefly(error)}; restart the server"
+            self._end(self.device_fault or f"the engine's thread ended: {error}")
 
     def _end(self, why: str) -> None:
         with self._changed:
@@ -161,6 +167,8 @@ class Worker:
         try:
             self._compute(step)
         except Exception as error:  # the worker edge: the thread must outlive any one step
+            if is_device_broken(error):  # not even a slot could be wiped
+                raise
             log.exception("engine step failed")
             for row in step.rows:
                 self._replies.fail(row, f"engine step failed: {error}")

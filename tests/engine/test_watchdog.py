@@ -21,6 +21,7 @@ class FakeClock:
 class FakeWorker:
     heartbeat: Heartbeat
     is_alive: bool = True
+    device_fault: str = ""
 
 
 @dataclass
@@ -115,6 +116,18 @@ async def test_too_many_restarts_in_a_short_time_end_in_giving_up() -> None:
     assert len(world.replaced) == MOST_RESTARTS
     assert watchdog.health().reason.endswith("restart the server")
     assert world.given_up == [watchdog.health().reason]
+
+
+async def test_on_a_broken_device_nothing_is_tried_again() -> None:
+    world = World()
+    fault = "the device failed for good: CUDA error: unspecified launch failure; restart the server"
+    watchdog = world.watchdog(FakeWorker(Heartbeat(world.clock), is_alive=False, device_fault=fault))
+    assert watchdog.health().reason == fault
+    for _ in range(2):
+        await watchdog.check()
+    assert not world.replaced
+    assert world.given_up == [fault]
+    assert watchdog.health().reason == fault
 
 
 async def test_restarts_long_ago_do_not_count() -> None:
