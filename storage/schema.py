@@ -125,8 +125,9 @@ response_inputs = Table(
 idempotency_keys = Table(
     "idempotency_keys",
     metadata,
-    Column("key", String, primary_key=True),
-    Column("body_sha256", String, nullable=False),
+    # Neither the key nor a hash of the request that could be guessed: see storage/sealed_keys.py.
+    Column("key_sha256", String, primary_key=True),
+    Column("sealed_body", String, nullable=False),
     # No foreign key: a key outlives its response.
     Column("response_id", String, nullable=False),
     Column("created_at", BigInteger, nullable=False),

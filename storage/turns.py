@@ -11,6 +11,7 @@ from storage import conversations, items, responses
 from storage.errors import IdempotencyKeyReused, ResponseNotFound
 from storage.records import Conversation, ItemStatus, NewItem, NewTurn, Response
 from storage.schema import idempotency_keys
+from storage.sealed_keys import key_sha256, sealed_body
 from storage.titles import title_of
 
 
@@ -26,7 +27,8 @@ def begin(db: Connection, turn: NewTurn, now: int) -> tuple[Response, bool]:
     items.grow(db, conversation.id, parent_id, [*chain, (output, "in_progress")], now)
     response = _response(turn, conversation.id, now)
     responses.insert_new(db, response)
-    _remember_key(db, turn, now)
+    if turn.idempotency_key is not None and turn.body_sha256 is not None:
+        _remember_key(db, turn.idempotency_key, turn.body_sha256, response)
     if conversation.title is None:
         _give_title(db, turn, conversation.id)
     return response, True
@@ -34,11 +36,11 @@ def begin(db: Connection, turn: NewTurn, now: int) -> tuple[Response, bool]:
 
 def stored_under_key(db: Connection, key: str, body_sha256: str) -> Response | None:
     """The response that was begun under this key, or None; raises IdempotencyKeyReused if its body was another."""
-    query = select(idempotency_keys).where(idempotency_keys.c.key == key)
+    query = select(idempotency_keys).where(idempotency_keys.c.key_sha256 == key_sha256(key))
     row = db.execute(query).one_or_none()
     if row is None:
         return None
-    if row.body_sha256 != body_sha256:
+    if row.sealed_body != sealed_body(key, body_sha256):
         raise IdempotencyKeyReused(
             f"expected the body that this idempotency key first came with (response {row.response_id!r}),"
             " but it differs; use a new key for a new request"
@@ -117,15 +119,14 @@ def _response(turn: NewTurn, conversation_id: str, now: int) -> Response:
     )
 
 
-def _remember_key(db: Connection, turn: NewTurn, now: int) -> None:
-    if turn.idempotency_key is not None:
-        row = {
-            "key": turn.idempotency_key,
-            "body_sha256": turn.body_sha256,
-            "response_id": turn.response_id,
-            "created_at": now,
-        }
-        db.execute(insert(idempotency_keys), row)
+def _remember_key(db: Connection, key: str, body_sha256: str, response: Response) -> None:
+    row = {
+        "key_sha256": key_sha256(key),
+        "sealed_body": sealed_body(key, body_sha256),
+        "response_id": response.id,
+        "created_at": response.created_at,
+    }
+    db.execute(insert(idempotency_keys), row)
 
 
 def _give_title(db: Connection, turn: NewTurn, conversation_id: str) -> None:

@@ -19,6 +19,8 @@ from storage.errors import MigrationFailed, StorageNewer
 from storage.schema import metadata
 from tests.storage.worlds import content, whole_turn
 
+HEAD = ScriptDirectory.from_config(upgrade._config()).get_current_head()
+
 
 async def make_old(database: Path) -> None:
     """A database with one conversation, whose next opening runs a migration."""
@@ -36,7 +38,7 @@ def next_revision(monkeypatch: pytest.MonkeyPatch, change: Callable[[Connection]
             return "9999"
 
         def walk_revisions(self) -> list[object]:
-            return [type("Revision", (), {"revision": name}) for name in ("9999", "0001")]
+            return [type("Revision", (), {"revision": name}) for name in ("9999", HEAD)]
 
     def run(config: object, _target: str) -> None:
         db: Connection = config.attributes["connection"]  # type: ignore[attr-defined]
@@ -72,9 +74,9 @@ async def test_an_old_database_is_backed_up_then_upgraded(database: Path, monkey
     store = await Store.open(database)
     assert (await store.response("resp_a")).text == "reply to a"
     await store.close()
-    backup = database.with_name("chats.db.backup-0001")
+    backup = database.with_name(f"chats.db.backup-{HEAD}")
     assert read(backup, "SELECT text FROM items ORDER BY position") == [("text of a",), ("reply to a",)]
-    assert read(backup, "SELECT version_num FROM alembic_version") == [("0001",)]
+    assert read(backup, "SELECT version_num FROM alembic_version") == [(HEAD,)]
     assert read(database, "SELECT version_num FROM alembic_version") == [("9999",)]
     assert stat.S_IMODE(backup.stat().st_mode) == 0o600
     assert list(database.parent.glob("*.partial")) == []
@@ -118,7 +120,7 @@ async def test_an_upgrade_that_loses_anything_is_rolled_back(
     with pytest.raises(MigrationFailed, match=message):
         await Store.open(database)
     assert read(database, "SELECT * FROM items") == before
-    assert read(database, "SELECT version_num FROM alembic_version") == [("0001",)]
+    assert read(database, "SELECT version_num FROM alembic_version") == [(HEAD,)]
     assert read(database, "SELECT name FROM sqlite_schema WHERE name = 'left_behind'") == []
     assert read(database, "SELECT count(*) FROM response_inputs") == [(1,)]
 
