@@ -54,14 +54,13 @@ static inline __attribute__((always_inline)) void score(
         for (int q = 0; q < queries; q++) scores[q][key] = scale * dot(s[q].query, keys, size);
 }
 
-/* Make weights of a query's scores, zero beyond its length, and let what it summed before fade. */
-static void weigh(seeker *s, float *scores, int64_t seen, int64_t count, int64_t size) {
+/* Make weights of the scores of the keys that a query sees, and let what it summed before fade. */
+static void weigh(seeker *s, float *scores, int64_t seen, int64_t size) {
     float top = s->best, sum = 0;
 #pragma omp simd reduction(max : top)
     for (int64_t i = 0; i < seen; i++) top = scores[i] > top ? scores[i] : top;
 #pragma omp simd reduction(+ : sum)
     for (int64_t i = 0; i < seen; i++) sum += scores[i] = exponential(scores[i] - top);
-    for (int64_t i = seen < 0 ? 0 : seen; i < count; i++) scores[i] = 0;
     if (top > s->best) {
         const float fade = exponential(s->best - top);
         for (int64_t i = 0; i < size; i++) s->out[i] *= fade;
@@ -95,14 +94,23 @@ static inline __attribute__((always_inline)) void mix(
     for (; i < size; i += 8) mix_vectors(s, weights, values, count, size, i, queries, 1);
 }
 
+/* Let one or two queries meet a block. What one does not see is left out: weighed with zero, it would reach it if it is
+ * not a number. */
 static inline __attribute__((always_inline)) void meet(
     seeker *s, const float *keys, const float *values, int64_t first, int64_t count, int64_t size, float scale,
     const int queries) {
     float scores[2][KEYS];
+    int64_t seen[2];
     score(s, keys, count, size, scale, scores, queries);
-    for (int q = 0; q < queries; q++)
-        weigh(s + q, scores[q], s[q].length - first < count ? s[q].length - first : count, count, size);
-    mix(s, scores, values, count, size, queries);
+    for (int q = 0; q < queries; q++) {
+        seen[q] = s[q].length < first ? 0 : s[q].length - first < count ? s[q].length - first : count;
+        weigh(s + q, scores[q], seen[q], size);
+    }
+    if (queries == 2 && seen[0] == seen[1]) {
+        mix(s, scores, values, seen[0], size, 2);
+        return;
+    }
+    for (int q = 0; q < queries; q++) mix(s + q, scores + q, values, seen[q], size, 1);
 }
 
 /* Write what each of some queries finds among `length` keys. */

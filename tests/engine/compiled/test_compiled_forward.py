@@ -177,6 +177,23 @@ def test_what_is_not_a_number_stays_so_and_stays_in_its_row(both: Pair) -> None:
     both.compiled.kv.wipe(1, CONTEXT)
 
 
+@pytest.mark.parametrize(("heads", "kv_heads"), [(4, 4), (4, 2), (6, 2)])
+def test_what_is_not_a_number_does_not_reach_the_tokens_before_it(tmp_path: Path, heads: int, kv_heads: int) -> None:
+    folder = make_tiny_model(
+        tmp_path, num_attention_heads=heads, num_key_value_heads=kv_heads, hidden_size=48, head_dim=8
+    )
+    made = make(folder, library=load())
+    assert isinstance(made._shortcut, CompiledForward)
+    assert isinstance(made.network, FusedNetwork)
+    broken = 9
+    made.network.embedding[broken] = float("nan")
+    made.prefill([Chunk(0, 0, range(10, 134))], None)
+    expected = made.decode([Chunk(0, 124, [7, 8])], [None])
+    got = made.decode([Chunk(0, 124, [7, 8, *[broken] * 3])], [None])
+    assert torch.allclose(got[:2], expected, atol=1e-5)
+    assert got[2].isnan().any()
+
+
 def test_a_renewed_runner_computes_in_its_own_kv(both: Pair) -> None:
     renewed = both.compiled.renewed(keeps_kv=False)
     assert isinstance(renewed._shortcut, CompiledForward)
