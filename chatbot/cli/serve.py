@@ -1,10 +1,14 @@
 """`chatbot serve`: the server alone, until it is told to stop."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from chatbot.cli.configured import fail, settings_with
+from chatbot.settings import Settings
+
+if TYPE_CHECKING:
+    from chatbot.engine.local import LocalEngine
 
 
 def serve(
@@ -30,6 +34,10 @@ def serve(
         idle_exit_s=idle_exit_s,
         log_level=log_level,
     )
+    _serve(settings)
+
+
+def _serve(settings: Settings) -> None:
     import asyncio
     import os
 
@@ -37,7 +45,6 @@ def serve(
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
     from chatbot.engine.base import ModelNotFound
-    from chatbot.engine.local import LocalEngine
     from chatbot.logs import configure_logging
     from chatbot.server.launch import ALREADY_SERVED
     from chatbot.server.run import CannotServe
@@ -45,7 +52,19 @@ def serve(
     from storage.errors import StorageError, StorageLocked
 
     configure_logging(settings.log_level)
-    engine = LocalEngine(
+    try:
+        asyncio.run(run_server(settings, _engine(settings)))
+    except StorageLocked as error:
+        hint = "if the terminal client started it, it goes away a minute after its last client"
+        fail(f"{error}\n{hint}; another CHATBOT_HOME has data of its own", ALREADY_SERVED)
+    except (CannotServe, ModelNotFound, StorageError) as error:
+        fail(str(error))
+
+
+def _engine(settings: Settings) -> "LocalEngine":
+    from chatbot.engine.local import LocalEngine
+
+    return LocalEngine(
         settings.model_path,
         name=settings.model_name,
         device=settings.device,
@@ -63,10 +82,3 @@ def serve(
         kv_disk_mib=settings.kv_disk_mib,
         kv_dir=settings.kv_dir,
     )
-    try:
-        asyncio.run(run_server(settings, engine))
-    except StorageLocked as error:
-        hint = "if the terminal client started it, it goes away a minute after its last client"
-        fail(f"{error}\n{hint}; another CHATBOT_HOME has data of its own", ALREADY_SERVED)
-    except (CannotServe, ModelNotFound, StorageError) as error:
-        fail(str(error))
