@@ -8,8 +8,6 @@ import ctypes
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
 
 import structlog
 import torch
@@ -19,11 +17,10 @@ from chatbot.engine.checkpoint import locate, read_context_tokens
 from chatbot.engine.compiled import library
 from chatbot.engine.detokenize import ReplyText
 from chatbot.engine.digest import model_digest
-from chatbot.engine.formats import MatmulPrecision
-from chatbot.engine.heartbeat import Clock
 from chatbot.engine.kv_entry import KVKind
 from chatbot.engine.kv_files import KVFile
 from chatbot.engine.kv_tiers import MIB, KVTiers, open_tiers
+from chatbot.engine.model_settings import ModelSettings
 from chatbot.engine.prefill_budget import PrefillBudget
 from chatbot.engine.runner import Runner
 from chatbot.engine.template import ChatTemplate
@@ -35,32 +32,6 @@ MOST_CONTEXT_TOKENS = 8192
 log = structlog.get_logger()
 FailAll = Callable[[str], None]
 """Ends every generation for the reason given, whatever the computing thread still does."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelSettings:
-    """What LocalEngine was given; its meaning is told there."""
-
-    model: str | Path
-    name: str
-    device: torch.device
-    dtype: torch.dtype
-    slots: int
-    context_tokens: int | None
-    threads: int
-    max_waiting: int
-    prefill_s: float
-    prefill_tokens: int
-    stuck_after_s: float
-    clock: Clock
-    speculative: bool
-    precision: MatmulPrecision
-    compiled: bool
-    compiled_dir: Path | None
-    kv_host_mib: int
-    kv_disk_mib: int
-    kv_dir: Path | None
-    ignore_end: bool
 
 
 class LoadedModel:
@@ -80,12 +51,12 @@ class LoadedModel:
             folder,
             slots=settings.slots,
             context_tokens=context,
-            device=settings.device,
-            dtype=settings.dtype,
-            precision=settings.precision,
+            device=settings.torch_device,
+            dtype=settings.torch_dtype,
+            precision=settings.matmul_precision,
             library=_library(settings),
         )
-        self.base = BaseModel(settings.name, model_digest(folder), context)
+        self.base = BaseModel(settings.shown_name, model_digest(folder), context)
         self._end_ids = frozenset() if settings.ignore_end else self._counting.end_ids | self.runner.end_ids
         self.tiers = self._open_tiers()
         self.worker = self._make_worker()
@@ -151,8 +122,8 @@ class LoadedModel:
     def _open_tiers(self) -> KVTiers:
         settings, runner = self._settings, self.runner
         layout = runner.network.kv_layout
-        if settings.precision != "highest":  # rounded on its way: exact replies must not go on from it
-            layout = f"{layout}, {settings.precision}"
+        if settings.matmul_precision != "highest":  # rounded on its way: exact replies must not go on from it
+            layout = f"{layout}, {settings.matmul_precision}"
         kind = KVKind.of(runner.kv, base=self.base.digest, layout=layout, vocabulary=runner.vocabulary)
         host_bytes, disk_bytes = settings.kv_host_mib * MIB, settings.kv_disk_mib * MIB
         return open_tiers(runner.kv, kind, host_bytes=host_bytes, disk_bytes=disk_bytes, folder=settings.kv_dir)
@@ -164,7 +135,7 @@ class LoadedModel:
             PrefillBudget(parity, prefill_s=settings.prefill_s, prefill_tokens=settings.prefill_tokens),
             end_ids=self._end_ids,
             max_waiting=settings.max_waiting,
-            threads=settings.threads,
+            threads=settings.computing_threads,
             speculative=settings.speculative,
             tiers=self.tiers,
             deliver=self._deliver,
@@ -198,7 +169,7 @@ class LoadedModel:
 
 def _library(settings: ModelSettings) -> ctypes.CDLL | None:
     """Return the code compiled for this machine if it is wanted, there is any, and it is for models kept so."""
-    if not settings.compiled or settings.device.type != "cpu" or settings.dtype != torch.float32:
+    if not settings.compiled or settings.torch_device.type != "cpu" or settings.torch_dtype != torch.float32:
         return None
     try:
         return library.load(settings.compiled_dir)

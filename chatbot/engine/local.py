@@ -5,13 +5,11 @@ Three threads: the caller's event loop, one that renders prompts, one that compu
 
 import asyncio
 import contextlib
-import time
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-
-import torch
+from typing import Unpack
 
 from chatbot.engine.adapter_files import LoraAdapter, read_adapter
 from chatbot.engine.base import (
@@ -26,15 +24,11 @@ from chatbot.engine.base import (
     Health,
     PromptTooLong,
 )
-from chatbot.engine.formats import MatmulPrecision
 from chatbot.engine.generation import Event, Generation
-from chatbot.engine.heartbeat import Clock
-from chatbot.engine.loaded_model import LoadedModel, ModelSettings
-from chatbot.engine.machine import cores
+from chatbot.engine.loaded_model import LoadedModel
+from chatbot.engine.model_settings import ModelSettings, Options
 from chatbot.engine.sampling import RowSampler
 from chatbot.engine.worker import STOPPED, Deliver
-
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 @dataclass(slots=True, eq=False)
@@ -48,74 +42,9 @@ class _Rendering:
 class LocalEngine:
     """Serves one base model from a directory or a hub name. Implements `chatbot.engine.base.Engine`."""
 
-    def __init__(
-        self,
-        model: str | Path,
-        *,
-        name: str | None = None,
-        device: str = "auto",
-        dtype: str = "auto",
-        slots: int = 32,
-        context_tokens: int | None = None,
-        threads: int | None = None,
-        max_waiting: int = 64,
-        prefill_s: float = 0.05,
-        prefill_tokens: int = 2048,
-        stuck_after_s: float = 60.0,
-        clock: Clock = time.monotonic,
-        speculative: bool = True,
-        matmul_precision: MatmulPrecision = "highest",
-        compiled: bool = True,
-        compiled_dir: Path | None = None,
-        kv_host_mib: int = 512,
-        kv_disk_mib: int = 1024,
-        kv_dir: Path | None = None,
-        ignore_end: bool = False,
-    ) -> None:
-        """Name the model and its limits; nothing is loaded before `start`.
-
-        device: "auto" takes CUDA where there is one.
-        dtype: "auto" is bfloat16 on CUDA and float32 on a CPU.
-        slots: conversations whose KV is kept, which is also how many run at once; fewer if memory is short.
-        context_tokens: at most what the model can see; by default that, but no more than 8192.
-        threads: by default one less than the cores, so that the event loop has one to itself.
-        max_waiting: generations that may wait for a slot before EngineBusy.
-        prefill_s: longest time that a step spends on prompts while replies are being streamed.
-        prefill_tokens: most prompt tokens in a step, however fast they are; bounds the memory that a step takes.
-        stuck_after_s: a step that takes longer is taken for stuck, and the computing thread is replaced.
-        clock: what the steps are timed with for that.
-        speculative: text that may repeat what was said is drafted and verified, where that is measured to be faster.
-        matmul_precision: "medium" rounds what goes into large products to bfloat16 where a CPU is faster so.
-        compiled: small steps are computed by code that this machine's C compiler makes, on a CPU and if there is one.
-        compiled_dir: keeps that code; without one it is compiled anew, in about a second, by each process.
-        kv_host_mib: memory for the KV of conversations that have no slot at the moment.
-        kv_disk_mib: space in `kv_dir` for what has no room in memory, and for everything between two runs.
-        kv_dir: without one, no KV is written to disk.
-        ignore_end: every reply goes on to its max_tokens; for benchmarks.
-        """
-        where = _device(device)
-        self._settings = ModelSettings(
-            model=model,
-            name=name or (model if isinstance(model, str) else model.name),
-            device=where,
-            dtype=_dtype(dtype, where),
-            slots=slots,
-            context_tokens=context_tokens,
-            threads=threads or max(1, cores() - 1),
-            max_waiting=max_waiting,
-            prefill_s=prefill_s,
-            prefill_tokens=prefill_tokens,
-            stuck_after_s=stuck_after_s,
-            clock=clock,
-            speculative=speculative,
-            precision=matmul_precision,
-            compiled=compiled,
-            compiled_dir=compiled_dir,
-            kv_host_mib=kv_host_mib,
-            kv_disk_mib=kv_disk_mib,
-            kv_dir=kv_dir,
-            ignore_end=ignore_end,
-        )
+    def __init__(self, model: str | Path, **options: Unpack[Options]) -> None:
+        """Name the model and its limits (model_settings.py); nothing is loaded before `start`."""
+        self._settings = ModelSettings(model, **options)
         self._adapters: dict[str, LoraAdapter] = {}
         self._queues: dict[Generation, asyncio.Queue[Event]] = {}
         self._renderings: set[_Rendering] = set()
@@ -158,8 +87,8 @@ class LocalEngine:
             folder,
             loaded.runner.linears,
             base_digest=loaded.base.digest,
-            dtype=self._settings.dtype,
-            device=self._settings.device,
+            dtype=self._settings.torch_dtype,
+            device=self._settings.torch_device,
         )
         self._adapters.setdefault(adapter.digest, adapter)
         await asyncio.to_thread(loaded.keep_adapters, set(self._adapters))
@@ -258,15 +187,3 @@ def _hand_over(loop: asyncio.AbstractEventLoop, receive: Deliver, events: list[t
     """Call `receive` in the loop; if the loop is closed, nobody listens any more."""
     with contextlib.suppress(RuntimeError):
         loop.call_soon_threadsafe(receive, events)
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
-
-
-def _dtype(name: str, device: torch.device) -> torch.dtype:
-    if name == "auto":
-        return torch.float32 if device.type == "cpu" else torch.bfloat16
-    return DTYPES[name]
