@@ -12,7 +12,9 @@ from typing import Any
 import torch
 from torch.utils.data import Dataset, SequentialSampler
 from transformers import Trainer, TrainerCallback, TrainingArguments
-from transformers.trainer_callback import PrinterCallback
+from transformers.trainer import TRAINER_STATE_NAME
+from transformers.trainer_callback import PrinterCallback, TrainerState
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from adapters.errors import TrainingInterrupted
 from adapters.loss import label_nll, mean_nll, row_tensors, rows_at_once
@@ -35,6 +37,9 @@ def train_adapter(
 
     Raises TrainingInterrupted after a checkpoint, if SIGINT or SIGTERM asked for it.
     """
+    if resume_from and (best := _best_of_a_run_that_stopped(resume_from)):
+        model.load_adapter(str(best), model.active_adapter)
+        return _step(best)
     stop = StopRequest()
     trainer = RowTrainer(
         model=model,
@@ -45,7 +50,7 @@ def train_adapter(
         callbacks=[Watch(report, stop)],
     )
     trainer.remove_callback(PrinterCallback)
-    done = int(resume_from.name.rpartition("-")[2]) if resume_from else 0
+    done = _step(resume_from) if resume_from else 0
     with stop.listening(), report.training(plan.steps, done=done), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Trainer's and peft's own deprecations are not the user's
         trainer.train(resume_from_checkpoint=str(resume_from) if resume_from else None)
@@ -148,6 +153,17 @@ class Watch(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
 def _losses(state: Any) -> list[float]:
     """Return the loss of every evaluation so far."""
     return [entry["eval_loss"] for entry in state.log_history if "eval_loss" in entry]
+
+
+def _best_of_a_run_that_stopped(newest: Path) -> Path | None:
+    """Return the best checkpoint if the run ended when this one was written, since it no longer improved."""
+    state = TrainerState.load_from_json(str(newest / TRAINER_STATE_NAME))
+    is_over = is_done_improving(_losses(state))
+    return newest.with_name(f"{PREFIX_CHECKPOINT_DIR}-{state.best_global_step}") if is_over else None
+
+
+def _step(checkpoint: Path) -> int:
+    return int(checkpoint.name.rpartition("-")[2])
 
 
 def _one_row(rows: Sequence[PackedRow]) -> dict[str, torch.Tensor]:

@@ -61,6 +61,12 @@ def weights(tmp_path: Path, base: Path, data: Path, name: str, *, is_resumed: bo
     return (outcome.adapter.path / "adapter_model.safetensors").read_bytes()
 
 
+def steps_told(adapter: Path, kind: str) -> list[int]:
+    """Return the steps that the events of this kind are about."""
+    events = [json.loads(line) for line in (adapter / "events.jsonl").read_text().splitlines()]
+    return [event["step"] for event in events if event["event"] == kind]
+
+
 def test_killed_and_resumed_ends_at_the_same_weights(tmp_path: Path, base: Path) -> None:
     data = write_chats(tmp_path / "toy.jsonl", CHATS)
     killed = start(tmp_path, base, data, "killed")
@@ -102,6 +108,37 @@ def test_interrupted_and_resumed_ends_at_the_same_weights(
 
     resumed = weights(tmp_path, base, data, "stopped", is_resumed=True)
     assert resumed == weights(tmp_path, base, data, "straight", is_resumed=False)
+
+
+def test_a_run_killed_after_it_stopped_early_ends_with_its_best_state(
+    tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The chat held out is unlike the others, so that learning them soon stops helping it."""
+    monkeypatch.setattr("adapters.plan.PATIENCE", 1)
+    data = write_chats(tmp_path / "toy.jsonl", CHATS)
+    unlike = write_chats(tmp_path / "unlike.jsonl", [["WHY?", "ZZZ QQQ XXX KKK JJJ"]])
+
+    def publish(name: str, *, is_resumed: bool = False) -> Path:
+        store, options = AdapterStore([tmp_path]), Options(epochs=10, lr=1.0, rank=4, seed=3)
+        job = Job((data,), base, PersonaCard(name), store, options, validation=unlike, is_resumed=is_resumed)
+        adapter = train(job, Reporter()).adapter
+        assert adapter is not None
+        return adapter.path
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    straight = publish("straight")
+    with monkeypatch.context() as before_publishing:
+        before_publishing.setattr(AdapterStore, "publish", die)
+        with pytest.raises(KeyboardInterrupt):
+            publish("killed")
+    resumed = publish("killed", is_resumed=True)
+    assert max(steps_told(straight, "step")) < 30
+    for kind in ("step", "validation"):
+        assert steps_told(resumed, kind) == steps_told(straight, kind)
+    states = [(path / "adapter_model.safetensors").read_bytes() for path in (resumed, straight)]
+    assert states[0] == states[1]
 
 
 def test_a_run_is_not_resumed_with_other_data_or_settings(tmp_path: Path) -> None:
