@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -29,26 +28,39 @@ CHATS = [[f"what is {number}?", f"number {number} be fine"] for number in range(
 SETTINGS = ("--epochs", "10", "--lr", "0.002", "--rank", "4", "--seed", "3")
 
 
-def start(tmp_path: Path, base: Path, data: Path, name: str) -> subprocess.Popen[str]:
-    words = ["-m", "chatbot", "adapter", "train", str(data), "--name", name, "--base", str(base)]
-    return subprocess.Popen(
-        [sys.executable, *words, *SETTINGS, "--out", str(tmp_path)],
+UNTIL_STEP = """
+import sys
+from adapters.progress import Reporter
+from chatbot.cli import main
+
+tell = Reporter.step
+
+def tell_and_wait(self, step, steps, **figures):
+    tell(self, step, steps, **figures)
+    if step == {step}:
+        print("waiting", flush=True)
+        sys.stdin.read()
+
+Reporter.step = tell_and_wait
+main()
+"""
+"""The program as it is, but for standing still in this step until its stdin is closed."""
+
+
+def kill_in_step(step: int, tmp_path: Path, base: Path, data: Path, name: str) -> None:
+    """Train in a process of its own, and kill it in the middle of this step."""
+    words = ["adapter", "train", str(data), "--name", name, "--base", str(base), *SETTINGS, "--out", str(tmp_path)]
+    with subprocess.Popen(
+        [sys.executable, "-c", UNTIL_STEP.format(step=step), *words],
         env=os.environ | {"CHATBOT_HOME": str(tmp_path / "home")},
-        stderr=subprocess.PIPE,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
         text=True,
-    )
-
-
-def stop_at_step(tmp_path: Path, process: subprocess.Popen[str], name: str, step: int, how: signal.Signals) -> None:
-    """Send a signal once the step is in the events, and wait for the end."""
-    events = tmp_path / name / ".work" / "events.jsonl"
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and process.poll() is None:
-        if events.exists() and f'"step": {step},' in events.read_text():
-            process.send_signal(how)
-            break
-        time.sleep(0.005)
-    process.communicate(timeout=60)
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "waiting\n"
+        process.kill()
+    assert process.returncode == -signal.SIGKILL
 
 
 def weights(tmp_path: Path, base: Path, data: Path, name: str, *, is_resumed: bool) -> bytes:
@@ -69,9 +81,7 @@ def steps_told(adapter: Path, kind: str) -> list[int]:
 
 def test_killed_and_resumed_ends_at_the_same_weights(tmp_path: Path, base: Path) -> None:
     data = write_chats(tmp_path / "toy.jsonl", CHATS)
-    killed = start(tmp_path, base, data, "killed")
-    stop_at_step(tmp_path, killed, "killed", 20, signal.SIGKILL)
-    assert killed.returncode == -signal.SIGKILL
+    kill_in_step(20, tmp_path, base, data, "killed")
     assert AdapterStore([tmp_path]).scan() == []
     newest = Workspace(tmp_path / "killed").newest_complete()
     assert newest is not None
