@@ -22,6 +22,7 @@ from adapters.recipes.base.prefetch import prefetched
 from adapters.recipes.base.progress import Budget
 from adapters.recipes.base.repeated import Repeated
 from adapters.recipes.base.samples import all_samples
+from adapters.recipes.base.throughput import is_bfloat16_faster
 from adapters.recipes.base.tokenizer import train_tokenizer
 from adapters.recipes.base.train import PEAK_RATE, Plan, train
 from adapters.recipes.dialogues import dialogues
@@ -67,6 +68,7 @@ def main(arguments: list[str] | None = None) -> None:
         "labelled_tokens": state.labels,
         "seconds": round(state.seconds),
         "machine": _machine(options),
+        "precision": "bfloat16" if plan.is_bfloat16 else "float32",
         "corpus": sorted(corpus.texts),
         "curve": state.log,
         "samples": samples,
@@ -100,9 +102,16 @@ def _plan(options: argparse.Namespace) -> Plan:
         device=options.device,
         pause_after_s=60 * options.pause_minutes,
         peak_rate=options.rate,
-        is_bfloat16=options.bfloat16,
+        is_bfloat16=_is_bfloat16(options),
         compiles=options.compile,
     )
+
+
+def _is_bfloat16(options: argparse.Namespace) -> bool:
+    """As asked; else as is faster: a CPU without units for bfloat16 is many times slower in it."""
+    if options.bfloat16 is not None:
+        return bool(options.bfloat16)
+    return is_bfloat16_faster(torch.device(options.device))
 
 
 def _machine(options: argparse.Namespace) -> str:
@@ -118,6 +127,8 @@ def _command(options: argparse.Namespace) -> str:
     others = "".join(
         f" --{name}{'' if value is True else f' {value}'}"
         for name, value, usual in (
+            ("bfloat16", options.bfloat16 or False, False),
+            ("no-bfloat16", options.bfloat16 is False, False),
             ("compile", options.compile, False),
             ("device", options.device, "cpu"),
             ("shape", options.shape, "small"),
@@ -147,7 +158,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--passes", type=int, default=1, help="times each batch is learnt from")
     parser.add_argument("--tokenizer-dialogues", type=int, default=12_000, help="dialogues the tokenizer learns from")
     parser.add_argument("--sample-tokens", type=int, default=120, help="longest reply among the samples")
-    parser.add_argument("--bfloat16", action=argparse.BooleanOptionalAction, default=True, help="bf16 autocast")
+    parser.add_argument("--bfloat16", action=argparse.BooleanOptionalAction, help="default: what is faster here")
     parser.add_argument("--compile", action="store_true", help="torch.compile: faster, needs a C++ compiler")
     parser.add_argument("--shape", choices=SHAPES, default="small", help="small for a CPU, medium for a GPU")
     for name in shape_figures(Shape()):

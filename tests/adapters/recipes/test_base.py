@@ -206,14 +206,15 @@ def test_the_command_makes_a_model_that_transformers_loads(tmp_path: Path) -> No
     (corpus / "tinystories_bits.txt").write_text("Tom ran.\nHe fell.\n\nMia sang.\n", "utf-8")
     out = tmp_path / "model"
     sizes = "--hidden 32 --layers 1 --heads 2 --kv-heads 1 --feed-forward 64 --vocab 400 --batch-tokens 256"
-    quick = "--steps 3 --threads 1 --tokenizer-dialogues 20 --sample-tokens 2"
+    quick = "--steps 3 --no-bfloat16 --threads 1 --tokenizer-dialogues 20 --sample-tokens 2"
     main(["--corpus", str(corpus), "--out", str(out), *sizes.split(), *quick.split()])
     model = AutoModelForCausalLM.from_pretrained(out)
     assert model.dtype == torch.bfloat16
     assert model.config.tie_word_embeddings
     assert model.generation_config.eos_token_id == 2
     assert AutoTokenizer.from_pretrained(out).chat_template
-    assert json.loads((out / "training.json").read_text("utf-8"))["steps"] == 3
+    figures = json.loads((out / "training.json").read_text("utf-8"))
+    assert (figures["steps"], figures["precision"]) == (3, "float32")
     card = (out / "README.md").read_text("utf-8")
     assert "CC BY-SA 3.0" in card
     assert str(tmp_path) not in card
