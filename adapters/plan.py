@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from adapters.errors import CannotTrain
-from adapters.packing import Example, pack
+from adapters.packing import Example, epoch_bins
 
 Preset = Literal["quick", "normal", "thorough"]
 EPOCH_FACTOR: dict[Preset, float] = {"quick": 0.5, "normal": 1.0, "thorough": 2.0}
@@ -100,20 +100,19 @@ def resolve(options: Options, base: BaseFacts, examples: Sequence[Example]) -> P
     lengths = [len(example.ids) for example in examples]
     epochs = _epochs(options, len(examples), reasons)
     row_tokens = max([min(ROW_TOKENS, options.max_tokens or ROW_TOKENS), *lengths])
-    packed = len(pack(lengths, row_tokens))
-    rows_a_step = max(1, round(CHATS_A_STEP * packed / len(lengths)))
+    rows = [_epoch_rows(lengths, row_tokens, options.seed, epoch) for epoch in range(epochs)]
+    rows_a_step = max(1, round(CHATS_A_STEP * rows[0] / len(lengths)))
     reasons["rows_a_step"] = f"about {CHATS_A_STEP} chats a step; LoRA learns worse from large batches"
-    steps = max(1, math.ceil(packed * epochs / rows_a_step))
     least = round(MIN_STEPS * EPOCH_FACTOR[options.preset])
-    if options.epochs is None and steps < least:
-        epochs = math.ceil(least * rows_a_step / packed)
-        steps = math.ceil(packed * epochs / rows_a_step)
+    while options.epochs is None and sum(rows) <= (least - 1) * rows_a_step:
+        rows.append(_epoch_rows(lengths, row_tokens, options.seed, len(rows)))
         reasons["epochs"] = f"so many that there are {least} steps"
+    steps = math.ceil(sum(rows) / rows_a_step)
     return Plan(
         rank=_rank(options, len(examples), reasons),
         alpha=ALPHA,
         lr=_lr(options, base.hidden, steps, reasons),
-        epochs=epochs,
+        epochs=len(rows),
         steps=steps,
         warmup_steps=max(1, round(0.03 * steps)),
         row_tokens=row_tokens,
@@ -135,6 +134,11 @@ def held_out(keys: Sequence[bytes]) -> set[int]:
 def is_done_improving(losses: Sequence[float]) -> bool:
     """Whether the last evaluations brought no new best, so that going on would only learn rows by heart."""
     return len(losses) > PATIENCE and min(losses[-PATIENCE:]) >= min(losses[:-PATIENCE])
+
+
+def _epoch_rows(lengths: Sequence[int], row_tokens: int, seed: int, epoch: int) -> int:
+    """Return how many rows an epoch has: a few more or less each time, for its chats come in an order of its own."""
+    return len(epoch_bins(lengths, row_tokens, seed=seed, epoch=epoch))
 
 
 def _epochs(options: Options, rows: int, reasons: dict[str, str]) -> int:

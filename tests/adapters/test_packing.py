@@ -24,6 +24,15 @@ def test_first_fit_leaves_at_most_one_bin_half_empty(lengths: list[int], capacit
     assert sum(fill <= capacity / 2 for fill in fills) <= 1
 
 
+@given(st.lists(st.integers(1, 40), min_size=1), st.integers(40, 100))
+def test_a_chat_opens_a_bin_only_if_no_earlier_bin_has_room(lengths: list[int], capacity: int) -> None:
+    bins = pack(lengths, capacity)
+    for number, indices in enumerate(bins):
+        for earlier in bins[:number]:
+            before = sum(lengths[index] for index in earlier if index < indices[0])
+            assert before + lengths[indices[0]] > capacity
+
+
 def test_positions_begin_again_and_only_labelled_tokens_are_learned() -> None:
     row = join([Example((1, 2, 3), (False, False, True)), Example((4, 5), (False, True))])
     assert row.ids == (1, 2, 3, 4, 5)

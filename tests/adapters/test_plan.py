@@ -1,9 +1,11 @@
 """What is decided when nothing is said, and that what is said is obeyed."""
 
+import math
+
 import pytest
 
 from adapters.errors import CannotTrain
-from adapters.packing import Example
+from adapters.packing import Example, packed_epoch
 from adapters.plan import BaseFacts, Options, held_out, is_done_improving, max_tokens, resolve
 
 BASE = BaseFacts("tiny", "0" * 64, hidden=256, context_tokens=512)
@@ -24,6 +26,20 @@ def test_about_eight_chats_make_a_step_and_ten_evaluations_a_run() -> None:
     assert 5 <= chats_a_step <= 12
     assert 9 <= plan.steps / plan.evaluate_every <= 10
     assert 1 <= plan.warmup_steps < plan.steps / 10
+
+
+@pytest.mark.parametrize("options", [Options(), Options(preset="quick", seed=1), Options(epochs=3, seed=2)])
+def test_the_steps_are_those_that_all_epochs_rows_make(options: Options) -> None:
+    """The chats come shortest first, which packs worse than the order of any epoch."""
+    examples = [chat for tokens in range(20, 400, 3) for chat in chats(1, tokens)]
+    plan = resolve(options, BASE, examples)
+    epochs = [packed_epoch(examples, plan.row_tokens, seed=plan.seed, epoch=epoch) for epoch in range(plan.epochs)]
+    assert plan.steps == math.ceil(sum(len(rows) for rows in epochs) / plan.rows_a_step)
+
+
+def test_few_rows_are_seen_just_often_enough_for_eighty_steps() -> None:
+    plan = resolve(Options(), BASE, chats(20))
+    assert 80 <= plan.steps <= 80 * plan.epochs / (plan.epochs - 1)
 
 
 def test_long_chats_widen_the_row_they_are_packed_into() -> None:
