@@ -18,6 +18,7 @@ import torch
 from torch.nn import functional
 from transformers import LlamaForCausalLM
 
+from adapters.recipes.base.batched_muon import BatchedMuon
 from adapters.recipes.base.checkpoint import RunState, load_checkpoint, save_checkpoint
 from adapters.recipes.base.packed_attention import PACKED
 from adapters.recipes.base.prefetch import Batches
@@ -84,7 +85,8 @@ def make_optimizers(model: LlamaForCausalLM, plan: Plan) -> list[torch.optim.Opt
     """Muon for the matrices inside the layers, AdamW for the rest."""
     matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
     others = [p for name, p in model.named_parameters() if p.ndim != 2 or "embed" in name]
-    muon = torch.optim.Muon(matrices, lr=plan.peak_rate, weight_decay=plan.weight_decay, adjust_lr_fn="match_rms_adamw")
+    dtype = torch.bfloat16 if plan.is_bfloat16 else torch.float32
+    muon = BatchedMuon(matrices, lr=plan.peak_rate, weight_decay=plan.weight_decay, dtype=dtype)
     adam = torch.optim.AdamW(others, lr=plan.peak_rate, betas=(0.9, 0.98), weight_decay=0.0)
     return [muon, adam]
 
