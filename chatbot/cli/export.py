@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from chatbot.cli.configured import fail, settings_with
+from chatbot.cli.configured import adapter_store, fail, settings_with
 
 
 class Form(StrEnum):
@@ -25,7 +25,6 @@ def export(
 ) -> None:
     """Write a persona as a model of its own: its adapter added to the weights of its base."""
     from adapters.errors import AdapterError
-    from adapters.store import AdapterStore
     from chatbot.engine.base import ModelNotFound
     from chatbot.engine.checkpoint import locate
 
@@ -37,7 +36,7 @@ def export(
         if reference == "base":
             _write(folder, None, out, to, settings.model_name)
         else:
-            adapter = AdapterStore([settings.adapters_dir, settings.personas_dir]).resolve(reference)
+            adapter = adapter_store(settings).resolve(reference)
             _check_base(folder, adapter.reference, adapter.base_digest)
             _write(folder, adapter.path, out, to, adapter.name)
     except (AdapterError, ModelNotFound) as error:

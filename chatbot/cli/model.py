@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chatbot.cli.configured import fail, settings_with
+from chatbot.cli.configured import adapter_store, fail, settings_with
 
 if TYPE_CHECKING:
     from adapters.evaluation.evaluation import Evaluation
@@ -35,11 +35,11 @@ def evaluate(
 
     Values and, where the table says so, wordings are held out of the bundled model's training.
     """
-    from adapters.store import AdapterNotFound, AdapterStore
+    from adapters.store import AdapterNotFound
     from chatbot.engine.base import EngineError
 
     settings = settings_with()
-    store = AdapterStore([settings.adapters_dir, settings.personas_dir])
+    store = adapter_store(settings)
     folder, name = (settings.model_path, settings.model_name) if model is None else (model, Path(model).name)
     try:
         personas = [store.resolve(reference) for reference in adapter or ()]

@@ -1,0 +1,59 @@
+"""`chatbot adapter check`: whether example chats can be trained on, and what is in them. Needs no model."""
+
+import json as json_text
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from chatbot.cli.configured import fail
+
+if TYPE_CHECKING:
+    from adapters.statistics import Statistics
+
+DataFiles = Annotated[list[Path], typer.Argument(help="JSONL or CSV files with example chats.", show_default=False)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+
+def check(data: DataFiles, json: AsJson = False) -> None:
+    """Check example chats and count what is in them; needs no model."""
+    statistics, _ = checked(data)
+    if json:
+        typer.echo(json_text.dumps(statistics.as_dict(), ensure_ascii=False))
+    else:
+        _print_statistics(statistics)
+    tell_warnings(statistics)
+
+
+def checked(data: list[Path]) -> "tuple[Statistics, str | None]":
+    """Return the figures of the data and the system prompt all rows share; exit 2 with every problem if it has any."""
+    from adapters.errors import BadData
+    from adapters.statistics import count, uniform_system
+    from adapters.validate import read_data
+
+    try:
+        chats = read_data(data)
+    except BadData as error:
+        fail("\n".join([*error.lines(), _problems(len(error.problems))]), 2)
+    return count(chats), uniform_system(chats.rows)
+
+
+def tell_warnings(statistics: "Statistics") -> None:
+    """Say on stderr what is doubtful about the data."""
+    for warning in statistics.warnings:
+        typer.echo(f"note: {warning}", err=True)
+
+
+def _problems(count: int) -> str:
+    return f"{count} problem{'' if count == 1 else 's'}; nothing was done"
+
+
+def _print_statistics(statistics: "Statistics") -> None:
+    typer.echo(f"rows               {statistics.rows} ({', '.join(f'{n} {s}' for s, n in statistics.shapes.items())})")
+    typer.echo(f"duplicates         {statistics.duplicates} dropped")
+    typer.echo(f"turns              {statistics.user_turns} user, {statistics.assistant_turns} assistant")
+    typer.echo(f"multi-turn rows    {statistics.multi_turn_rows}")
+    typer.echo(f"characters learned {statistics.assistant_characters}")
+    typer.echo(f"distinct words     {statistics.distinct_words}")
+    typer.echo(f"system messages    {statistics.distinct_systems} ({statistics.rows_without_system} rows without)")
+    typer.echo("openings           " + ", ".join(f"{word} {share:.0%}" for word, share in statistics.openings))

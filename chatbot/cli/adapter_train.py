@@ -1,0 +1,165 @@
+"""`chatbot adapter train`: from flags to a job, and from its outcome to words. The job itself is adapters/train.py."""
+
+import json as json_text
+import os
+import shlex
+from dataclasses import replace
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from chatbot.cli.adapter_check import AsJson, DataFiles, checked, tell_warnings
+from chatbot.cli.adapter_json import outcome_json
+from chatbot.cli.configured import adapter_store, fail, settings_with
+
+if TYPE_CHECKING:
+    from adapters.persona import PersonaCard
+    from adapters.train import Job, Outcome
+
+FLAGS = (
+    "base",
+    "persona",
+    "system",
+    "description",
+    "preset",
+    "epochs",
+    "lr",
+    "rank",
+    "max-length",
+    "seed",
+    "val",
+    "out",
+)
+"""In the order a card tells them in."""
+
+
+class Preset(StrEnum):
+    """How long to train."""
+
+    QUICK = "quick"
+    NORMAL = "normal"
+    THOROUGH = "thorough"
+
+
+def train(
+    data: DataFiles,
+    name: Annotated[str | None, typer.Option(help="Name of the persona; by default that of --persona.")] = None,
+    base: Annotated[str | None, typer.Option(help="Model to train on; by default the one that is served.")] = None,
+    persona: Annotated[Path | None, typer.Option(help="persona.toml: name, description, system, sampling.")] = None,
+    system: Annotated[str | None, typer.Option(help="System prompt; by default the one all rows carry.")] = None,
+    description: Annotated[str | None, typer.Option(help="One line for lists of personas.")] = None,
+    preset: Annotated[Preset, typer.Option(help="How long to train.")] = Preset.NORMAL,
+    epochs: Annotated[int | None, typer.Option(min=1, help="How often each chat is seen.")] = None,
+    lr: Annotated[float | None, typer.Option(min=1e-7, max=1.0, help="Learning rate.")] = None,
+    rank: Annotated[int | None, typer.Option(min=1, max=512, help="Rank of the adapter.")] = None,
+    max_length: Annotated[int | None, typer.Option(help="Longest chat in tokens.")] = None,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same adapter.")] = 0,
+    val: Annotated[Path | None, typer.Option(help="Chats to validate on; by default a tenth of the data.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder to publish to; by default your own adapters.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check, plan and measure, but do not train.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Train a persona: a LoRA adapter that a running server offers at once."""
+    settings = settings_with()
+    statistics, shared_system = checked(data)
+    tell_warnings(statistics)
+    card = _card(name, persona, system or None, description, shared_system)
+    folder = _base_folder(base or settings.model_path)
+    from adapters.plan import Options
+    from adapters.store import AdapterStore
+    from adapters.train import Job
+
+    options = Options(preset=preset.value, epochs=epochs, lr=lr, rank=rank, max_tokens=max_length, seed=seed)
+    command = _command(
+        data, card.name, base, persona, system, description, preset, epochs, lr, rank, max_length, seed, val, out
+    )
+    store = AdapterStore([out]) if out else adapter_store(settings)
+    base_name = settings.model_name if base is None else None
+    _spare_a_core()
+    job = Job(tuple(data), folder, card, store, options, val, resume, dry_run, base_name, command)
+    _tell_outcome(_run(job), json)
+
+
+def _card(
+    name: str | None, file: Path | None, system: str | None, description: str | None, shared_system: str | None
+) -> "PersonaCard":
+    """Return the persona from its file and the flags; flags win."""
+    from adapters.errors import BadPersona
+    from adapters.persona import PersonaCard, check_name, read_persona
+
+    if name is None and file is None:
+        fail("give --name, or --persona with a file that has one", 2)
+    try:
+        card = read_persona(file, name=name) if file else PersonaCard(check_name(name or ""))
+        card = replace(card, name=check_name(name or card.name))
+    except BadPersona as error:
+        fail(str(error), 2)
+    return replace(
+        card,
+        system=system or card.system or shared_system,
+        description=card.description if description is None else description,
+    )
+
+
+def _base_folder(model: str) -> Path:
+    from chatbot.engine.base import ModelNotFound
+    from chatbot.engine.checkpoint import locate
+
+    try:
+        return locate(model)
+    except ModelNotFound as error:
+        fail(str(error), 2)
+
+
+def _command(data: list[Path], name: str, *values: object) -> str:
+    """Return the command that does this again, only with what was given."""
+    words = ["chatbot", "adapter", "train", *map(str, data), "--name", name]
+    for flag, value in zip(FLAGS, values, strict=True):
+        if value is not None:
+            words += [f"--{flag}", str(value)]
+    return shlex.join(words)
+
+
+def _run(job: "Job") -> "Outcome":
+    """Return what training came to; exit and say why if it came to nothing."""
+    from adapters.errors import AdapterError, BadData, BadPersona, TrainingInterrupted
+    from adapters.progress import Reporter
+    from adapters.train import train as train_job
+
+    try:
+        return train_job(job, Reporter())
+    except TrainingInterrupted as stopped:
+        fail(f"{stopped}; go on with:\n  {job.command} --resume", 130)
+    except BadData as error:
+        fail("\n".join(error.lines()), 2)
+    except BadPersona as error:
+        fail(str(error), 2)
+    except AdapterError as error:
+        fail(str(error))
+
+
+def _spare_a_core() -> None:
+    """Leave one core to the person and the server; small models gain nothing from the last one."""
+    import torch
+
+    torch.set_num_threads(max(1, (os.cpu_count() or 2) - 1))
+
+
+def _tell_outcome(outcome: "Outcome", as_json: bool) -> None:
+    adapter, before, after = outcome.adapter, outcome.before, outcome.after
+    if as_json:
+        typer.echo(json_text.dumps(outcome_json(outcome), ensure_ascii=False))
+    if adapter is None or before is None or after is None:
+        if not as_json:
+            for key, value in outcome.plan.settings().items():
+                typer.echo(f"{key:<16} {value:<8} {outcome.plan.reasons.get(key, '')}".rstrip())
+        return
+    from adapters.card import verdict
+
+    typer.echo(verdict(before, after), err=True)
+    if not as_json:
+        typer.echo(f"{adapter.reference} {adapter.path}")
+    typer.echo(f'try: chatbot ask --persona {adapter.name} "hello"', err=True)
