@@ -87,7 +87,9 @@ def make_optimizers(model: LlamaForCausalLM, plan: Plan) -> list[torch.optim.Opt
     others = [p for name, p in model.named_parameters() if p.ndim != 2 or "embed" in name]
     dtype = torch.bfloat16 if plan.is_bfloat16 else torch.float32
     muon = BatchedMuon(matrices, lr=plan.peak_rate, weight_decay=plan.weight_decay, dtype=dtype)
-    adam = torch.optim.AdamW(others, lr=plan.peak_rate, betas=(0.9, 0.98), weight_decay=0.0)
+    adam = torch.optim.AdamW(
+        others, lr=plan.peak_rate, betas=(0.9, 0.98), weight_decay=0.0, fused=plan.device == "cuda"
+    )
     return [muon, adam]
 
 
