@@ -42,6 +42,7 @@ def events_page() -> str:
         "response.cancel": requests.ResponseCancel,
         "chatbot:response.attach": requests.ResponseAttach,
         "chatbot:conversation.subscribe": requests.ConversationSubscribe,
+        "chatbot:conversations.watch": requests.ConversationsWatch,
     }
     lines = [HEADER, "# Events of `/v1/responses`", "", "## From the client", ""]
     for name, model in client.items():
@@ -79,6 +80,9 @@ def _commands(words: tuple[str, ...], command: Any) -> Iterator[str]:
 
 
 def _fields(model: type[BaseModel]) -> Iterator[str]:
+    if not model.model_fields:
+        yield "No fields of its own."
+        return
     yield "| field | type | |"
     yield "|---|---|---|"
     schema = model.model_json_schema()
@@ -96,7 +100,9 @@ def _notices() -> list[str]:
         "",
         "- `chatbot:queued {response_id, position}`: turns ahead in the same conversation.",
         "- `chatbot:context {response_id, context}`: which messages the model sees, and how many tokens they are.",
-        "- `chatbot:conversation.updated {conversation}`: a new title or model.",
+        "- `chatbot:conversations.watched`: from here on all changes are told; the list is to be read.",
+        "- `chatbot:conversation.updated {conversation, running_response_id}`: a conversation is new or has changed.",
+        "- `chatbot:conversation.deleted {conversation}`: it is gone.",
         "- `error {status, error, event_id?, stream_id?}`: what was wrong with a frame; the connection lives on.",
     ]
 

@@ -181,7 +181,8 @@ class Turns:
             reply = Reply(response, request, persona, system, len(self.running_in(response.conversation_id)))
             self._replies[response.id] = reply
             self._spawn(self._run(reply, holding.pop_all()))
-        self.feed.publish(response.conversation_id, reply.log)
+        if turn.conversation_id is not None:  # of one made just now, in hiding, nobody knows
+            self.feed.begun(reply.log)
         return reply.log
 
     def _spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
@@ -198,22 +199,22 @@ class Turns:
         reply.log.close(settled)
         if not reply.is_stored:
             self._settle_late(reply)
+        if reply.request.store is not False:
+            self.feed.changed(settled.conversation_id)
+            return
         with suppress(StorageError):
-            if reply.request.store is False:
-                await self._store.delete_response(settled.id)
-                await self._backend.engine.forget(settled.conversation_id)
-            else:
-                conversation = await self._store.conversation(settled.conversation_id)
-                self.feed.publish(conversation.id, conversation)
+            await self._store.delete_response(settled.id)
+            await self._backend.engine.forget(settled.conversation_id)
 
     def _settle_late(self, reply: Reply) -> None:
         """Go on storing the end of a reply, under which it is found here until then and not as it is stored."""
-        response_id = reply.log.response.id
+        response_id, conversation_id = reply.log.response.id, reply.log.response.conversation_id
         self._unstored[response_id] = reply
         late = asyncio.create_task(reply.settle_late(self._store))
         self._late.add(late)
         late.add_done_callback(lambda _: self._unstored.pop(response_id, None))
         late.add_done_callback(self._late.discard)
+        late.add_done_callback(lambda _: self.feed.changed(conversation_id))
 
     def _known(self, response_id: str) -> Reply | None:
         return self._replies.get(response_id) or self._unstored.get(response_id)

@@ -107,6 +107,10 @@ class ConversationSubscribe(Request):
     conversation: str
 
 
+class ConversationsWatch(Request):
+    """Asks for the changes of all conversations; it has no fields."""
+
+
 class ConversationCreate(Request):
     items: Annotated[list[Message], Field(max_length=20)] | None = None
     metadata: Metadata | None = None

@@ -36,7 +36,10 @@ def output_item(response: Response, status: str, *parts: dict[str, Any]) -> dict
 
 
 def conversation_resource(conversation: Conversation) -> dict[str, Any]:
-    """Return a conversation; `title`, `model` and `instructions` are ours."""
+    """Return a conversation; `title`, `model`, `instructions` and `change` are ours.
+
+    `change` is the number of its last change: it grows with every change of any conversation, and lists go by it.
+    """
     return {
         "id": conversation.id,
         "object": "conversation",
@@ -45,7 +48,12 @@ def conversation_resource(conversation: Conversation) -> dict[str, Any]:
         "title": conversation.title,
         "model": conversation.model,
         "instructions": conversation.instructions,
+        "change": conversation.updated_order,
     }
+
+
+def deleted_conversation(conversation_id: str) -> dict[str, Any]:
+    return {"id": conversation_id, "object": "conversation.deleted", "deleted": True}
 
 
 def response_resource(response: Response) -> dict[str, Any]:

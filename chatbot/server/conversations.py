@@ -14,7 +14,7 @@ from chatbot.protocol.requests import (
     ItemsCreate,
     validate,
 )
-from chatbot.protocol.resources import conversation_resource, item_resource, page
+from chatbot.protocol.resources import conversation_resource, deleted_conversation, item_resource, page
 from chatbot.server.bodies import query_int, read_object
 from chatbot.server.services import Services
 
@@ -28,6 +28,7 @@ class ConversationRoutes:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._store = services.store
+        self._feed = services.turns.feed
 
     def routes(self) -> list[Route]:
         one = "/v1/conversations/{id}"
@@ -62,6 +63,7 @@ class ConversationRoutes:
                 metadata=wanted.metadata or {},
                 items=new_items(wanted.items or []),
             )
+        self._feed.changed(conversation.id)
         return JSONResponse(conversation_resource(conversation))
 
     async def retrieve(self, request: Request) -> Response:
@@ -76,7 +78,7 @@ class ConversationRoutes:
             changes["metadata"] = {}
         with told_in_protocol():
             conversation = await self._store.update_conversation(request.path_params["id"], **changes)
-        self._services.turns.feed.publish(conversation.id, conversation)
+        self._feed.changed(conversation.id)
         return JSONResponse(conversation_resource(conversation))
 
     async def delete(self, request: Request) -> Response:
@@ -84,8 +86,9 @@ class ConversationRoutes:
         await self._services.turns.cancel_all(conversation_id)
         with told_in_protocol():
             await self._store.delete_conversation(conversation_id)
+        self._feed.changed(conversation_id)
         await self._services.engine.forget(conversation_id)
-        return JSONResponse({"id": conversation_id, "object": "conversation.deleted", "deleted": True})
+        return JSONResponse(deleted_conversation(conversation_id))
 
     async def list_items(self, request: Request) -> Response:
         limit = query_int(request, "limit", DEFAULT_PAGE, low=1, high=MAX_PAGE)
@@ -106,6 +109,7 @@ class ConversationRoutes:
         wanted = validate(ItemsCreate, await self._body(request))
         with told_in_protocol():
             added = await self._store.append_items(request.path_params["id"], new_items(wanted.items))
+        self._feed.changed(request.path_params["id"])
         return JSONResponse(page([item_resource(item) for item in added], has_more=False))
 
     async def retrieve_item(self, request: Request) -> Response:
@@ -118,6 +122,7 @@ class ConversationRoutes:
         await self._services.turns.cancel_all(conversation_id, item_id)
         with told_in_protocol():
             await self._store.delete_item(conversation_id, item_id)
+            self._feed.changed(conversation_id)
             await self._services.engine.forget(conversation_id)
             conversation = await self._store.conversation(conversation_id)
         return JSONResponse(conversation_resource(conversation))

@@ -14,8 +14,9 @@ import structlog
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from chatbot.conversation.faults import told_in_protocol
+from chatbot.conversation.feed import Changed
 from chatbot.conversation.stream import ResponseLog
-from chatbot.protocol.errors import InvalidRequest, Overloaded, ProtocolError, ServerFault, TooLarge
+from chatbot.protocol.errors import InvalidRequest, NotFound, Overloaded, ProtocolError, ServerFault, TooLarge
 from chatbot.protocol.frames import parse_object
 from chatbot.protocol.requests import (
     ConversationSubscribe,
@@ -25,10 +26,11 @@ from chatbot.protocol.requests import (
     is_stream_id,
     validate,
 )
-from chatbot.protocol.resources import conversation_resource
+from chatbot.protocol.resources import conversation_resource, deleted_conversation
 from chatbot.server.guard import SUBPROTOCOLS
 from chatbot.server.responses import idempotency_key
 from chatbot.server.services import Services
+from storage.records import Conversation
 
 logger = structlog.get_logger(__name__)
 
@@ -46,6 +48,7 @@ class ResponseSocket:
         self._reading: set[tuple[str, str | None]] = set()
         self._unstored: set[str] = set()
         self._watching: set[str] = set()
+        self._is_watching_all = False
         self._beginning = asyncio.Lock()
         self._sending = asyncio.Lock()
 
@@ -121,6 +124,8 @@ class ResponseSocket:
                 await self._pump(log, stream_id, wanted.starting_after)
             case "chatbot:conversation.subscribe":
                 await self._watch(validate(ConversationSubscribe, event).conversation, stream_id)
+            case "chatbot:conversations.watch":
+                await self._watch_all(stream_id)
             case str() as other:
                 raise InvalidRequest("unknown_event", f"there is no client event {other[:60]!r}", "type")
             case _:
@@ -163,7 +168,7 @@ class ResponseSocket:
             await self._send(queued, stream_id)
 
     async def _watch(self, conversation_id: str, stream_id: str | None) -> None:
-        """Send what others do in a conversation: their turns as they stream, and changes of its title."""
+        """Send what others do in a conversation, until it is deleted: their turns as they stream, its new title."""
         if conversation_id in self._watching:
             return
         self._watching.add(conversation_id)
@@ -171,21 +176,57 @@ class ResponseSocket:
             with self._services.turns.feed.watch(conversation_id) as news:
                 with told_in_protocol():
                     conversation = await self._services.store.conversation(conversation_id)
-                await self._send_conversation(conversation_resource(conversation), stream_id)
+                await self._send_conversation(conversation, stream_id)
                 running = self._services.turns.running_in(conversation_id)
                 for log in running:
                     self._spawn(self._pump(log, stream_id, -1))
-                while True:
+                is_there = True
+                while is_there:
                     match await news.get():
                         case ResponseLog() as log:
                             self._spawn(self._pump(log, stream_id, -1))
-                        case changed:
-                            await self._send_conversation(conversation_resource(changed), stream_id)
+                        case Changed():
+                            is_there = await self._tell_change(conversation_id, stream_id)
         finally:
             self._watching.discard(conversation_id)
 
-    async def _send_conversation(self, resource: dict[str, Any], stream_id: str | None) -> None:
-        await self._send({"type": "chatbot:conversation.updated", "conversation": resource}, stream_id)
+    async def _watch_all(self, stream_id: str | None) -> None:
+        """Send how conversations change, wherever; several changes of one that were not sent yet are one."""
+        if self._is_watching_all:
+            return
+        self._is_watching_all = True
+        try:
+            with self._services.turns.feed.watch_all() as changes:
+                while True:
+                    conversation_id = await changes.next()
+                    if conversation_id is None:
+                        await self._send({"type": "chatbot:conversations.watched"}, stream_id)
+                    else:
+                        await self._tell_change(conversation_id, stream_id)
+        finally:
+            self._is_watching_all = False
+
+    async def _tell_change(self, conversation_id: str, stream_id: str | None) -> bool:
+        """Send the newest state of a conversation that is listed or known to the client; False if it is deleted."""
+        try:
+            with told_in_protocol():
+                conversation = await self._services.store.conversation(conversation_id)
+        except NotFound:
+            deleted = deleted_conversation(conversation_id)
+            await self._send({"type": "chatbot:conversation.deleted", "conversation": deleted}, stream_id)
+            return False
+        if conversation.listed or conversation_id in self._watching:
+            await self._send_conversation(conversation, stream_id)
+        return True
+
+    async def _send_conversation(self, conversation: Conversation, stream_id: str | None) -> None:
+        running = self._services.turns.running_in(conversation.id)
+        told = {
+            "type": "chatbot:conversation.updated",
+            "conversation": conversation_resource(conversation),
+            "running_response_id": running[0].response.id if running else None,
+        }
+        await self._send(told, stream_id)
 
     async def _send(self, event: dict[str, Any], stream_id: str | None = None) -> None:
         if stream_id is not None:
