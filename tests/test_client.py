@@ -166,6 +166,22 @@ async def test_states_are_told_in_order(server: FakeServer) -> None:
         assert [await told.get(), await told.get()] == ["lost", "live"]
 
 
+async def test_a_socket_that_was_open_for_a_moment_only_does_not_look_like_a_closed_client(client: Client) -> None:
+    connection = client._connection
+    connection._task = asyncio.create_task(asyncio.Event().wait())  # type: ignore[arg-type]  # it goes on trying
+    waiting = asyncio.create_task(connection.wait_live())
+    await _settled()
+    connection._live.set()
+    connection._live.clear()
+    await waiting
+
+
+async def _settled() -> None:
+    """Let every task run until it waits."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
 async def test_conversations_are_made_renamed_listed_and_deleted(client: Client) -> None:
     made = await client.create_conversation(title="One", model="pirate")
     await client.rename(made["id"], "Two")

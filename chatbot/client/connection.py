@@ -79,13 +79,13 @@ class Connection:
             self._task = asyncio.create_task(self._run())
 
     async def wait_live(self) -> None:
-        """Return when a socket is open; raise what ended the attempts otherwise."""
+        """Return when a socket is open, or was for a moment; raise what ended the attempts otherwise."""
         self.start()
         assert self._task is not None
         waiter = asyncio.create_task(self._live.wait())
         try:
             await asyncio.wait({waiter, self._task}, return_when=asyncio.FIRST_COMPLETED)
-            if not self._live.is_set():
+            if not waiter.done():  # not the event itself: a socket may have come and gone before this task runs
                 raise self._ended_by or ServerUnreachable("the client was closed")
         finally:
             waiter.cancel()
