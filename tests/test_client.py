@@ -182,6 +182,19 @@ async def _settled() -> None:
         await asyncio.sleep(0)
 
 
+async def test_a_watch_tells_of_changes_and_is_asked_for_again_on_every_socket(server: FakeServer) -> None:
+    told: asyncio.Queue[dict[str, object]] = asyncio.Queue()
+    async with Client(server.url, backoff=QUICK, on_event=told.put_nowait) as client, Client(server.url) as other:
+        await client.watch()
+        for _ in range(2):
+            assert (await told.get())["type"] == "chatbot:conversations.watched"
+            made = await other.create_conversation(title="Sea")
+            told_of = (await told.get())["conversation"]
+            assert isinstance(told_of, dict)
+            assert told_of["id"] == made["id"]
+            await server.drop_sockets()
+
+
 async def test_conversations_are_made_renamed_listed_and_deleted(client: Client) -> None:
     made = await client.create_conversation(title="One", model="pirate")
     await client.rename(made["id"], "Two")

@@ -45,7 +45,7 @@ class Client(HttpApi):
 
         An empty `url` means that no address is known yet: `ensure` is asked before anything is sent.
 
-        `on_event` gets what belongs to no reply of this client, such as `chatbot:conversation.updated`.
+        `on_event` gets what belongs to no reply of this client, such as what `watch()` brings.
         """
         self._connection = Connection(
             url.rstrip("/"),
@@ -62,6 +62,8 @@ class Client(HttpApi):
         self._on_stray_event = on_event
         self._replies: dict[str, Reply] = {}
         self._unacknowledged: _Unacknowledged | None = None
+        self._standing: list[Event] = []
+        """What every new socket is asked for."""
         self._sending = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -131,11 +133,23 @@ class Client(HttpApi):
         await self._connection.send(_attach_frame(reply))
         return reply
 
-    async def subscribe(self, conversation: str, *, after: str | None = None) -> None:
+    async def watch(self) -> None:
+        """Be told through `on_event` of every conversation that is made, changed or deleted.
+
+        `chatbot:conversations.watched` comes first, and again after a lost socket: then read the list.
+        """
+        await self._keep_asking({"type": "chatbot:conversations.watch"})
+
+    async def subscribe(self, conversation: str) -> None:
         """Receive what other clients do in a conversation, through `on_event`."""
-        frame = {"type": "chatbot:conversation.subscribe", "conversation": conversation, "after": after}
+        await self._keep_asking({"type": "chatbot:conversation.subscribe", "conversation": conversation})
+
+    async def _keep_asking(self, frame: Event) -> None:
+        """Send a frame whose answer never ends; it is sent on every new socket too."""
+        if frame not in self._standing:
+            self._standing.append(frame)
+            await self._connection.send(frame)
         await self._connection.wait_live()
-        await self._connection.send(_without_none(frame))
 
     async def _cancel(self, response_id: str) -> None:
         """Cancel over HTTP: unlike a frame, the request is known to have arrived."""
@@ -180,7 +194,9 @@ class Client(HttpApi):
             self._on_stray_event(event)
 
     def _say_again(self) -> None:
-        """On a new socket: repeat the unacknowledged send, and take up every running reply."""
+        """On a new socket: ask for what was asked for, repeat the unacknowledged send, take up every running reply."""
+        for frame in self._standing:
+            self._spawn(self._send_frame(frame))
         if self._unacknowledged and not self._unacknowledged.reply.done():
             self._spawn(self._send_frame(self._unacknowledged.frame))
         for reply in list(self._replies.values()):

@@ -36,6 +36,14 @@ class FakeResponse:
         self.cancelled = asyncio.Event()
         self.item: Json = ASSISTANT | {"id": f"msg_{response_id}", "response_id": response_id}
 
+    @property
+    def conversation(self) -> str | None:
+        return (self.body["conversation"] or {}).get("id")
+
+    @property
+    def is_ended(self) -> bool:
+        return self.body["status"] not in ("queued", "in_progress")
+
     def emit(self, kind: str, **fields: Any) -> None:
         self.log.append({"type": kind, "sequence_number": len(self.log), "response_id": self.body["id"], **fields})
         self.grown.set()
@@ -84,6 +92,8 @@ class FakeServer:
         self.locks: dict[str, asyncio.Lock] = {}
         self.tasks: set[asyncio.Task[None]] = set()
         self.sockets: set[WebSocket] = set()
+        self.watchers: set[_Wire] = set()
+        self.changes = 0
         self.port = 0
 
     @property
@@ -141,15 +151,40 @@ class FakeServer:
         return name
 
     def say_elsewhere(self, conversation: str, said: str, answered: str) -> None:
-        """Add a turn of another client."""
+        """Add a turn of another client, and tell nobody of it yet."""
         self._add_item(conversation, "user", "input_text", said)
         self._add_item(conversation, "assistant", "output_text", answered)
+
+    def begin_elsewhere(self, conversation: str, said: str) -> FakeResponse:
+        """Begin a turn of another client and tell who watches."""
+        frame: Json = {"conversation": conversation, "input": said, "idempotency_key": f"elsewhere_{len(self.keys)}"}
+        return self._create(frame)
+
+    def tell_change(self, conversation: str | None) -> None:
+        """Tell who watches that a conversation changed or is gone."""
+        if conversation is None:
+            return
+        self.changes += 1
+        row = self.conversations.get(conversation)
+        event: Json = {"type": "chatbot:conversation.deleted", "conversation": {"id": conversation, "deleted": True}}
+        if row is not None:
+            row["change"] = self.changes
+            running = [r for r in self.responses.values() if r.conversation == conversation and not r.is_ended]
+            event = {"type": "chatbot:conversation.updated", "conversation": dict(row)}
+            event["running_response_id"] = running[0].body["id"] if running else None
+        for wire in self.watchers:
+            self._spawn(_sent(wire, event))
 
     def _add_item(self, conversation: str, role: str, kind: str, text: str) -> None:
         item_id = f"msg_{conversation}_{len(self.items[conversation])}"
         content = [{"type": kind, "text": text}]
         item = {"id": item_id, "type": "message", "role": role, "status": "completed", "content": content}
-        self.items[conversation].append(item)
+        self._append(conversation, item)
+
+    def _append(self, conversation: str, item: Json) -> None:
+        items = self.items.setdefault(conversation, [])
+        item["parent_id"] = items[-1]["id"] if items else None
+        items.append(item)
 
     async def list_models(self, _: Request) -> JSONResponse:
         data = [{"id": name, "object": "model", "chatbot": {"persona": persona}} for name, persona in self.models]
@@ -159,6 +194,7 @@ class FakeServer:
         if request.method == "POST":
             body = await request.json()
             name = self.add_conversation(body.get("title") or "", model=body.get("model"))
+            self.tell_change(name)
             return JSONResponse(self.conversations[name])
         newest_first = list(self.conversations.values())[::-1]
         return JSONResponse(_page(newest_first, request))
@@ -169,9 +205,11 @@ class FakeServer:
             return _error(404, "not_found", f"no conversation {name}")
         if request.method == "DELETE":
             del self.conversations[name], self.items[name]
+            self.tell_change(name)
             return JSONResponse({"id": name, "deleted": True})
         if request.method == "POST":
             self.conversations[name] |= await request.json()
+            self.tell_change(name)
         return JSONResponse(self.conversations[name])
 
     async def list_items(self, request: Request) -> JSONResponse:
@@ -207,6 +245,7 @@ class FakeServer:
             pass
         finally:
             self.sockets.discard(ws)
+            self.watchers.discard(wire)
 
     async def drop_sockets(self) -> None:
         """Close every socket, as a network would."""
@@ -220,6 +259,9 @@ class FakeServer:
                 self._spawn(wire.send({"type": "error", "event_id": frame["event_id"], **self.refusal}))
                 return
             self._spawn(self._follow(self._create(frame), -1, wire, frame["stream_id"]))
+        if frame["type"] == "chatbot:conversations.watch":
+            self.watchers.add(wire)
+            self._spawn(_sent(wire, {"type": "chatbot:conversations.watched"}))
         if frame["type"] == "chatbot:response.attach":
             response = self.responses[frame["response_id"]]
             self.attached.set()
@@ -236,16 +278,17 @@ class FakeServer:
                 self._add_item(frame["conversation"], "user", "input_text", frame["input"])
                 row = self.conversations[frame["conversation"]]
                 row["title"] = row["title"] or frame["input"][:40]
+            response.set_text("", "in_progress")
+            self._append(str(response.conversation or name), response.item)
             response.emit("response.created", response=dict(response.body))
             self._spawn(self._answer(response))
+            self.tell_change(response.conversation)
         return self.keys[key]
 
     async def _answer(self, response: FakeResponse) -> None:
         conversation = str((response.body["conversation"] or response.body)["id"])
         async with self.locks.setdefault(conversation, asyncio.Lock()):
             response.body["status"] = "in_progress"
-            response.set_text("", "in_progress")
-            self.items.setdefault(conversation, []).append(response.item)
             response.emit("response.in_progress", response=dict(response.body))
             text = ""
             for number, piece in enumerate(response.pieces):
@@ -269,6 +312,7 @@ class FakeServer:
             response.body["error"] = {"code": "engine_error", "message": "the engine failed"}
         kind = {"completed": "completed", "failed": "failed"}.get(status, "incomplete")
         response.emit(f"response.{kind}", response=dict(response.body))
+        self.tell_change(response.conversation)
 
     async def _follow(
         self, response: FakeResponse, starting_after: int, wire: "_Wire", stream_id: str | None = None
@@ -312,6 +356,11 @@ class _Wire:
         if self.events_left is not None:
             self.events_left -= 1
         await self.ws.send_text(json.dumps(event))
+
+
+async def _sent(wire: _Wire, event: Json) -> None:
+    with contextlib.suppress(WebSocketDisconnect, RuntimeError):
+        await wire.send(event)
 
 
 async def _either(*waits: Any) -> None:
