@@ -140,9 +140,11 @@ class ChatApp(CommandedApp):
         else:
             is_same_page = bool(self._shown_keys) and self._shown_keys <= _keys(state.chat)
         if not is_same_page:
-            if self._shown_chat is None or state.find(self._shown_chat):
+            is_gone = self._shown_chat is not None and state.find(self._shown_chat) is None
+            if not is_gone:
                 self._drafts[self._shown_chat] = editor.text
-            editor.replace_all(self._drafts.pop(chat_id, ""))
+            if not (is_gone and chat_id is None and editor.text):  # else somebody deleted it under the user's hands
+                editor.replace_all(self._drafts.pop(chat_id, ""))
         self._shown_chat = chat_id
 
     def on_editor_submitted(self, event: Editor.Submitted) -> None:

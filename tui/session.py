@@ -4,14 +4,23 @@ Knows no widget. `on_change` is told after every step; it must be quick, and dec
 """
 
 import asyncio
-import contextlib
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
 from typing import Any
 
-from chatbot.client import ChatbotError, Client, ConnectionState, Event, NotFound, Reply, RequestRejected
+from chatbot.client import (
+    ChatbotError,
+    Client,
+    ConnectionState,
+    Event,
+    JsonObject,
+    NotFound,
+    Page,
+    Reply,
+    RequestRejected,
+)
 from tui import transitions
 from tui.state import Chat, Message, State
 
@@ -44,6 +53,10 @@ class Session:
         self._is_loaded = False
         self._last_listed: str | None = None
         """Where the server's list goes on; a chat that was looked up stands in ours out of order."""
+        self._behind: set[str] = set()
+        """Loaded chats in which something happened that is not shown yet."""
+        self._gone: set[str] = set()
+        """Conversations that were deleted, here or elsewhere; a list that was read before may still have them."""
         self._sending = asyncio.Lock()
         self._loading = asyncio.Lock()
         # Any: tasks end with nothing of interest.
@@ -53,7 +66,7 @@ class Session:
         """Load the list and open a conversation by id or title: by default the newest."""
         self._wanted = conversation
         self._set(replace(self.state, new_title=conversation or ""))
-        self._spawn(self.client.connect())
+        self._spawn(self.client.watch())
 
     async def close(self) -> None:
         for task in self._tasks:
@@ -117,8 +130,9 @@ class Session:
         """Load everything for the first time; a server that goes away in between is asked again by the next."""
         wanted = self._wanted
         await self._load_models()
+        body = await self.client.conversation_titled(wanted) if wanted else None
         await self._load_chats()
-        if wanted and (body := await self.client.conversation_titled(wanted)):
+        if body:  # from the list to the open chat in one step: what is being typed on the blank page goes along
             self._set(transitions.more_chats_listed(self.state, [body], has_more=self.state.has_more_chats))
         self._is_loaded = True
         chosen = [chat.id for chat in self.state.chats if wanted in (None, chat.id, chat.title)]
@@ -139,12 +153,15 @@ class Session:
     async def _load_chats(self) -> None:
         page = await self.client.conversations(limit=max(CHATS_PAGE, len(self.state.chats)))
         self._last_listed = page.last_id
-        self._set(transitions.chats_listed(self.state, page.data, has_more=page.has_more))
+        self._set(transitions.chats_listed(self.state, self._left(page), has_more=page.has_more))
 
     async def _load_more_chats(self) -> None:
         page = await self.client.conversations(limit=CHATS_PAGE, after=self._last_listed)
         self._last_listed = page.last_id
-        self._set(transitions.more_chats_listed(self.state, page.data, has_more=page.has_more))
+        self._set(transitions.more_chats_listed(self.state, self._left(page), has_more=page.has_more))
+
+    def _left(self, page: Page) -> list[JsonObject]:
+        return [body for body in page.data if body["id"] not in self._gone]
 
     async def _load_items(self, chat_id: str, *, is_older: bool = False) -> None:
         """Load the newest page of a chat once, or the page before what is there."""
@@ -159,17 +176,29 @@ class Session:
             await self._take_up(message)
 
     async def _catch_up(self, chat_id: str) -> None:
-        """Show what was said in a loaded chat from elsewhere, such as another terminal."""
+        """Show what was said in a loaded chat from elsewhere, such as another terminal.
+
+        What is being sent from here cannot be told from what others say; then it is done after the acknowledgement.
+        """
+        self._behind.add(chat_id)
         async with self._loading:
-            page = await self.client.items(chat_id, order="desc", limit=ITEMS_PAGE)
             chat = self.state.find(chat_id)
-            if chat is None or any(not message.is_settled for message in chat.messages):
-                return  # what is on its way here is not on the page yet, or not known by its id
-            self._set(transitions.caught_up(self.state, chat_id, page.data, has_more=page.has_more))
-        known = {message.key for message in chat.messages}
-        seen = self.state.find(chat_id)
+            if chat is None or not chat.is_loaded or chat.is_sending or chat_id not in self._behind:
+                return
+            self._behind.discard(chat_id)
+            try:
+                page = await self.client.items(chat_id, order="desc", limit=ITEMS_PAGE)
+            except NotFound:
+                return  # deleted elsewhere, and that is told
+            known, chat = chat, self.state.find(chat_id)
+            if chat is None or chat.is_sending:
+                self._behind.add(chat_id)
+                return
+            stored = {message.key for message in known.messages}
+            self._set(transitions.caught_up(self.state, chat_id, page.data, has_more=page.has_more, stored=stored))
+        seen, shown = self.state.find(chat_id), {message.key for message in chat.messages}
         for message in seen.messages if seen else ():
-            if message.key not in known:
+            if message.key not in shown:
                 await self._take_up(message)
 
     async def _take_up(self, message: Message) -> None:
@@ -188,12 +217,20 @@ class Session:
                 chat = await self._made(self.state.chat_of(key=key))
                 reply = await self.client.send(text, conversation=chat.id, model=chat.persona, idempotency_key=key)
         except ChatbotError as error:
+            held = self.state.chat_of(key=key)
             self._set(transitions.refused(self.state, key, str(error)))
+            self._sent(held)
             return
         self._set(transitions.acknowledged(self.state, key, reply.response))
+        self._sent(chat)
         if not chat.title:
             self._spawn(self._describe(self.client.conversation(chat.id)))
         await self._follow(reply)
+
+    def _sent(self, chat: Chat | None) -> None:
+        """Do what had to wait for an acknowledgement."""
+        if chat and chat.id in self._behind:
+            self._spawn(self._catch_up(chat.id))
 
     async def _made(self, chat: Chat | None) -> Chat:
         """Return the chat of a message, made on the server if it was only a draft."""
@@ -227,9 +264,15 @@ class Session:
 
     async def _delete(self, chat_id: str) -> None:
         chat = self.state.find(chat_id)
+        self._gone.add(chat_id)
         if chat and not chat.is_draft:
-            with contextlib.suppress(NotFound):  # gone already: that is what was wanted
+            try:
                 await self.client.delete_conversation(chat_id)
+            except NotFound:
+                pass  # gone already: that is what was wanted
+            except ChatbotError:
+                self._gone.discard(chat_id)
+                raise
         self._set(transitions.removed(self.state, chat_id))
         self.open(self.state.current)
 
@@ -237,15 +280,31 @@ class Session:
         self._set(transitions.received(self.state, event, time.monotonic()))
 
     def _stray_event(self, event: Event) -> None:
-        if event.get("type") == "chatbot:conversation.updated":
-            self._set(transitions.chat_described(self.state, event["conversation"]))
-        elif event.get("type") == "error":
-            self.note(str((event.get("error") or {}).get("message") or "the server reported an error"))
+        match event.get("type"):
+            case "chatbot:conversations.watched":  # on every new socket, and when too much changed to be told
+                self._spawn(self._come_back() if self._is_loaded else self._load())
+            case "chatbot:conversation.updated":
+                self._changed_elsewhere(event["conversation"], event.get("running_response_id"))
+            case "chatbot:conversation.deleted":
+                self._deleted_elsewhere(event["conversation"]["id"])
+            case "error":
+                self.note(str((event.get("error") or {}).get("message") or "the server reported an error"))
+
+    def _changed_elsewhere(self, body: JsonObject, running: str | None) -> None:
+        """Bring the list up to date, and the open chat; others catch up when they are opened."""
+        if body["id"] in self._gone:
+            return
+        self._set(transitions.chat_changed(self.state, body, running))
+        if body["id"] == self.state.current:
+            self._spawn(self._catch_up(body["id"]))
+
+    def _deleted_elsewhere(self, chat_id: str) -> None:
+        if chat_id not in self._gone:
+            self._gone.add(chat_id)
+            self._set(transitions.vanished(self.state, chat_id))
 
     def _connection_changed(self, connection: ConnectionState) -> None:
         self._set(transitions.connection_changed(self.state, connection))
-        if connection == "live":
-            self._spawn(self._come_back() if self._is_loaded else self._load())
 
     def _set(self, state: State) -> None:
         self.state = state

@@ -70,10 +70,17 @@ class Chat:
     oldest_item: str | None = None
     """Item before which more history exists; None when all of it is here."""
     is_unseen: bool = False
+    change: int = 0
+    """Number of the last change that is known here; the list goes by it."""
     is_draft: bool = False
     """True until the server has made the conversation."""
     context: ContextUse | None = None
     pace: Pace | None = None
+
+    @property
+    def is_sending(self) -> bool:
+        """Whether something in it has not been acknowledged, and so has no name at the server yet."""
+        return any(message.status == "sending" for message in self.messages)
 
     @property
     def open_reply(self) -> Message | None:

@@ -4,10 +4,11 @@ Invariant: a server event changes only the message that its `response_id` names,
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 
 from chatbot.client import TERMINAL_EVENTS, ConnectionState, Event, JsonObject, response_text
+from tui import pages
 from tui.safe_text import safe_line, safe_text
 from tui.state import Chat, ContextUse, Message, MessageStatus, Model, Pace, State
 
@@ -29,9 +30,12 @@ def models_listed(state: State, models: Iterable[JsonObject]) -> State:
 
 def chats_listed(state: State, conversations: Iterable[JsonObject], *, has_more: bool) -> State:
     """Take the server's list in. What is loaded of a chat stays, and so does a chat made since the list was."""
-    listed = tuple(_described(state.find(body["id"]), body) for body in conversations)
+    bodies = list(conversations)
+    newest = max((body.get("change") or 0 for body in bodies), default=0)
+    listed = tuple(_described(state.find(body["id"]), body) for body in bodies)
     ids = {chat.id for chat in listed}
-    unlisted = tuple(chat for chat in state.chats if chat.id not in ids and _is_in_use(state, chat))
+    others = (chat for chat in state.chats if chat.id not in ids)
+    unlisted = tuple(chat for chat in others if _is_in_use(state, chat) or chat.change > newest)
     return replace(state, chats=unlisted + listed, has_more_chats=has_more, is_loaded=True)
 
 
@@ -44,6 +48,30 @@ def more_chats_listed(state: State, conversations: Iterable[JsonObject], *, has_
 def chat_described(state: State, body: JsonObject) -> State:
     """Take in a title or persona that the server knows."""
     return _with_chat(state, body["id"], lambda chat: _described(chat, body))
+
+
+def chat_changed(state: State, body: JsonObject, running: str | None) -> State:
+    """Take in a conversation as the server tells it, new or not; `running` is the reply on its way in it."""
+    known, change = state.find(body["id"]), body.get("change") or 0
+    if known and change < known.change:
+        return state
+    chat = _described(known, body)
+    if running and chat.id != state.current and all(message.response_id != running for message in chat.messages):
+        chat = replace(chat, is_unseen=True)
+    if known and change == known.change:
+        return _with_chat(state, chat.id, lambda _: chat)
+    others = tuple(other for other in state.chats if other.id != chat.id)
+    place = next((n for n, other in enumerate(others) if other.change < change and not other.is_draft), len(others))
+    return replace(state, chats=(*others[:place], chat, *others[place:]))
+
+
+def vanished(state: State, chat_id: str) -> State:
+    """Forget a chat that somebody else deleted; who was in it stands before the blank page and is told why."""
+    chat = state.find(chat_id)
+    state = replace(state, chats=tuple(other for other in state.chats if other.id != chat_id))
+    if chat is None or state.current != chat_id:
+        return state
+    return noted(opened(state, None), f"“{chat.title or 'New conversation'}” was deleted elsewhere.")
 
 
 def opened(state: State, chat_id: str | None) -> State:
@@ -64,31 +92,14 @@ def removed(state: State, chat_id: str) -> State:
 
 def items_loaded(state: State, chat_id: str, newest_first: list[JsonObject], *, has_more: bool) -> State:
     """Put a page of history before what is there already."""
-    oldest = newest_first[-1]["id"] if newest_first and has_more else None
-
-    def prepend(chat: Chat) -> Chat:
-        known = {message.key for message in chat.messages}
-        known |= {message.response_id for message in chat.messages if message.response_id}
-        older = [_message(item, chat.persona) for item in reversed(newest_first) if item["role"] != "system"]
-        new = tuple(m for m in older if m.key not in known and m.response_id not in known)
-        return replace(chat, messages=new + chat.messages, is_loaded=True, oldest_item=oldest)
-
-    return _with_chat(state, chat_id, prepend)
+    return _with_chat(state, chat_id, lambda chat: pages.prepended(chat, newest_first, has_more=has_more))
 
 
-def caught_up(state: State, chat_id: str, newest_first: list[JsonObject], *, has_more: bool) -> State:
-    """Append what others said since a chat was loaded; if that is more than a page, the page is all that is shown."""
-
-    def append(chat: Chat) -> Chat:
-        known = {message.key for message in chat.messages} | {message.response_id for message in chat.messages}
-        is_known = [item["id"] in known or item.get("response_id") in known - {None} for item in newest_first]
-        newer = newest_first[: is_known.index(True)] if any(is_known) else newest_first
-        added = tuple(_message(item, chat.persona) for item in reversed(newer) if item["role"] != "system")
-        if any(is_known):
-            return replace(chat, messages=chat.messages + added)
-        return replace(chat, messages=added, oldest_item=newest_first[-1]["id"] if has_more else None)
-
-    return _with_chat(state, chat_id, append) if newest_first else state
+def caught_up(
+    state: State, chat_id: str, newest_first: list[JsonObject], *, has_more: bool, stored: Collection[str]
+) -> State:
+    """Make a loaded chat what the server's newest page says; `stored` is what the server had when it was asked."""
+    return _with_chat(state, chat_id, lambda chat: pages.merged(chat, newest_first, has_more=has_more, stored=stored))
 
 
 def submitted(state: State, key: str, text: str) -> State:
@@ -236,18 +247,12 @@ def _context_use(context: JsonObject) -> ContextUse:
 
 def _described(chat: Chat | None, body: JsonObject) -> Chat:
     title, persona = safe_line(body.get("title") or ""), safe_line(body.get("model") or "") or None
+    change = body.get("change") or 0
     if chat is None:
-        return Chat(body["id"], title, persona)
-    return replace(chat, title=title or chat.title, persona=persona or chat.persona)
-
-
-def _message(item: JsonObject, persona: str | None) -> Message:
-    text = safe_text("".join(part.get("text", "") for part in item.get("content") or []))
-    if item["role"] == "user":
-        return Message(item["id"], "user", text)
-    stored: dict[str, MessageStatus] = {"in_progress": "streaming", "incomplete": "interrupted"}
-    status = stored.get(item.get("status") or "", "completed")
-    return Message(item["id"], "assistant", text, status, persona, item.get("response_id"))
+        return Chat(body["id"], title, persona, change=change)
+    if change < chat.change:
+        return chat  # known in a newer form
+    return replace(chat, title=title or chat.title, persona=persona or chat.persona, change=change)
 
 
 def _with_chat(state: State, chat_id: str | None, change: Callable[[Chat], Chat]) -> State:

@@ -206,3 +206,104 @@ def test_events_of_others_change_nothing() -> None:
     assert transitions.received(state, delta("other", "x"), 0.0) is state
     assert transitions.received(state, {"type": "chatbot:queued"}, 0.0) is state
     assert transitions.received(state, {"type": "new.kind", "response_id": "resp_k"}, 0.0) is state
+
+
+def caught_up(
+    state: State, *newest_first: Json, stored: tuple[str, ...] | None = None, has_more: bool = False
+) -> State:
+    keys = [message.key for message in chat_in(state, "a").messages] if stored is None else stored
+    return transitions.caught_up(state, "a", list(newest_first), has_more=has_more, stored=keys)
+
+
+def texts(state: State) -> list[str]:
+    return [message.text for message in chat_in(state, "a").messages]
+
+
+def talked() -> tuple[State, Json, Json]:
+    """A chat with an older turn and one of ours, and what the server has of the latter."""
+    older = [item("2", "assistant", "before"), item("1", "user", "earlier")]
+    state = transitions.items_loaded(listed("a"), "a", older, has_more=True)
+    state = transitions.received(asked(state, "a"), ended("k", "completed", "there"), now=1.0)
+    return state, item("4", "assistant", "there", response_id="resp_k", parent_id="3"), item("3", "user", "hi")
+
+
+def test_what_others_said_comes_after_what_was_said_here() -> None:
+    state, reply, question = talked()
+    theirs = item("6", "assistant", "", response_id="resp_x", status="in_progress"), item("5", "user", "me too")
+    state = caught_up(state, *theirs, reply, question, has_more=True)
+    assert texts(state) == ["earlier", "before", "hi", "there", "me too", ""]
+    assert (reply_in(state, "a").status, reply_in(state, "a").response_id) == ("streaming", "resp_x")
+    assert texts(caught_up(state, *theirs, reply, question, has_more=True)) == texts(state)
+
+
+def test_what_others_said_before_it_arrived_here_stands_where_the_server_has_it() -> None:
+    state, reply, question = talked()
+    state = caught_up(state, reply, question, item("2b", "assistant", "first"), item("2a", "user", "I was"))
+    assert texts(state)[-4:] == ["I was", "first", "hi", "there"]
+
+
+def test_what_others_deleted_goes_and_what_only_is_here_stays() -> None:
+    state, reply, question = talked()
+    state = transitions.noted(state, "a note")
+    state = caught_up(state, item("5", "user", "me too"), reply, question, item("1", "user", "earlier"))
+    assert texts(state) == ["earlier", "hi", "there", "a note", "me too"]
+    assert texts(caught_up(state, item("1", "user", "earlier"))) == ["earlier", "a note"]
+    assert texts(caught_up(state)) == ["a note"]
+
+
+def test_what_was_sent_after_the_server_was_asked_stays_at_the_end() -> None:
+    state, reply, question = talked()
+    had = tuple(message.key for message in chat_in(state, "a").messages)
+    state = asked(state, "a", "later")
+    state = caught_up(state, item("5", "user", "me too"), reply, question, stored=had, has_more=True)
+    assert texts(state)[-4:] == ["there", "me too", "hi", ""]
+
+
+def test_another_branch_replaces_the_one_that_was_shown() -> None:
+    state, _, _ = talked()
+    state = caught_up(state, item("8", "assistant", "anew"), item("7", "user", "edited"), item("1", "user", "earlier"))
+    assert texts(state) == ["earlier", "edited", "anew"]
+
+
+def test_more_than_a_page_of_what_others_said_is_all_that_is_shown() -> None:
+    state, _, _ = talked()
+    state = caught_up(state, item("99", "assistant", "y"), item("98", "user", "x"), has_more=True)
+    assert texts(state) == ["x", "y"]
+    assert chat_in(state, "a").oldest_item == "98"
+
+
+def body(name: str, change: int, **fields: Any) -> Json:
+    return {"id": name, "title": f"About {name}", "model": "pirate", "change": change, **fields}
+
+
+def test_a_change_elsewhere_moves_a_chat_to_its_place_and_marks_what_is_unseen() -> None:
+    state = transitions.chats_listed(State(), [body("a", 9), body("b", 8)], has_more=False)
+    state = transitions.opened(state, "a")
+    state = transitions.chat_changed(state, body("b", 10), "resp_1")
+    state = transitions.chat_changed(state, body("c", 11), None)
+    state = transitions.chat_changed(state, body("d", 7), None)
+    assert [chat.id for chat in state.chats] == ["c", "b", "a", "d"]
+    assert [chat.id for chat in state.chats if chat.is_unseen] == ["b"]
+    assert not chat_in(transitions.chat_changed(state, body("a", 12), "resp_2"), "a").is_unseen
+
+
+def test_our_own_reply_in_a_chat_that_was_left_is_no_news() -> None:
+    state = transitions.opened(asked(listed("a", "b"), "a"), "b")
+    assert not chat_in(transitions.chat_changed(state, body("a", 12), "resp_k"), "a").is_unseen
+
+
+def test_an_older_state_never_replaces_a_newer_one() -> None:
+    state = transitions.chats_listed(State(), [body("a", 9)], has_more=False)
+    state = transitions.chat_changed(state, body("a", 12, title="New"), None)
+    state = transitions.chat_changed(state, body("b", 13), None)
+    assert transitions.chat_changed(state, body("a", 11), None) is state
+    state = transitions.chats_listed(state, [body("a", 9)], has_more=False)
+    assert [(chat.id, chat.title) for chat in state.chats] == [("b", "About b"), ("a", "New")]
+
+
+def test_a_chat_that_others_deleted_leaves_a_word_where_it_was_open() -> None:
+    state = transitions.opened(listed("a", "b"), "a")
+    gone = transitions.vanished(state, "a")
+    assert (gone.current, gone.notice) == (None, "“About a” was deleted elsewhere.")
+    assert transitions.vanished(state, "b").current == "a"
+    assert transitions.vanished(state, "unknown") == state

@@ -39,17 +39,17 @@ class ConversationList(OptionList):
         self._drawn: tuple[tuple[str, str], ...] = ()
 
     def show(self, state: State) -> None:
-        """Bring the list up to date, with the open chat highlighted."""
+        """Bring the list up to date, with the open chat highlighted, or what the user has gone to in the list."""
         lines = tuple((chat.id, label(chat)) for chat in state.chats)
         if state.has_more_chats:
             lines = (*lines, (MORE, "… older ones"))
+        chosen = self.highlighted_option.id if self.has_focus and self.highlighted_option else state.current
         if lines != self._drawn:
             self._drawn = lines
             self.clear_options()
             self.add_options([Option(Content(text), id=name) for name, text in lines])
-        place = next((n for n, (name, _) in enumerate(lines) if name == state.current), None)
-        if not self.has_focus or self.highlighted is None:
-            self.highlighted = place
+        places = {name: place for place, (name, _) in enumerate(lines)}
+        self.highlighted = places.get(chosen or "", places.get(state.current or ""))
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         event.stop()

@@ -4,6 +4,7 @@ Cost stays flat: text is drawn at most 15 times a second, one reply is live, the
 of the newest messages is mounted; it grows when the reader reaches its top.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from textual.containers import VerticalScroll
@@ -101,6 +102,9 @@ class Transcript(VerticalScroll):
         self.anchor()
 
     async def _draw(self, chat: Chat) -> None:
+        if not self.is_at_bottom:  # what is read is not taken away because more was said below
+            top = next((place for place, m in enumerate(chat.messages) if m.key in self._views), len(chat.messages))
+            self._window = max(self._window, len(chat.messages) - top)
         messages = chat.messages[-self._window :]
         await self._drop_all_but({message.key for message in messages})
         newest_settled = next((m.key for m in reversed(messages) if m.role == "assistant" and m.is_settled), None)
@@ -128,19 +132,29 @@ class Transcript(VerticalScroll):
         old_first = next((self._views[m.key] for m in messages if m.key in self._views), None)
         first_old_place = next((n for n, m in enumerate(messages) if m.key in self._views), len(messages))
         above = [views[message.key] for message, place in new if place < first_old_place]
-        below = [views[message.key] for message, place in new if place > first_old_place]
         y_before = old_first.virtual_region.y if old_first else 0
-        if old_first is None:
-            await self.mount_all(above)
-        else:
-            await self.mount_all(above, before=old_first)
-            await self.mount_all(below)
+        for run, following in self._runs(messages, views):
+            await self.mount_all(run, before=following)
         self._views |= views
         for view in views.values():
             await view.catch_up()
         if above and old_first is not None and not self.is_at_bottom:
             self._pinned = _Pinned(old_first, y_before, above)
             self.call_after_refresh(self._keep_place)
+
+    def _runs(
+        self, messages: tuple[Message, ...], new: dict[str, MessageView]
+    ) -> Iterator[tuple[list[MessageView], MessageView | None]]:
+        """Yield new neighbours together with the view that they stand before; None is the end."""
+        run: list[MessageView] = []
+        for message in messages:
+            if message.key in new:
+                run.append(new[message.key])
+            elif run:
+                yield run, self._views[message.key]
+                run = []
+        if run:
+            yield run, None
 
     def _keep_place(self) -> None:
         """Scroll by as much as was put on top, as soon as that has been laid out."""
