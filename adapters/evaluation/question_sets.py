@@ -5,7 +5,7 @@ Every set has its own seed, so that a set is the same whatever else is asked, an
 
 import random
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from adapters.evaluation.knowledge import knowledge_questions
@@ -30,8 +30,8 @@ WORDINGS = {"known wording": False, "held-out wording": True}
 def question_sets(count: int) -> list[QuestionSet]:
     """Return every set with `count` questions; the instructions share theirs among their kinds."""
     return [
-        *_recall(count),
-        *_details(count),
+        *_by_distance("recall", count, DISTANCES, recall_probe),
+        *_by_distance("detail", count, DETAIL_DISTANCES, detail_probe),
         *_recalled(count),
         _drawn("persona name", count, persona_probe),
         *_instructions(count),
@@ -40,26 +40,14 @@ def question_sets(count: int) -> list[QuestionSet]:
     ]
 
 
-def _recall(count: int) -> list[QuestionSet]:
+def _by_distance(name: str, count: int, distances: Sequence[int], draw: Callable[..., Probe]) -> list[QuestionSet]:
     return [
         _drawn(
-            f"recall, {distance} turn{'s' if distance > 1 else ''}, {wording}",
+            f"{name}, {distance} turn{'s' if distance > 1 else ''}, {wording}",
             count,
-            partial(recall_probe, distance=distance, held_wording=held),
+            partial(draw, distance=distance, held_wording=held),
         )
-        for distance in DISTANCES
-        for wording, held in WORDINGS.items()
-    ]
-
-
-def _details(count: int) -> list[QuestionSet]:
-    return [
-        _drawn(
-            f"detail, {distance} turn{'s' if distance > 1 else ''}, {wording}",
-            count,
-            partial(detail_probe, distance=distance, held_wording=held),
-        )
-        for distance in DETAIL_DISTANCES
+        for distance in distances
         for wording, held in WORDINGS.items()
     ]
 
