@@ -27,7 +27,6 @@ from adapters.recipes.base.rows import Batch
 from adapters.recipes.base.throughput import flops_per_token, peak_flops
 from adapters.recipes.base.tokenizer import CONTEXT
 
-Body = Callable[..., Any]  # the network without its output layer, as it is or compiled
 HeadLoss = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 PEAK_RATE = 3e-3
 _LONGEST_EAGER = 512
@@ -99,13 +98,11 @@ def head_loss(hidden: torch.Tensor, head: torch.Tensor, targets: torch.Tensor, w
     return (losses * weights).sum() / weights.sum()
 
 
-def batch_loss(
-    model: LlamaForCausalLM, body: Body, batch: Batch, loss: HeadLoss = head_loss
-) -> tuple[torch.Tensor, int]:
+def batch_loss(model: LlamaForCausalLM, batch: Batch, loss: HeadLoss = head_loss) -> tuple[torch.Tensor, int]:
     """Weighted mean loss over what a batch teaches, on the model's device, and how many tokens that is."""
     send = partial(_sent, device=model.device)
     places = batch.learnt
-    hidden = body(
+    hidden = model.model(
         input_ids=send(batch.ids), position_ids=send(batch.positions), use_cache=False, **_bounds(model, batch)
     ).last_hidden_state
     learnt = hidden.reshape(-1, hidden.shape[-1])[send(places)]
@@ -141,7 +138,7 @@ def _learner(
         _set_rates(optimizers, plan.peak_rate * factor)
         model.set_attn_implementation(_attention(plan, batch))
         with torch.autocast(plan.device, dtype=torch.bfloat16, enabled=plan.is_bfloat16):
-            loss, labels = batch_loss(model, model.model, batch, mean_loss)
+            loss, labels = batch_loss(model, batch, mean_loss)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), plan.clip)
         for optimizer in optimizers:

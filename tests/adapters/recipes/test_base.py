@@ -126,7 +126,7 @@ def test_equal_weights_give_the_loss_that_transformers_computes(tokenizer: PreTr
     batch = _mixture(tokenizer).batch("chat", 0)
     batch = replace(batch, weights=(batch.weights > 0).float())
     with torch.no_grad():
-        mine, _ = batch_loss(model, model.model, batch)
+        mine, _ = batch_loss(model, batch)
         logits = model(input_ids=batch.ids, position_ids=batch.positions, use_cache=False).logits
     labels = torch.where(batch.weights > 0, batch.ids, -100)
     theirs = torch.nn.functional.cross_entropy(logits[:, :-1].reshape(-1, logits.shape[-1]), labels[:, 1:].reshape(-1))

@@ -41,11 +41,11 @@ def test_the_loss_is_that_of_equal_rows(monkeypatch: pytest.MonkeyPatch) -> None
     documents = [encoder.dialogue(dialogue.messages) for dialogue in islice(dialogues(3, 9), 3)]
     batch = pack(iter(documents), rows=1, length=sum(map(len, documents)), pad=0)
     model.set_attn_implementation("sdpa")
-    in_rows, labels = batch_loss(model, model.model, batch)
+    in_rows, labels = batch_loss(model, batch)
 
     monkeypatch.setattr(packed_attention, "flash", by_document)
     model.set_attn_implementation(PACKED)
-    packed, same_labels = batch_loss(model, model.model, batch)
+    packed, same_labels = batch_loss(model, batch)
     assert packed.item() == pytest.approx(in_rows.item(), rel=1e-3)
     assert same_labels == labels
 
