@@ -8,24 +8,12 @@ import torch
 from torch import nn
 
 from adapters.packing import IGNORED, PackedRow
-from adapters.plan import Plan
-
-GPU_TOKENS = 4096
 
 
 def row_tensors(row: PackedRow, device: torch.device | str = "cpu") -> dict[str, torch.Tensor]:
     """Return a packed row as the tensors of a batch of one."""
     columns = {"input_ids": row.ids, "labels": row.labels, "position_ids": row.positions}
     return {name: torch.tensor([values], device=device) for name, values in columns.items()}
-
-
-def rows_at_once(plan: Plan) -> int:
-    """Return how many rows of a step to compute end to end: one on a CPU, on a GPU as many as keep it busy.
-
-    A divisor of the step's rows. What a token costs in attention grows with the row, which a GPU does not feel here.
-    """
-    most = max(1, GPU_TOKENS // plan.row_tokens) if torch.cuda.is_available() else 1
-    return next(count for count in range(min(most, plan.rows_a_step), 0, -1) if plan.rows_a_step % count == 0)
 
 
 def label_nll(model: nn.Module, inputs: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:

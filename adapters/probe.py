@@ -10,10 +10,13 @@ from typing import Any
 import torch
 
 from adapters.errors import CannotTrain
-from adapters.loss import label_nll, row_tensors, rows_at_once
+from adapters.loss import label_nll, row_tensors
 from adapters.packing import PackedRow, end_to_end
 from adapters.plan import Plan
 from chatbot.engine.out_of_memory import is_out_of_memory
+
+GPU_TOKENS = 4096
+"""As many as keep a GPU busy; attention costs more the longer the row, which it does not feel up to here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,8 @@ class Probe:
     """All steps and evaluations, if none is spared by stopping early."""
     peak_bytes: int
     """Memory of the whole process on a CPU, of the tensors on a GPU."""
+    rows_at_once: int
+    """How many of a step's rows are computed end to end, a divisor of them: as many as a GPU has room for."""
 
 
 def probe(model: Any, plan: Plan, rows: Sequence[PackedRow], held_out_rows: int) -> Probe:  # peft is untyped
@@ -32,23 +37,37 @@ def probe(model: Any, plan: Plan, rows: Sequence[PackedRow], held_out_rows: int)
 
     Raises CannotTrain if not even that fits into memory.
     """
-    at_once = rows_at_once(plan)
-    longest = end_to_end([max(rows, key=lambda row: len(row.ids))] * at_once)
+    longest = max(rows, key=lambda row: len(row.ids))
+    for at_once in _choices(plan):
+        if (taken_s := _measured_s(model, end_to_end([longest] * at_once))) is not None:
+            row_s = taken_s / at_once
+            step_s = row_s * plan.rows_a_step
+            evaluations = plan.steps // plan.evaluate_every + 2
+            run_s = plan.steps * step_s + evaluations * held_out_rows * row_s / 3
+            return Probe(step_s, run_s, _peak_bytes(model), at_once)
+    raise CannotTrain(
+        f"a row of {len(longest.ids)} tokens does not fit into memory (give a smaller --max-length or --rank)"
+    )
+
+
+def _choices(plan: Plan) -> list[int]:
+    """Return how many of a step's rows may be computed end to end, most first: on a GPU, where few keep it waiting."""
+    most = max(1, GPU_TOKENS // plan.row_tokens) if torch.cuda.is_available() else 1
+    return [count for count in range(min(most, plan.rows_a_step), 0, -1) if plan.rows_a_step % count == 0]
+
+
+def _measured_s(model: Any, row: PackedRow) -> float | None:
+    """Return the seconds that a forward and backward of this row take; None if it does not fit into memory."""
     try:
-        _forward_backward(model, longest)  # the first one also pays for warming up
+        _forward_backward(model, row)  # the first one also pays for warming up
         began_s = time.perf_counter()
-        _forward_backward(model, longest)
-        row_s = time.perf_counter() - began_s
+        _forward_backward(model, row)
+        return time.perf_counter() - began_s
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        raise CannotTrain(
-            f"a row of {len(longest.ids)} tokens does not fit into memory (give a smaller --max-length or --rank)"
-        ) from error
-    step_s = row_s * plan.rows_a_step / at_once
-    evaluations = plan.steps // plan.evaluate_every + 2
-    run_s = plan.steps * step_s + evaluations * held_out_rows * row_s / at_once / 3
-    return Probe(step_s, run_s, _peak_bytes(model))
+    model.zero_grad(set_to_none=True)
+    return None
 
 
 def _forward_backward(model: Any, row: PackedRow) -> None:

@@ -108,7 +108,7 @@ def _train(job: Job, report: Reporter, work: Workspace) -> Outcome:
         return Outcome(plan, cost)
     before = _measure(model, labeller, held, job.persona.system)
     report.event("before", **asdict(before))
-    best_step = _run(model, plan, rows, held, work, resume_from, report)
+    best_step = _run(model, plan, cost.rows_at_once, rows, held, work, resume_from, report)
     after = _measure(model, labeller, held, job.persona.system)
     report.event("after", best_step=best_step, **asdict(after))
     facts = RunFacts(
@@ -166,6 +166,7 @@ def _held_rows(examples: Sequence[Example], plan: Plan) -> list[PackedRow]:
 def _run(
     model: Any,
     plan: Plan,
+    rows_at_once: int,
     rows: Sequence[PackedRow],
     held: Sequence[PackedRow],
     work: Workspace,
@@ -175,7 +176,16 @@ def _run(
     from adapters.trainer import train_adapter
 
     report.event("training", steps=plan.steps, resumed_from=resume_from.name if resume_from else None)
-    return train_adapter(model, plan, rows, held, checkpoints=work.checkpoints, resume_from=resume_from, report=report)
+    return train_adapter(
+        model,
+        plan,
+        rows,
+        held,
+        rows_at_once=rows_at_once,
+        checkpoints=work.checkpoints,
+        resume_from=resume_from,
+        report=report,
+    )
 
 
 def _measure(model: Any, labeller: Labeller, held: Sequence[PackedRow], system: str | None) -> Measured:

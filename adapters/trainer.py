@@ -17,7 +17,7 @@ from transformers.trainer_callback import PrinterCallback, TrainerState
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from adapters.errors import TrainingInterrupted
-from adapters.loss import label_nll, mean_nll, row_tensors, rows_at_once
+from adapters.loss import label_nll, mean_nll, row_tensors
 from adapters.packing import PackedRow, end_to_end
 from adapters.plan import Plan, is_done_improving
 from adapters.progress import Reporter
@@ -29,6 +29,7 @@ def train_adapter(
     rows: Sequence[PackedRow],
     held_out: Sequence[PackedRow],
     *,
+    rows_at_once: int,
     checkpoints: Path,
     resume_from: Path | None,
     report: Reporter,
@@ -43,7 +44,7 @@ def train_adapter(
     stop = StopRequest()
     trainer = RowTrainer(
         model=model,
-        args=_arguments(plan, checkpoints, has_validation=bool(held_out)),
+        args=_arguments(plan, checkpoints, rows_at_once=rows_at_once, has_validation=bool(held_out)),
         train_dataset=Rows(rows),
         eval_dataset=Rows(held_out) if held_out else None,
         data_collator=_one_row,
@@ -170,12 +171,11 @@ def _one_row(rows: Sequence[PackedRow]) -> dict[str, torch.Tensor]:
     return row_tensors(end_to_end(rows))
 
 
-def _arguments(plan: Plan, checkpoints: Path, *, has_validation: bool) -> TrainingArguments:
-    at_once = rows_at_once(plan)
+def _arguments(plan: Plan, checkpoints: Path, *, rows_at_once: int, has_validation: bool) -> TrainingArguments:
     arguments = TrainingArguments(
         output_dir=str(checkpoints),
-        per_device_train_batch_size=at_once,
-        gradient_accumulation_steps=plan.rows_a_step // at_once,
+        per_device_train_batch_size=rows_at_once,
+        gradient_accumulation_steps=plan.rows_a_step // rows_at_once,
         max_steps=plan.steps,
         learning_rate=plan.lr,
         lr_scheduler_type="cosine_with_min_lr",
