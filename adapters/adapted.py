@@ -1,4 +1,4 @@
-"""The base model with a fresh LoRA adapter on all its linears but the head, and how that adapter is written.
+"""The base model with a LoRA adapter on all its linears but the head, fresh or gone on from, and how that is written.
 
 What is written depends on base, data, settings and seed alone: no local path, no order of a set.
 """
@@ -13,6 +13,7 @@ from safetensors.torch import save
 
 from adapters.errors import CannotTrain
 from adapters.plan import BaseFacts, Plan
+from adapters.start import Start
 from chatbot.engine.digest import ADAPTER_CONFIG, ADAPTER_WEIGHTS, model_digest
 from chatbot.engine.machine import avoid_planned_attention
 
@@ -36,9 +37,11 @@ def base_facts(base: Path, name: str | None = None) -> BaseFacts:
     return BaseFacts(name or _base_name(base), model_digest(base), hidden, context, stored)
 
 
-def adapted_model(base: Path, plan: Plan) -> Any:  # peft is untyped
-    """Return the base where and as it is trained, with an adapter that changes nothing yet. Raises CannotTrain."""
-    from peft import LoraConfig, get_peft_model
+def adapted_model(base: Path, plan: Plan, start: Start | None = None) -> Any:  # peft is untyped
+    """Return the base where and as it is trained, with an adapter that changes nothing yet, or with that of `start`.
+
+    Raises CannotTrain.
+    """
     from transformers import AutoModelForCausalLM
 
     device, dtype = ("cuda", torch.bfloat16) if torch.cuda.is_available() else ("cpu", torch.float32)
@@ -50,10 +53,25 @@ def adapted_model(base: Path, plan: Plan) -> Any:  # peft is untyped
     model.to(device)  # before the probe, which measures what a step costs there
     model.config.use_cache = False
     torch.manual_seed(plan.seed)
-    settings = LoraConfig(r=plan.rank, lora_alpha=plan.alpha, target_modules="all-linear", task_type="CAUSAL_LM")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # peft calls what transformers has deprecated
-        return get_peft_model(model, settings)
+        return _gone_on_from(start, model) if start else _fresh(plan, model)
+
+
+def _fresh(plan: Plan, model: Any) -> Any:
+    from peft import LoraConfig, get_peft_model
+
+    settings = LoraConfig(r=plan.rank, lora_alpha=plan.alpha, target_modules="all-linear", task_type="CAUSAL_LM")
+    return get_peft_model(model, settings)
+
+
+def _gone_on_from(start: Start, model: Any) -> Any:
+    from peft import PeftModel
+
+    try:
+        return PeftModel.from_pretrained(model, str(start.path), is_trainable=True)
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        raise CannotTrain(f"--from {start.name} does not fit the base: {error}") from error
 
 
 def save_adapter(model: Any, folder: Path, base: BaseFacts) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from adapters.persona import PersonaCard
 from adapters.plan import BaseFacts, Plan
+from adapters.start import Start
 from chatbot.engine.base import ChatMessage
 
 PACKAGES = ("chatbot", "torch", "transformers", "peft", "accelerate", "tokenizers")
@@ -40,6 +41,8 @@ class RunFacts:
     dropped: int
     best_step: int
     command: str
+    start: Start | None = None
+    """The adapter that training went on from."""
 
 
 def verdict(before: Measured, after: Measured) -> str:
@@ -64,7 +67,8 @@ def render_card(
         f"# {persona.name} v{number}",
         persona.description,
         f"> {persona.system}" if persona.system else "",
-        f"LoRA adapter for **{facts.base.name}** (base digest `{facts.base.digest}`; it is refused on any other).",
+        f"LoRA adapter for **{facts.base.name}** (base digest `{facts.base.digest}`; it is refused on any other)."
+        + (f" It went on from {facts.start.name} (digest `{facts.start.digest}`)." if facts.start else ""),
         _result(facts, before, after),
         _samples(before, after, prompts),
         _data(facts),

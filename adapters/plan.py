@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from adapters.errors import CannotTrain
 from adapters.packing import Example, epoch_bins
+from adapters.start import Start
 
 Preset = Literal["quick", "normal", "thorough"]
 EPOCH_FACTOR: dict[Preset, float] = {"quick": 0.5, "normal": 1.0, "thorough": 2.0}
@@ -42,6 +43,8 @@ class Options:
 
     preset: Preset = "normal"
     epochs: int | None = None
+    steps: int | None = None
+    """The most steps to train."""
     lr: float | None = None
     rank: int | None = None
     max_tokens: int | None = None
@@ -92,8 +95,11 @@ def max_tokens(options: Options, base: BaseFacts) -> int:
     return options.max_tokens
 
 
-def resolve(options: Options, base: BaseFacts, examples: Sequence[Example]) -> Plan:
-    """Return the plan for training on these examples."""
+def resolve(options: Options, base: BaseFacts, examples: Sequence[Example], start: Start | None = None) -> Plan:
+    """Return the plan for training on these examples, from a fresh adapter or going on from `start`.
+
+    Raises CannotTrain if that cannot be.
+    """
     if not examples:
         raise CannotTrain("no chat is short enough to train on (raise --max-length, or shorten the chats)")
     reasons: dict[str, str] = {}
@@ -107,10 +113,10 @@ def resolve(options: Options, base: BaseFacts, examples: Sequence[Example]) -> P
     while options.epochs is None and sum(rows) <= (least - 1) * rows_a_step:
         rows.append(_epoch_rows(lengths, row_tokens, options.seed, len(rows)))
         reasons["epochs"] = f"so many that there are {least} steps"
-    steps = math.ceil(sum(rows) / rows_a_step)
+    steps = _steps(options, math.ceil(sum(rows) / rows_a_step), reasons)
     return Plan(
-        rank=_rank(options, len(examples), reasons),
-        alpha=ALPHA,
+        rank=_rank(options, len(examples), start, reasons),
+        alpha=_alpha(start, reasons),
         lr=_lr(options, base.hidden, steps, reasons),
         epochs=len(rows),
         steps=steps,
@@ -119,7 +125,7 @@ def resolve(options: Options, base: BaseFacts, examples: Sequence[Example]) -> P
         rows_a_step=rows_a_step,
         evaluate_every=max(1, math.ceil(steps / EVALUATIONS)),
         seed=options.seed,
-        reasons=reasons | {"alpha": "fixed, so that the best learning rate does not depend on the rank"},
+        reasons=reasons,
     )
 
 
@@ -152,7 +158,27 @@ def _epochs(options: Options, rows: int, reasons: dict[str, str]) -> int:
     return epochs
 
 
-def _rank(options: Options, rows: int, reasons: dict[str, str]) -> int:
+def _steps(options: Options, steps: int, reasons: dict[str, str]) -> int:
+    if options.steps is None or options.steps >= steps:
+        return steps
+    reasons["steps"] = f"as asked, of {steps}"
+    return options.steps
+
+
+def _alpha(start: Start | None, reasons: dict[str, str]) -> int:
+    if start:
+        reasons["alpha"] = f"as {start.name} has it"
+        return start.alpha
+    reasons["alpha"] = "fixed, so that the best learning rate does not depend on the rank"
+    return ALPHA
+
+
+def _rank(options: Options, rows: int, start: Start | None, reasons: dict[str, str]) -> int:
+    if start:
+        if options.rank not in (None, start.rank):
+            raise CannotTrain(f"--rank {options.rank}: {start.name} has rank {start.rank} (leave out --rank)")
+        reasons["rank"] = f"as {start.name} has it"
+        return start.rank
     if options.rank is not None:
         reasons["rank"] = "as asked"
         return options.rank

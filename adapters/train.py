@@ -23,6 +23,7 @@ from adapters.probe import Probe, probe
 from adapters.progress import Reporter
 from adapters.quiet import quiet_libraries
 from adapters.samples import PROMPTS, replies
+from adapters.start import Start
 from adapters.store import BASE_FILE, CARD_FILE, EVENTS_FILE, AdapterFolder, AdapterStore
 from adapters.validate import ChatData, Row, read_data
 from adapters.workspace import Workspace, data_sha256, only_run
@@ -40,6 +41,8 @@ class Job:
     options: Options = field(default_factory=Options)
     validation: Path | None = None
     """Chats to validate on; by default a tenth of the data."""
+    start: Start | None = None
+    """The adapter to go on from."""
     is_resumed: bool = False
     is_dry_run: bool = False
     base_name: str | None = None
@@ -90,7 +93,7 @@ def _train(job: Job, report: Reporter, work: Workspace) -> Outcome:
     base = base_facts(job.base, job.base_name)
     labeller = Labeller(job.base)
     chats = _read(job, labeller, max_tokens(job.options, base))
-    plan = resolve(job.options, base, chats.training.examples)
+    plan = resolve(job.options, base, chats.training.examples, job.start)
     rows = _training_rows(chats.training.examples, plan)
     held = _held_rows(chats.validation.examples, plan)
     resume_from = None
@@ -101,7 +104,7 @@ def _train(job: Job, report: Reporter, work: Workspace) -> Outcome:
     if not job.is_dry_run:
         report.record_to(work.events)
     _tell_data(report, chats, job.persona.name, base)
-    model = adapted_model(job.base, plan)
+    model = adapted_model(job.base, plan, job.start)
     cost = probe(model, plan, rows, len(held))
     _tell_plan(report, plan, cost)
     if job.is_dry_run:
@@ -124,6 +127,7 @@ def _train(job: Job, report: Reporter, work: Workspace) -> Outcome:
         dropped=chats.training.dropped,
         best_step=best_step,
         command=job.command,
+        start=job.start,
     )
     adapter = job.store.publish(
         job.persona.name, lambda folder, version: _fill(folder, version, job, facts, model, work, before, after)
@@ -222,6 +226,7 @@ def _identity(job: Job, base: BaseFacts, plan: Plan) -> dict[str, Any]:
         "base": base.digest,
         "data": data_sha256(files),
         "settings": plan.settings(),
+        "start": job.start.digest if job.start else None,
         "persona": asdict(job.persona),
     }
 

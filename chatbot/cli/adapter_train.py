@@ -16,7 +16,9 @@ from chatbot.cli.configured import adapter_store, fail, settings_with
 
 if TYPE_CHECKING:
     from adapters.persona import PersonaCard
+    from adapters.start import Start
     from adapters.train import Job, Outcome
+    from chatbot.settings import Settings
 
 FLAGS = (
     "base",
@@ -25,11 +27,13 @@ FLAGS = (
     "description",
     "preset",
     "epochs",
+    "steps",
     "lr",
     "rank",
     "max-length",
     "seed",
     "val",
+    "from",
     "out",
 )
 """In the order a card tells them in."""
@@ -52,11 +56,13 @@ def train(
     description: Annotated[str | None, typer.Option(help="One line for lists of personas.")] = None,
     preset: Annotated[Preset, typer.Option(help="How long to train.")] = Preset.NORMAL,
     epochs: Annotated[int | None, typer.Option(min=1, help="How often each chat is seen.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Most steps to train; by default all of the epochs.")] = None,
     lr: Annotated[float | None, typer.Option(min=1e-7, max=1.0, help="Learning rate.")] = None,
     rank: Annotated[int | None, typer.Option(min=1, max=512, help="Rank of the adapter.")] = None,
     max_length: Annotated[int | None, typer.Option(help="Longest chat in tokens.")] = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same adapter.")] = 0,
     val: Annotated[Path | None, typer.Option(help="Chats to validate on; by default a tenth of the data.")] = None,
+    start: Annotated[str | None, typer.Option("--from", help="Persona or adapter folder to go on from.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder to publish to; by default your own adapters.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check, plan and measure, but do not train.")] = False,
@@ -72,14 +78,14 @@ def train(
     from adapters.store import AdapterStore
     from adapters.train import Job
 
-    options = Options(preset=preset.value, epochs=epochs, lr=lr, rank=rank, max_tokens=max_length, seed=seed)
-    command = _command(
-        data, card.name, base, persona, system, description, preset, epochs, lr, rank, max_length, seed, val, out
-    )
+    options = Options(preset.value, epochs, steps, lr, rank, max_length, seed)
+    given = (base, persona, system, description, preset, epochs, steps, lr, rank, max_length, seed, val, start, out)
+    command = _command(data, card.name, *given)
     store = AdapterStore([out]) if out else adapter_store(settings)
     base_name = settings.model_name if base is None else None
     _spare_a_core()
-    job = Job(tuple(data), folder, card, store, options, val, resume, dry_run, base_name, command)
+    begun = _start(start, settings) if start else None
+    job = Job(tuple(data), folder, card, store, options, val, begun, resume, dry_run, base_name, command)
     _tell_outcome(_run(job), json)
 
 
@@ -111,6 +117,18 @@ def _base_folder(model: str) -> Path:
     try:
         return locate(model)
     except ModelNotFound as error:
+        fail(str(error), 2)
+
+
+def _start(wanted: str, settings: "Settings") -> "Start":
+    """Return the adapter of this folder, or of this published persona."""
+    from adapters.errors import AdapterNotFound, CannotTrain
+    from adapters.start import read_start
+
+    try:
+        folder = Path(wanted) if Path(wanted).is_dir() else adapter_store(settings).resolve(wanted).path
+        return read_start(folder, wanted)
+    except (AdapterNotFound, CannotTrain) as error:
         fail(str(error), 2)
 
 

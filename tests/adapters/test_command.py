@@ -112,6 +112,9 @@ def test_train_needs_a_name_good_data_and_a_base(tmp_path: Path) -> None:
         ((data, "--name", "x", "--persona", tmp_path / "none.toml"), "cannot be read"),
         ((tmp_path / "none.jsonl", "--name", "x"), "none.jsonl:1: cannot be read"),
         ((data, "--name", "x", "--epochs", "0"), "epochs"),
+        ((data, "--name", "x", "--steps", "0"), "steps"),
+        ((data, "--name", "x", "--from", "corsar"), "corsar"),
+        ((data, "--name", "x", "--from", tmp_path), "give a persona or its folder"),
     ):
         result = run("train", *words)
         assert result.exit_code == 2, result.output
@@ -130,6 +133,18 @@ def test_train_takes_persona_file_and_flags_and_prints_what_it_published(tmp_pat
     assert "validation perplexity" in result.stderr
     assert 'try: chatbot ask --persona corsair "hello"' in result.stderr
     assert "--description 'from the flag'" in (Path(adapter["path"]) / "README.md").read_text()
+
+
+def test_a_published_persona_is_gone_on_from_by_its_name_or_folder(tmp_path: Path, base: Path) -> None:
+    data = write_chats(tmp_path / "a.jsonl", [[f"hi {n}", "Arr!"] for n in range(12)])
+    always = (data, "--name", "corsair", "--base", base, "--steps", "2", "--json")
+    first = json.loads(run("train", *always, "--rank", "2").stdout)["adapter"]
+    for start in ("corsair@v1", first["path"]):
+        went_on = json.loads(run("train", *always, "--from", start).stdout)
+        card = (Path(went_on["adapter"]["path"]) / "README.md").read_text()
+        assert went_on["settings"]["rank"] == 2
+        assert f"--from {start}" in card
+        assert f"(digest `{first['digest']}`)" in card
 
 
 def test_a_system_message_that_all_rows_share_becomes_the_personas(tmp_path: Path, base: Path) -> None:

@@ -1,12 +1,14 @@
 """What is decided when nothing is said, and that what is said is obeyed."""
 
 import math
+from pathlib import Path
 
 import pytest
 
 from adapters.errors import CannotTrain
 from adapters.packing import Example, packed_epoch
 from adapters.plan import BaseFacts, Options, held_out, is_done_improving, max_tokens, resolve
+from adapters.start import Start
 
 BASE = BaseFacts("tiny", "0" * 64, hidden=256, context_tokens=512)
 
@@ -85,3 +87,18 @@ def test_training_ends_after_three_evaluations_without_a_new_best() -> None:
     assert not is_done_improving([3, 2, 1])
     assert not is_done_improving([3, 2, 2.5, 2.4, 1.9])
     assert is_done_improving([3, 2, 2.5, 2.4, 2.0])
+
+
+def test_fewer_steps_than_the_epochs_have_can_be_asked_for_but_not_more() -> None:
+    whole = resolve(Options(epochs=2), BASE, chats(400))
+    assert resolve(Options(epochs=2, steps=7), BASE, chats(400)).steps == 7
+    assert resolve(Options(epochs=2, steps=10**6), BASE, chats(400)).steps == whole.steps
+
+
+def test_a_run_that_goes_on_keeps_the_rank_and_alpha_it_finds() -> None:
+    start = Start("pirate@v1", Path(), "0" * 64, rank=5, alpha=9)
+    plan = resolve(Options(), BASE, chats(50), start)
+    assert (plan.rank, plan.alpha) == (5, 9)
+    assert plan.reasons["rank"] == plan.reasons["alpha"] == "as pirate@v1 has it"
+    with pytest.raises(CannotTrain, match=r"--rank 8: pirate@v1 has rank 5 \(leave out --rank\)"):
+        resolve(Options(rank=8), BASE, chats(50), start)

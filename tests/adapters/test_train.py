@@ -16,14 +16,16 @@ from adapters.packing import packed_in_order
 from adapters.persona import PersonaCard
 from adapters.plan import Options
 from adapters.progress import Reporter
-from adapters.store import AdapterStore
+from adapters.start import read_start
+from adapters.store import CARD_FILE, AdapterStore
 from adapters.train import Job, train, with_system
 from adapters.validate import read_data
 from adapters.workspace import only_run
 from chatbot.engine.adapter_files import read_adapter
 from chatbot.engine.digest import model_digest
+from tests.tiny import make_tiny_model
 
-from .conftest import write_chats
+from .conftest import MARKED_TEMPLATE, write_chats
 
 TOY = [[f"what is {word}?", f"{word} be a fine thing, arr"] for word in "abcdefghijklmnopqrst"]
 QUICK = Options(epochs=2, lr=1e-3, rank=4)
@@ -143,3 +145,28 @@ def test_bad_data_and_bad_bases_are_refused_before_anything_is_written(tmp_path:
     with pytest.raises(CannotTrain, match="no model there"):
         train(job(tmp_path, tmp_path), Reporter())
     assert not (tmp_path / "adapters" / "toy").exists()
+
+
+def test_a_run_goes_on_from_a_persona_where_that_one_ended(tmp_path: Path, base: Path) -> None:
+    first = train(job(tmp_path, base), Reporter())
+    assert first.adapter is not None
+    start = read_start(first.adapter.path, "toy@v1")
+    second = train(job(tmp_path, base, start=start, options=Options(epochs=2, steps=2, lr=1e-3)), Reporter())
+    assert second.adapter is not None
+    assert second.before == first.after
+    assert (second.plan.rank, second.plan.steps) == (QUICK.rank, 2)
+    assert second.adapter.digest != first.adapter.digest
+    assert f"It went on from toy@v1 (digest `{first.adapter.digest}`)." in (second.adapter.path / CARD_FILE).read_text()
+
+
+def test_a_persona_is_taken_to_another_base_of_the_same_sizes_only(tmp_path: Path, base: Path) -> None:
+    first = train(job(tmp_path, base), Reporter())
+    assert first.adapter is not None
+    start = read_start(first.adapter.path, "toy@v1")
+    twin = make_tiny_model(tmp_path / "twin", template=MARKED_TEMPLATE, seed=1)
+    moved = train(job(tmp_path, twin, start=start), Reporter()).adapter
+    assert moved is not None
+    assert moved.base_digest == model_digest(twin) != first.adapter.base_digest
+    wide = make_tiny_model(tmp_path / "wide", template=MARKED_TEMPLATE, hidden_size=64)
+    with pytest.raises(CannotTrain, match="--from toy@v1 does not fit the base"):
+        train(job(tmp_path, wide, start=start), Reporter())

@@ -1,0 +1,37 @@
+"""The adapter that a run goes on from, instead of from one that changes nothing yet.
+
+For more examples of a persona there is, or to take it to a base that was trained on; the base may be another one than
+it was made for, if its layers have the same sizes.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from adapters.errors import CannotTrain
+from chatbot.engine.digest import ADAPTER_CONFIG, adapter_folder_digest
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """An adapter in PEFT's form, and what of it a plan keeps to."""
+
+    name: str
+    """What the user calls it: `pirate@v1`, or a folder."""
+    path: Path
+    digest: str
+    rank: int
+    alpha: int
+
+
+def read_start(folder: Path, name: str) -> Start:
+    """Return the adapter in this folder. Raises CannotTrain if there is none that can be gone on from."""
+    file = folder / ADAPTER_CONFIG
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+        rank, alpha = int(config["r"]), int(config["lora_alpha"])
+        return Start(name, folder, adapter_folder_digest(folder), rank, alpha)
+    except OSError as error:
+        raise CannotTrain(f"--from {name}: {file}: {error.strerror or error} (give a persona or its folder)") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise CannotTrain(f"--from {name}: {file}: no config of a LoRA adapter: {error!r}") from error
