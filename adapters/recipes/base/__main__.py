@@ -10,16 +10,25 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-from transformers import AutoTokenizer, PreTrainedTokenizerFast
+from transformers import AutoTokenizer, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from adapters.recipes.base.card import card
 from adapters.recipes.base.corpus import Corpus
 from adapters.recipes.base.documents import Encoder
 from adapters.recipes.base.freed_memory import keep_freed_memory
 from adapters.recipes.base.mixture import Mixture
-from adapters.recipes.base.model import SHAPES, Shape, new_model, parameter_count, save_model, shape_figures
+from adapters.recipes.base.model import (
+    SHAPES,
+    Shape,
+    finished_model,
+    new_model,
+    parameter_count,
+    save_model,
+    shape_figures,
+    shape_of,
+)
 from adapters.recipes.base.prefetch import prefetched
-from adapters.recipes.base.progress import Budget
+from adapters.recipes.base.progress import LATE, Budget
 from adapters.recipes.base.repeated import Repeated
 from adapters.recipes.base.samples import all_samples
 from adapters.recipes.base.throughput import is_bfloat16_faster
@@ -28,6 +37,8 @@ from adapters.recipes.base.train import PEAK_RATE, Plan, train
 from adapters.recipes.dialogues import dialogues
 
 BATCH_TOKENS = 8192
+PARTS = {"all": "", "attention": "self_attn"}
+"""What may be learnt, each with what the names of its parameters have in common."""
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -35,11 +46,10 @@ def main(arguments: list[str] | None = None) -> None:
     options = _options(arguments)
     torch.set_num_threads(options.threads)
     keep_freed_memory()
-    shape = Shape(*(getattr(options, name) for name in shape_figures(Shape())))
     corpus = Corpus.read(options.corpus)
     run = options.run or options.out / "run"
     tokenizer = _tokenizer(run / "tokenizer", corpus, options)
-    model = new_model(shape, tokenizer, options.seed)
+    model = _model(tokenizer, options)
     print(f"{parameter_count(model):,} parameters", flush=True)
     pad = tokenizer.convert_tokens_to_ids("<|pad|>")
     is_one_row = options.device == "cuda"
@@ -62,7 +72,7 @@ def main(arguments: list[str] | None = None) -> None:
     figures = {
         "command": _command(options),
         "parameters": parameter_count(model),
-        "shape": shape_figures(shape),
+        "shape": shape_figures(shape_of(model)),
         "steps": state.step,
         "tokens": state.tokens,
         "labelled_tokens": state.labels,
@@ -73,6 +83,8 @@ def main(arguments: list[str] | None = None) -> None:
         "curve": state.log,
         "samples": samples,
     }
+    if options.start:
+        figures["before"] = json.loads((options.start / "training.json").read_text("utf-8"))
     (options.out / "training.json").write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
     (options.out / "README.md").write_text(card(options.out), "utf-8")
     for sample in samples:
@@ -80,12 +92,21 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _tokenizer(folder: Path, corpus: Corpus, options: argparse.Namespace) -> PreTrainedTokenizerFast:
-    """The run's tokenizer: trained once, then read again, so that a resumed run keeps it."""
-    if not (folder / "tokenizer.json").is_file():
+    """The run's tokenizer: trained once, or the finished model's, so that a run that goes on keeps it."""
+    if options.start:
+        folder = options.start
+    elif not (folder / "tokenizer.json").is_file():
         train_tokenizer(_tokenizer_texts(corpus, options), options.vocab).save_pretrained(folder)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     assert isinstance(tokenizer, PreTrainedTokenizerFast)
     return tokenizer
+
+
+def _model(tokenizer: PreTrainedTokenizerFast, options: argparse.Namespace) -> LlamaForCausalLM:
+    if options.start:
+        return finished_model(options.start, PARTS[options.learn])
+    shape = Shape(*(getattr(options, name) for name in shape_figures(Shape())))
+    return new_model(shape, tokenizer, options.seed)
 
 
 def _tokenizer_texts(corpus: Corpus, options: argparse.Namespace) -> Iterator[str]:
@@ -97,8 +118,9 @@ def _tokenizer_texts(corpus: Corpus, options: argparse.Namespace) -> Iterator[st
 
 
 def _plan(options: argparse.Namespace) -> Plan:
+    begins_at = LATE if options.start else 0.0
     return Plan(
-        Budget(steps=options.steps) if options.steps else Budget(minutes=options.minutes),
+        Budget(options.steps, None if options.steps else options.minutes, begins_at),
         device=options.device,
         pause_after_s=60 * options.pause_minutes,
         peak_rate=options.rate,
@@ -128,6 +150,8 @@ def _command(options: argparse.Namespace) -> str:
         f" --{name}{'' if value is True else f' {value}'}"
         for name, value, usual in (
             ("bfloat16", options.bfloat16 or False, False),
+            ("from", options.start and "MODEL", None),
+            ("learn", options.learn, "all"),
             ("no-bfloat16", options.bfloat16 is False, False),
             ("compile", options.compile, False),
             ("device", options.device, "cpu"),
@@ -146,6 +170,10 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True, help="folder for the finished model")
     parser.add_argument("--run", type=Path, help="folder for tokenizer and checkpoint (default: OUT/run)")
     parser.add_argument("--corpus", type=Path, help="folder with the public texts; left out: own dialogues only")
+    parser.add_argument(
+        "--from", dest="start", type=Path, help="finished model to go on from, with the last part of a run"
+    )
+    parser.add_argument("--learn", choices=PARTS, default="all", help="what of a finished model is to learn")
     parser.add_argument("--minutes", type=float, default=60, help="training time")
     parser.add_argument("--steps", type=int, help="train this many steps instead, exactly repeatable")
     parser.add_argument("--seed", type=int, default=1)

@@ -61,7 +61,7 @@ def card(folder: Path, note: str = "") -> str:
         _training(training, note),
         _evaluation(evaluation) if evaluation else "",
         _personas(evaluation["personas"]) if evaluation and evaluation["personas"] else "",
-        _LIMITS.format(minutes=round(training["seconds"] / 60)),
+        _LIMITS.format(minutes=round(sum(run["seconds"] for run in _runs(training)) / 60)),
         "## Data\n\n" + _SOURCES.read_text("utf-8"),
         _prompts(evaluation["prompts"]) if evaluation else "",
         _transcripts(folder / "transcripts.md"),
@@ -71,24 +71,35 @@ def card(folder: Path, note: str = "") -> str:
 
 
 def _training(figures: dict[str, Any], note: str) -> str:
-    curve, shape = figures["curve"], figures["shape"]
-    chat = [entry for entry in curve if entry["stage"] == "chat"]
+    shape, runs = figures["shape"], _runs(figures)
     sizes = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in shape.items())
     lines = [
         "## How it was made\n",
-        "```\n" + figures["command"] + "\n```\n",
+        "```\n" + "\n".join(run["command"] for run in runs) + "\n```\n",
         f"- shape: {sizes}; embeddings tied; bfloat16 safetensors",
-        f"- {figures['tokens'] / 1e6:.1f} M tokens in {figures['steps']:,} steps, {figures['seconds'] / 60:.0f} minutes"
-        f" on {figures['machine']} ({figures['tokens'] / max(1, figures['seconds']):,.0f} tokens/s)",
+        *(line for run in runs for line in _run(run)),
+        "- tokenizer: byte-level BPE, digits apart, six control tokens; the loss curve is in `training.json`",
     ]
-    if chat:
-        lines.append(
-            f"- loss on assistant turns: {chat[0]['loss']:.2f} at its start, {chat[-1]['loss']:.2f} at the end"
-        )
-    lines.append("- tokenizer: byte-level BPE, digits apart, six control tokens; the loss curve is in `training.json`")
     if note:
         lines.append(f"- {note}")
     return "\n".join(lines) + "\n"
+
+
+def _runs(figures: dict[str, Any]) -> list[dict[str, Any]]:
+    """The runs that made a model one after the other, the first one first."""
+    return [*(_runs(figures["before"]) if "before" in figures else ()), figures]
+
+
+def _run(figures: dict[str, Any]) -> list[str]:
+    minutes, tokens_per_s = figures["seconds"] / 60, figures["tokens"] / max(1, figures["seconds"])
+    lines = [
+        f"- {figures['tokens'] / 1e6:.1f} M tokens in {figures['steps']:,} steps, {minutes:.0f} minutes"
+        f" on {figures['machine']} ({tokens_per_s:,.0f} tokens/s)"
+    ]
+    chat = [entry["loss"] for entry in figures["curve"] if entry["stage"] == "chat"]
+    if chat:
+        lines.append(f"- loss on assistant turns: {chat[0]:.2f} at its start, {chat[-1]:.2f} at the end")
+    return lines
 
 
 def _evaluation(figures: dict[str, Any]) -> str:

@@ -50,6 +50,14 @@ def new_model(shape: Shape, tokenizer: PreTrainedTokenizerFast, seed: int) -> Ll
     return LlamaForCausalLM(config)
 
 
+def finished_model(folder: Path, part: str = "") -> LlamaForCausalLM:
+    """The model of this folder, to go on with in float32; only parameters with `part` in their names learn."""
+    model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad = part in name
+    return model
+
+
 def parameter_count(model: LlamaForCausalLM) -> int:
     """Distinct parameters; tied embeddings count once."""
     return sum(parameter.numel() for parameter in model.parameters())
@@ -71,6 +79,19 @@ def save_model(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, out:
     tokenizer.save_pretrained(out)
     for weights in out.glob("*.safetensors"):
         weights.chmod(0o644)  # safetensors writes files that only their owner may read
+
+
+def shape_of(model: LlamaForCausalLM) -> Shape:
+    """The shape of a model there is."""
+    config = model.config
+    return Shape(
+        config.hidden_size,
+        config.num_hidden_layers,
+        config.num_attention_heads,
+        config.num_key_value_heads,
+        config.intermediate_size,
+        config.vocab_size,
+    )
 
 
 def shape_figures(shape: Shape) -> dict[str, int]:

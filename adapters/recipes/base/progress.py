@@ -7,7 +7,7 @@ from typing import Literal
 
 LANGUAGE_PART = 0.15
 _WARM_UP = 0.015
-_LATE = 0.6
+LATE = 0.6
 _FLOOR = 0.02
 
 
@@ -17,14 +17,18 @@ class Budget:
 
     steps: int | None = None
     minutes: float | None = None
+    begins_at: float = 0.0
+    """The share a run begins with: more than 0 for one that goes on from a finished model."""
 
     def share(self, step: int, seconds: float) -> float:
         """How much of the budget is used, 0 to 1."""
         if self.steps is not None:
-            return min(1.0, step / self.steps)
-        if self.minutes is not None:
-            return min(1.0, seconds / (60 * self.minutes))
-        raise ValueError("a budget needs steps or minutes")
+            used = step / self.steps
+        elif self.minutes is not None:
+            used = seconds / (60 * self.minutes)
+        else:
+            raise ValueError("a budget needs steps or minutes")
+        return min(1.0, self.begins_at + (1 - self.begins_at) * used)
 
 
 def stage_at(share: float) -> Literal["language", "chat"]:
@@ -34,7 +38,7 @@ def stage_at(share: float) -> Literal["language", "chat"]:
 
 def is_late(share: float) -> bool:
     """Whether the run is in its last part, where long dialogues join."""
-    return share >= _LATE
+    return share >= LATE
 
 
 def rate_factor(share: float) -> float:

@@ -82,10 +82,13 @@ def train(model: LlamaForCausalLM, batches: Batches, plan: Plan, checkpoint: Pat
 
 def make_optimizers(model: LlamaForCausalLM, plan: Plan) -> list[torch.optim.Optimizer]:
     """Muon for the matrices inside the layers, AdamW for the rest."""
-    matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
-    others = [p for name, p in model.named_parameters() if p.ndim != 2 or "embed" in name]
+    learnt = {name: each for name, each in model.named_parameters() if each.requires_grad}
+    matrices = [each for name, each in learnt.items() if each.ndim == 2 and "embed" not in name]
+    others = [each for name, each in learnt.items() if each.ndim != 2 or "embed" in name]
     dtype = torch.bfloat16 if plan.is_bfloat16 else torch.float32
     muon = BatchedMuon(matrices, lr=plan.peak_rate, weight_decay=plan.weight_decay, dtype=dtype)
+    if not others:
+        return [muon]
     adam = torch.optim.AdamW(
         others, lr=plan.peak_rate, betas=(0.9, 0.98), weight_decay=0.0, fused=plan.device == "cuda"
     )

@@ -11,6 +11,34 @@ from functools import cache
 
 from adapters.recipes.dialogues.slot_values import held_out_words, slot_values
 
+_TITLES = (
+    "Captain",
+    "Doctor",
+    "Professor",
+    "Mister",
+    "Miss",
+    "Aunt",
+    "Uncle",
+    "Chef",
+    "Sir",
+    "Lady",
+    "Queen",
+    "King",
+    "Grandpa",
+    "Granny",
+    "Judge",
+    "Coach",
+    "Nurse",
+    "Inspector",
+    "Madame",
+    "Brother",
+    "Sister",
+    "Old",
+    "Little",
+    "Major",
+)
+_TOWNS = ("New", "Port", "Saint", "Lake", "Fort", "Mount", "San", "North", "West", "Upper")
+_TITLED_BOTS, _TOWNS_OF_TWO_WORDS = 0.45, 0.25
 _PLACES = ("under", "behind", "in", "next to", "inside", "on top of", "below")
 
 
@@ -49,6 +77,30 @@ def _of_syllables(rng: random.Random) -> str:
         made = "".join(parts) + (rng.choice(end) if rng.random() < 0.5 else "")
         if made not in held_out_words() and len(made) > 2:
             return made.capitalize()
+
+
+def persona(rng: random.Random) -> str:
+    """Who an assistant may be: a name, with or without a title: "Captain Kettle", "Torvella", "Miss Torvella"."""
+    if rng.random() >= _TITLED_BOTS:
+        return name(rng)
+    last = rng.choice(_nouns()).capitalize() if rng.random() < 0.5 else name(rng)
+    made = f"{rng.choice(_TITLES)} {last}"
+    return made if made.lower() not in held_out_words() else persona(rng)
+
+
+def town(rng: random.Random) -> str:
+    """A city: "Torvella", "Port Pumpklin"."""
+    first = f"{rng.choice(_TOWNS)} " if rng.random() < _TOWNS_OF_TWO_WORDS else ""
+    return first + name(rng)
+
+
+def title(rng: random.Random) -> str:
+    """What a book may be called: "The Paper Kettle", "Don Torvella", "Torvella and the Piano"."""
+    who, what = name(rng), rng.choice(_nouns()).title()
+    frames = ("{who}", "The {other} {what}", "The {what}", "{other} {what}", "{who} and the {what}", "{who} {other}")
+    frame = rng.choice((*frames, "Don {who}", "The {what} of {who}", "{who}'s {what}", "The Last {what}"))
+    made = frame.format(who=who, what=what, other=rng.choice(_nouns()).title())
+    return made if made.lower() not in held_out_words() else title(rng)
 
 
 def noun(rng: random.Random) -> str:
@@ -98,7 +150,10 @@ def group(rng: random.Random) -> str:
 
 
 INVENTORS: dict[str, Callable[[random.Random], str]] = {
-    **dict.fromkeys(("name", "surname", "petname", "city", "bot", "country", "language", "book"), name),
+    **dict.fromkeys(("name", "surname", "petname", "country", "language"), name),
+    "bot": persona,
+    "city": town,
+    "book": title,
     **dict.fromkeys(
         [
             "job",

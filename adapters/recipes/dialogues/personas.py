@@ -126,11 +126,11 @@ class Persona:
 
     @classmethod
     def draw(cls, rng: random.Random, *, held_out: bool = False) -> Persona:
-        """Mostly Ada; in training four dialogues of ten have somebody else."""
+        """In half of all training dialogues Ada; in the others somebody else."""
         chance = rng.random()
-        if not held_out and chance < 0.48:
+        if not held_out and chance < 0.4:
             return cls("Ada", None, DEFAULT_SYSTEM, False)
-        if not held_out and chance < 0.6:
+        if not held_out and chance < 0.5:
             return cls("Ada", None, None, False)
         return cls._other(rng, held_out)
 

@@ -20,7 +20,7 @@ from adapters.recipes.base.documents import COPIED_WEIGHT, Document, Encoder
 from adapters.recipes.base.freed_memory import keep_freed_memory
 from adapters.recipes.base.mixture import Mixture
 from adapters.recipes.base.model import SHAPES, Shape, new_model, parameter_count, save_model
-from adapters.recipes.base.progress import Budget, rate_factor, stage_at
+from adapters.recipes.base.progress import LATE, Budget, is_late, rate_factor, stage_at
 from adapters.recipes.base.rows import pack
 from adapters.recipes.base.throughput import flops_per_token
 from adapters.recipes.base.tokenizer import CONTROL_TOKENS, train_tokenizer
@@ -29,6 +29,8 @@ from adapters.recipes.dialogues import dialogues
 from adapters.recipes.dialogues.talk import Message
 
 TINY = Shape(hidden=32, layers=2, heads=2, kv_heads=1, feed_forward=64, vocab=400)
+SMALL = "--hidden 32 --layers 1 --heads 2 --kv-heads 1 --feed-forward 64 --vocab 400 --batch-tokens 256"
+QUICK = "--steps 3 --no-bfloat16 --threads 1 --tokenizer-dialogues 20 --sample-tokens 2"
 TALK = [
     {"role": "system", "content": "You are Ada."},
     {"role": "user", "content": "hi, I'm 42"},
@@ -205,9 +207,7 @@ def test_the_command_makes_a_model_that_transformers_loads(tmp_path: Path) -> No
     corpus.mkdir()
     (corpus / "tinystories_bits.txt").write_text("Tom ran.\nHe fell.\n\nMia sang.\n", "utf-8")
     out = tmp_path / "model"
-    sizes = "--hidden 32 --layers 1 --heads 2 --kv-heads 1 --feed-forward 64 --vocab 400 --batch-tokens 256"
-    quick = "--steps 3 --no-bfloat16 --threads 1 --tokenizer-dialogues 20 --sample-tokens 2"
-    main(["--corpus", str(corpus), "--out", str(out), *sizes.split(), *quick.split()])
+    main(["--corpus", str(corpus), "--out", str(out), *SMALL.split(), *QUICK.split()])
     model = AutoModelForCausalLM.from_pretrained(out)
     assert model.dtype == torch.bfloat16
     assert model.config.tie_word_embeddings
@@ -218,6 +218,21 @@ def test_the_command_makes_a_model_that_transformers_loads(tmp_path: Path) -> No
     card = (out / "README.md").read_text("utf-8")
     assert "CC BY-SA 3.0" in card
     assert str(tmp_path) not in card
+
+
+def test_a_finished_model_goes_on_learning_and_only_what_is_to_learn_changes(tmp_path: Path) -> None:
+    before, after = tmp_path / "before", tmp_path / "after"
+    main(["--out", str(before), *SMALL.split(), *QUICK.split()])
+    main(["--from", str(before), "--learn", "attention", "--out", str(after), *SMALL.split(), *QUICK.split()])
+    old, new = (AutoModelForCausalLM.from_pretrained(folder).state_dict() for folder in (before, after))
+    changed = {name for name in old if not torch.equal(old[name], new[name])}
+    assert changed == {name for name in old if "self_attn" in name}
+    assert (before / "tokenizer.json").read_bytes() == (after / "tokenizer.json").read_bytes()
+    figures = json.loads((after / "training.json").read_text("utf-8"))
+    assert figures["before"] == json.loads((before / "training.json").read_text("utf-8"))
+    assert {entry["stage"] for entry in figures["curve"]} <= {"chat"}
+    card = (after / "README.md").read_text("utf-8")
+    assert card.index(figures["before"]["command"]) < card.index("--from MODEL --learn attention")
 
 
 def test_a_missing_corpus_folder_is_told(tmp_path: Path) -> None:
@@ -235,6 +250,12 @@ def test_the_rate_warms_up_stays_and_falls() -> None:
     assert rate_factor(0.5) > rate_factor(0.9) > rate_factor(1) > 0
     assert (stage_at(0), stage_at(0.9)) == ("language", "chat")
     assert Budget(minutes=2).share(0, 60) == pytest.approx(0.5)
+
+
+def test_a_run_that_goes_on_is_as_the_last_part_of_one() -> None:
+    budget = Budget(steps=10, begins_at=LATE)
+    assert [budget.share(step, 0) for step in (0, 5, 10, 11)] == pytest.approx([LATE, (1 + LATE) / 2, 1, 1])
+    assert is_late(budget.share(0, 0))
 
 
 def _mixture(tokenizer: PreTrainedTokenizerFast) -> Mixture:
