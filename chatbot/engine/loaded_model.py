@@ -22,6 +22,7 @@ from chatbot.engine.kv_files import KVFile
 from chatbot.engine.kv_tiers import MIB, KVTiers, open_tiers
 from chatbot.engine.model_settings import ModelSettings
 from chatbot.engine.prefill_budget import PrefillBudget
+from chatbot.engine.recent_prompts import RecentPrompts
 from chatbot.engine.runner import Runner
 from chatbot.engine.template import ChatTemplate
 from chatbot.engine.watchdog import Watchdog
@@ -62,6 +63,7 @@ class LoadedModel:
         self.worker = self._make_worker()
         self._kept_adapters: set[str] = set()
         self._render_thread = ThreadPoolExecutor(1, "chatbot-render")
+        self._prompts = RecentPrompts()
         self._rendering = ChatTemplate(folder)
         """For the rendering thread."""
         self._replying = ChatTemplate(folder)
@@ -93,10 +95,15 @@ class LoadedModel:
         self._kept_adapters = digests
         self.worker.keep_adapters(digests)
 
+    def forget(self, session: str) -> None:
+        """Drop all KV of a conversation, in slots, memory and files, and every prompt that is still at hand."""
+        self._prompts.clear()
+        self.worker.forget(session)
+
     def count_tokens(self, messages: Sequence[ChatMessage]) -> int:
         """Return the length of the prompt these messages make, the opening of the reply included."""
         with self._counting_lock:
-            return len(self._counting.render(messages))
+            return len(self._prompts.ids(messages, self._counting.render))
 
     async def render(self, messages: Sequence[ChatMessage], adapter: str | None) -> tuple[list[int], KVFile | None]:
         """Render in the rendering thread; return the prompt and the KV file that is worth reading for it, if any is.
@@ -105,7 +112,7 @@ class LoadedModel:
         """
 
         def render() -> tuple[list[int], KVFile | None]:
-            prompt = self._rendering.render(messages)
+            prompt = self._prompts.ids(messages, self._rendering.render)
             resident = self.worker.resident(prompt, adapter)
             return prompt, self.tiers.worth_reading(prompt, adapter, resident)
 

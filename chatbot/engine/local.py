@@ -105,7 +105,7 @@ class LocalEngine:
         for each in begun:
             if each.session == session:  # perhaps not with the worker yet
                 each.leaves_kv = False
-        await asyncio.to_thread(self._running().worker.forget, session)
+        await asyncio.to_thread(self._running().forget, session)
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[Delta | Finish, None]:
         """Stream one reply. Raises PromptTooLong, AdapterUnknown, EngineBusy or GenerationFailed."""

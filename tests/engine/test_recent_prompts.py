@@ -1,0 +1,60 @@
+"""A prompt that was counted is not rendered again, and nothing is kept that nobody may need."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from chatbot.engine.base import ChatMessage, GenerationFailed
+from chatbot.engine.recent_prompts import MOST, RecentPrompts
+
+
+class Counted:
+    """Renders each message as its length, and counts how often it is asked to."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __call__(self, messages: Sequence[ChatMessage]) -> list[int]:
+        self.calls += 1
+        return [len(message.text) for message in messages]
+
+
+def said(*texts: str) -> tuple[ChatMessage, ...]:
+    return tuple(ChatMessage("user", text) for text in texts)
+
+
+def test_the_same_messages_are_rendered_once_and_others_anew() -> None:
+    prompts, render = RecentPrompts(), Counted()
+    assert [prompts.ids(said("a", "bc"), render), prompts.ids(list(said("a", "bc")), render)] == [[1, 2], [1, 2]]
+    assert render.calls == 1
+    assert prompts.ids((ChatMessage("assistant", "a"), *said("bc")), render) == [1, 2]
+    assert render.calls == 2
+
+
+def test_what_a_caller_does_to_its_ids_stays_with_it() -> None:
+    prompts, render = RecentPrompts(), Counted()
+    prompts.ids(said("a"), render).append(9)
+    assert prompts.ids(said("a"), render) == [1]
+
+
+def test_only_the_last_prompts_are_kept_and_none_after_clear() -> None:
+    prompts, render = RecentPrompts(), Counted()
+    for number in range(MOST + 1):
+        prompts.ids(said(str(number)), render)
+    prompts.ids(said("1"), render)
+    assert render.calls == MOST + 1
+    prompts.ids(said("0"), render)
+    assert render.calls == MOST + 2
+    prompts.clear()
+    prompts.ids(said("0"), render)
+    assert render.calls == MOST + 3
+
+
+def test_a_refusal_is_passed_on_and_not_kept() -> None:
+    def refuse(_: Sequence[ChatMessage]) -> list[int]:
+        raise GenerationFailed("no")
+
+    prompts = RecentPrompts()
+    with pytest.raises(GenerationFailed, match="no"):
+        prompts.ids(said("a"), refuse)
+    assert prompts.ids(said("a"), Counted()) == [1]
