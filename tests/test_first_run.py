@@ -25,8 +25,8 @@ def test_a_chat_is_there_again_after_quitting_and_the_model_answers_from_it(tmp_
         terminal.press("C-q")
         terminal.wait_for("ended with 0")
     with chat_terminal(tmp_path) as terminal:
-        terminal.wait_for("how are you?", times=1)
-        terminal.type("what is my name?")
+        terminal.type("what is my name?")  # before there is a screen
+        terminal.wait_until(lambda screen: "how are you?" in screen and "│ what is my name?" in screen, "hold it")
         terminal.press("Enter")
         assert "Mira" in reply_to(terminal, 3)
         terminal.press("C-q")

@@ -54,6 +54,8 @@ class ChatApp(CommandedApp):
         self._known_chats: frozenset[str] = frozenset()
         self._is_refreshing = False
         self._drawn_at = 0.0
+        self._early: list[events.Event] | None = []
+        """What was typed before there was an editor, while Python was still loading; None once there is one."""
 
     def compose(self) -> ComposeResult:
         with Horizontal():
@@ -72,6 +74,19 @@ class ChatApp(CommandedApp):
         self.session.start(self._wanted)
         self.run_worker(self._leave_without_server())
         self._refresh_view()
+        self.call_after_refresh(self._take_early)
+
+    async def on_event(self, event: events.Event) -> None:
+        """Keep what nothing on the screen could take yet."""
+        if self._early is not None and isinstance(event, (events.Key, events.Paste)):
+            self._early.append(event)
+        else:
+            await super().on_event(event)
+
+    def _take_early(self) -> None:
+        early, self._early = self._early or [], None
+        for event in early:
+            self.post_message(event)
 
     async def _leave_without_server(self) -> None:
         """End the app, and say why, if no server can be had at all."""
