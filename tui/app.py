@@ -74,7 +74,7 @@ class ChatApp(CommandedApp):
         self.session.start(self._wanted)
         self.run_worker(self._leave_without_server())
         self._refresh_view()
-        self.call_after_refresh(self._take_early)
+        self.call_after_refresh(self.call_later, self._take_early)
 
     async def on_event(self, event: events.Event) -> None:
         """Keep what nothing on the screen could take yet."""
@@ -83,10 +83,10 @@ class ChatApp(CommandedApp):
         else:
             await super().on_event(event)
 
-    def _take_early(self) -> None:
+    async def _take_early(self) -> None:
         early, self._early = self._early or [], None
         for event in early:
-            self.post_message(event)
+            await super().on_event(event)  # posted, they would come after keys that wait in the queue
 
     async def _leave_without_server(self) -> None:
         """End the app, and say why, if no server can be had at all."""

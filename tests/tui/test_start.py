@@ -1,10 +1,15 @@
 """The screen is there before the server is."""
 
 import asyncio
+from pathlib import Path
 
+from textual import events
+
+import tui
 from tests.tui.fake_server import FakeServer
 from tests.tui.screens import say, until, until_shown
 from tui.app import UNREACHABLE, ChatApp
+from tui.widgets.editor import Editor
 
 
 async def test_what_is_typed_while_the_server_starts_is_sent_once_it_is_there(server: FakeServer) -> None:
@@ -69,3 +74,25 @@ async def test_a_server_that_cannot_start_ends_the_app_with_the_reason() -> None
     async with app.run_test() as pilot:
         await until(pilot, lambda: app.return_code is not None)
     assert app.return_value == UNREACHABLE
+
+
+async def test_what_is_typed_before_there_is_an_editor_stands_in_it_in_order(server: FakeServer) -> None:
+    class Hurried(ChatApp):
+        """Its user types before anything is drawn, and goes on just then."""
+
+        CSS_PATH = str(Path(tui.__file__).with_name("tui.tcss"))
+
+        def on_load(self) -> None:
+            self._type("ab")
+
+        def on_mount(self) -> None:
+            self.call_after_refresh(self._type, "cd")
+            super().on_mount()
+
+        def _type(self, text: str) -> None:
+            for letter in text:
+                self.post_message(events.Key(letter, letter))
+
+    async with Hurried(server.url).run_test(size=(110, 30)) as pilot:
+        await until_shown(pilot, "live")
+        await until(pilot, lambda: pilot.app.query_one(Editor).text == "abcd")
