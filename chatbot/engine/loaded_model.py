@@ -63,7 +63,7 @@ class LoadedModel:
         self.worker = self._make_worker()
         self._kept_adapters: set[str] = set()
         self._render_thread = ThreadPoolExecutor(1, "chatbot-render")
-        self._prompts = RecentPrompts()
+        self._prompts = RecentPrompts(context)
         self._rendering = ChatTemplate(folder)
         """For the rendering thread."""
         self._replying = ChatTemplate(folder)

@@ -16,7 +16,10 @@ MOST = 16
 class RecentPrompts:
     """Token ids of at most `MOST` prompts, by their messages. For any thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, longest: int) -> None:
+        """Keep no prompt of more than `longest` tokens: none such is ever computed."""
+        self._longest = longest
+        self._clears = 0
         self._ids: dict[tuple[ChatMessage, ...], list[int]] = {}
         self._lock = threading.Lock()
 
@@ -24,19 +27,22 @@ class RecentPrompts:
         """Return the prompt of these messages, rendered if it is not among the last ones. Raises what `render` does."""
         key = tuple(messages)
         with self._lock:
-            found = self._ids.get(key)
+            found, clears = self._ids.get(key), self._clears
         if found is None:
             found = render(messages)
-            self._keep(key, found)
+            self._keep(key, found, clears)
         return list(found)
 
     def clear(self) -> None:
-        """Forget what was said."""
+        """Forget what was said, and do not keep what is being rendered."""
         with self._lock:
             self._ids.clear()
+            self._clears += 1
 
-    def _keep(self, key: tuple[ChatMessage, ...], ids: list[int]) -> None:
+    def _keep(self, key: tuple[ChatMessage, ...], ids: list[int], clears: int) -> None:
         with self._lock:
+            if clears != self._clears or len(ids) > self._longest:
+                return
             self._ids[key] = ids
             while len(self._ids) > MOST:
                 del self._ids[next(iter(self._ids))]
