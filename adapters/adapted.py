@@ -1,4 +1,4 @@
-"""The base model with a LoRA adapter on all its linears but the head, fresh or gone on from, and how that is written.
+"""The base model with a LoRA adapter, fresh on all its linears but the head or gone on from, and how that is written.
 
 What is written depends on base, data, settings and seed alone: no local path, no order of a set.
 """
@@ -14,6 +14,8 @@ from safetensors.torch import save
 from adapters.errors import CannotTrain
 from adapters.plan import BaseFacts, Plan
 from adapters.start import Start
+from chatbot.engine.adapter_files import read_adapter
+from chatbot.engine.base import AdapterRejected
 from chatbot.engine.digest import ADAPTER_CONFIG, ADAPTER_WEIGHTS, model_digest
 from chatbot.engine.machine import avoid_planned_attention
 
@@ -66,12 +68,19 @@ def _fresh(plan: Plan, model: Any) -> Any:
 
 
 def _gone_on_from(start: Start, model: Any) -> Any:
+    """Add an adapter that the engine takes, too: peft trains others, and says nothing of tensors it has no use for."""
     from peft import PeftModel
 
+    linears = {
+        name: (module.in_features, module.out_features)
+        for name, module in model.named_modules()
+        if isinstance(module, torch.nn.Linear)
+    }
     try:
-        return PeftModel.from_pretrained(model, str(start.path), is_trainable=True)
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        read_adapter(start.path, linears, base_digest=None, dtype=torch.float32, device=torch.device("cpu"))
+    except AdapterRejected as error:
         raise CannotTrain(f"--from {start.name} does not fit the base: {error}") from error
+    return PeftModel.from_pretrained(model, str(start.path), is_trainable=True)
 
 
 def save_adapter(model: Any, folder: Path, base: BaseFacts) -> None:

@@ -51,6 +51,8 @@ def verdict(before: Measured, after: Measured) -> str:
         return "no chats were held out (fewer than 10), so only the samples tell how it went"
     change = after.perplexity / before.perplexity - 1
     said = f"validation perplexity {before.perplexity:.2f} → {after.perplexity:.2f} ({change:+.1%})"
+    if change > 0.02:
+        return f"{said}: worse than before; take a lower --lr or fewer --steps"
     return said if change < -0.02 else f"{said}: nothing was learned that helps with new chats; add rows or epochs"
 
 

@@ -5,8 +5,10 @@ few rows, from own runs on the bundled model; where a figure was measured, it sa
 """
 
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import accumulate
 from typing import Any, Literal
 
 from adapters.errors import CannotTrain
@@ -68,7 +70,7 @@ class Plan:
     """Settings of one training run."""
 
     rank: int
-    alpha: int
+    alpha: float
     lr: float
     epochs: int
     steps: int
@@ -114,11 +116,14 @@ def resolve(options: Options, base: BaseFacts, examples: Sequence[Example], star
         rows.append(_epoch_rows(lengths, row_tokens, options.seed, len(rows)))
         reasons["epochs"] = f"so many that there are {least} steps"
     steps = _steps(options, math.ceil(sum(rows) / rows_a_step), reasons)
+    reached = 1 + bisect_left(list(accumulate(rows)), steps * rows_a_step)
+    if reached < len(rows):
+        reasons["epochs"] = "as many as the steps reach"
     return Plan(
         rank=_rank(options, len(examples), start, reasons),
         alpha=_alpha(start, reasons),
         lr=_lr(options, base.hidden, steps, reasons),
-        epochs=len(rows),
+        epochs=min(len(rows), reached),
         steps=steps,
         warmup_steps=max(1, round(0.03 * steps)),
         row_tokens=row_tokens,
@@ -165,7 +170,7 @@ def _steps(options: Options, steps: int, reasons: dict[str, str]) -> int:
     return options.steps
 
 
-def _alpha(start: Start | None, reasons: dict[str, str]) -> int:
+def _alpha(start: Start | None, reasons: dict[str, str]) -> float:
     if start:
         reasons["alpha"] = f"as {start.name} has it"
         return start.alpha

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from adapters.errors import CannotTrain
+from adapters.persona import PERSONA_FILE
 from chatbot.engine.digest import ADAPTER_CONFIG, adapter_folder_digest
 
 
@@ -21,7 +22,13 @@ class Start:
     path: Path
     digest: str
     rank: int
-    alpha: int
+    alpha: float
+
+    @property
+    def persona_file(self) -> Path | None:
+        """Who it is; None for an adapter that nobody published."""
+        file = self.path / PERSONA_FILE
+        return file if file.is_file() else None
 
 
 def read_start(folder: Path, name: str) -> Start:
@@ -29,9 +36,13 @@ def read_start(folder: Path, name: str) -> Start:
     file = folder / ADAPTER_CONFIG
     try:
         config = json.loads(file.read_text(encoding="utf-8"))
-        rank, alpha = int(config["r"]), int(config["lora_alpha"])
+        rank, alpha = int(config["r"]), config["lora_alpha"]
+        if not isinstance(alpha, int | float):
+            raise TypeError(f"lora_alpha is {alpha!r}")
         return Start(name, folder, adapter_folder_digest(folder), rank, alpha)
     except OSError as error:
-        raise CannotTrain(f"--from {name}: {file}: {error.strerror or error} (give a persona or its folder)") from error
+        raise CannotTrain(
+            f"--from {name}: {error.filename or file}: {error.strerror or error} (give a persona or its folder)"
+        ) from error
     except (ValueError, KeyError, TypeError) as error:
         raise CannotTrain(f"--from {name}: {file}: no config of a LoRA adapter: {error!r}") from error

@@ -226,7 +226,7 @@ def _identity(job: Job, base: BaseFacts, plan: Plan) -> dict[str, Any]:
         "base": base.digest,
         "data": data_sha256(files),
         "settings": plan.settings(),
-        "start": job.start.digest if job.start else None,
+        "from": job.start.digest if job.start else None,
         "persona": asdict(job.persona),
     }
 

@@ -17,6 +17,7 @@ from chatbot.cli.configured import adapter_store, fail, settings_with
 if TYPE_CHECKING:
     from adapters.persona import PersonaCard
     from adapters.start import Start
+    from adapters.store import AdapterStore
     from adapters.train import Job, Outcome
     from chatbot.settings import Settings
 
@@ -69,23 +70,38 @@ def train(
     json: AsJson = False,
 ) -> None:
     """Train a persona: a LoRA adapter that a running server offers at once."""
-    settings = settings_with()
-    statistics, shared_system = checked(data)
-    tell_warnings(statistics)
-    card = _card(name, persona, system or None, description, shared_system)
-    folder = _base_folder(base or settings.model_path)
     from adapters.plan import Options
     from adapters.store import AdapterStore
     from adapters.train import Job
 
-    options = Options(preset.value, epochs, steps, lr, rank, max_length, seed)
-    given = (base, persona, system, description, preset, epochs, steps, lr, rank, max_length, seed, val, start, out)
-    command = _command(data, card.name, *given)
+    settings = settings_with()
+    statistics, shared_system = checked(data)
+    tell_warnings(statistics)
     store = AdapterStore([out]) if out else adapter_store(settings)
+    begun = _start(start, store, settings) if start else None
+    card = _card(name, persona or (begun.persona_file if begun else None), system or None, description, shared_system)
+    folder = _base_folder(base or settings.model_path)
+    options = Options(
+        preset=preset.value, epochs=epochs, steps=steps, lr=lr, rank=rank, max_tokens=max_length, seed=seed
+    )
+    went_on = begun.name if begun else None
+    given = (base, persona, system, description, preset, epochs, steps, lr, rank, max_length, seed, val, went_on, out)
+    command = _command(data, card.name, *given)
     base_name = settings.model_name if base is None else None
     _spare_a_core()
-    begun = _start(start, settings) if start else None
-    job = Job(tuple(data), folder, card, store, options, val, begun, resume, dry_run, base_name, command)
+    job = Job(
+        data=tuple(data),
+        base=folder,
+        persona=card,
+        store=store,
+        options=options,
+        validation=val,
+        start=begun,
+        is_resumed=resume,
+        is_dry_run=dry_run,
+        base_name=base_name,
+        command=command,
+    )
     _tell_outcome(_run(job), json)
 
 
@@ -120,14 +136,19 @@ def _base_folder(model: str) -> Path:
         fail(str(error), 2)
 
 
-def _start(wanted: str, settings: "Settings") -> "Start":
-    """Return the adapter of this folder, or of this published persona."""
+def _start(wanted: str, store: "AdapterStore", settings: "Settings") -> "Start":
+    """Return the adapter of this folder, or of this persona, published there or where all are."""
     from adapters.errors import AdapterNotFound, CannotTrain
     from adapters.start import read_start
 
     try:
-        folder = Path(wanted) if Path(wanted).is_dir() else adapter_store(settings).resolve(wanted).path
-        return read_start(folder, wanted)
+        if Path(wanted).is_dir() and "/" in wanted:
+            return read_start(Path(wanted), wanted)
+        try:
+            found = store.resolve(wanted)
+        except AdapterNotFound:
+            found = adapter_store(settings).resolve(wanted)
+        return read_start(found.path, found.reference)
     except (AdapterNotFound, CannotTrain) as error:
         fail(str(error), 2)
 

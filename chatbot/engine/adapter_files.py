@@ -73,11 +73,13 @@ def read_adapter(
     folder: Path,
     linears: dict[str, tuple[int, int]],
     *,
-    base_digest: str,
+    base_digest: str | None,
     dtype: torch.dtype,
     device: torch.device,
 ) -> LoraAdapter:
     """Return the adapter in `folder` for a base with these linears, by name `(in_features, out_features)`.
+
+    base_digest: of that base, if an adapter that names another one is to be refused.
 
     Raises AdapterRejected, which names the file and what is wrong with it.
     """
@@ -85,7 +87,8 @@ def read_adapter(
     weights_bytes = _read(folder / ADAPTER_WEIGHTS, MAX_WEIGHTS_BYTES)
     config = _parse_object(folder / ADAPTER_CONFIG, config_bytes)
     rank, scaling, targets = _check_config(folder / ADAPTER_CONFIG, config)
-    _check_base(folder, config, base_digest)
+    if base_digest is not None:
+        _check_base(folder, config, base_digest)
     raw = _read_tensors(folder / ADAPTER_WEIGHTS, weights_bytes)
     pairs = _pair_up(folder / ADAPTER_WEIGHTS, raw, linears, targets, rank)
     ready = {

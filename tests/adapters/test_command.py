@@ -139,12 +139,21 @@ def test_a_published_persona_is_gone_on_from_by_its_name_or_folder(tmp_path: Pat
     data = write_chats(tmp_path / "a.jsonl", [[f"hi {n}", "Arr!"] for n in range(12)])
     always = (data, "--name", "corsair", "--base", base, "--steps", "2", "--json")
     first = json.loads(run("train", *always, "--rank", "2").stdout)["adapter"]
-    for start in ("corsair@v1", first["path"]):
+    for start in ("corsair", first["path"]):
         went_on = json.loads(run("train", *always, "--from", start).stdout)
         card = (Path(went_on["adapter"]["path"]) / "README.md").read_text()
         assert went_on["settings"]["rank"] == 2
         assert f"--from {start}" in card
         assert f"(digest `{first['digest']}`)" in card
+
+
+def test_who_a_persona_is_stays_when_it_is_gone_on_from(tmp_path: Path, base: Path) -> None:
+    data = write_chats(tmp_path / "a.jsonl", [[f"hi {n}", "Arr!"] for n in range(12)])
+    always = (data, "--base", base, "--steps", "2", "--out", tmp_path / "out", "--json")
+    run("train", *always, "--name", "corsair", "--system", "be a corsair", "--description", "a corsair")
+    went_on = json.loads(run("train", *always, "--from", "corsair", "--description", "an old one").stdout)["adapter"]
+    assert (went_on["name"], went_on["version"]) == ("corsair", 2)
+    assert (went_on["system"], went_on["description"]) == ("be a corsair", "an old one")
 
 
 def test_a_system_message_that_all_rows_share_becomes_the_personas(tmp_path: Path, base: Path) -> None:

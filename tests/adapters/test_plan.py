@@ -92,7 +92,14 @@ def test_training_ends_after_three_evaluations_without_a_new_best() -> None:
 def test_fewer_steps_than_the_epochs_have_can_be_asked_for_but_not_more() -> None:
     whole = resolve(Options(epochs=2), BASE, chats(400))
     assert resolve(Options(epochs=2, steps=7), BASE, chats(400)).steps == 7
-    assert resolve(Options(epochs=2, steps=10**6), BASE, chats(400)).steps == whole.steps
+    assert resolve(Options(epochs=2, steps=10**6), BASE, chats(400)) == whole
+
+
+def test_epochs_that_the_steps_do_not_reach_are_not_planned() -> None:
+    one = resolve(Options(epochs=1), BASE, chats(400)).steps
+    plans = [resolve(Options(epochs=5, steps=steps), BASE, chats(400)) for steps in (1, one - 1, one + 1, 5 * one)]
+    assert [plan.epochs for plan in plans] == [1, 1, 2, 5]
+    assert plans[0].reasons["epochs"] == "as many as the steps reach"
 
 
 def test_a_run_that_goes_on_keeps_the_rank_and_alpha_it_finds() -> None:

@@ -1,6 +1,7 @@
 """The whole way from a file to a published adapter, on a tiny model."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from adapters.train import Job, train, with_system
 from adapters.validate import read_data
 from adapters.workspace import only_run
 from chatbot.engine.adapter_files import read_adapter
-from chatbot.engine.digest import model_digest
+from chatbot.engine.digest import ADAPTER_CONFIG, ADAPTER_WEIGHTS, model_digest
 from tests.tiny import make_tiny_model
 
 from .conftest import MARKED_TEMPLATE, write_chats
@@ -170,3 +171,28 @@ def test_a_persona_is_taken_to_another_base_of_the_same_sizes_only(tmp_path: Pat
     wide = make_tiny_model(tmp_path / "wide", template=MARKED_TEMPLATE, hidden_size=64)
     with pytest.raises(CannotTrain, match="--from toy@v1 does not fit the base"):
         train(job(tmp_path, wide, start=start), Reporter())
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda config, weights: ({**config, "use_dora": True}, weights), "use_dora = True is not supported"),
+        (lambda config, weights: ({**config, "modules_to_save": ["lm_head"]}, weights), "modules_to_save"),
+        (lambda config, weights: (config, weights[:-9]), "not a safetensors file"),
+        (lambda config, weights: (config, weights.replace(b".q_proj.", b".x_proj.")), "x_proj"),
+    ],
+)
+def test_only_an_adapter_that_can_be_served_is_gone_on_from(
+    tmp_path: Path, base: Path, spoil: Callable[[dict[str, object], bytes], tuple[dict[str, object], bytes]], said: str
+) -> None:
+    first = train(job(tmp_path, base), Reporter()).adapter
+    assert first is not None
+    spoilt = tmp_path / "spoilt"
+    spoilt.mkdir()
+    config, weights = spoil(
+        json.loads((first.path / ADAPTER_CONFIG).read_text()), (first.path / ADAPTER_WEIGHTS).read_bytes()
+    )
+    (spoilt / ADAPTER_CONFIG).write_text(json.dumps(config))
+    (spoilt / ADAPTER_WEIGHTS).write_bytes(weights)
+    with pytest.raises(CannotTrain, match=said):
+        train(job(tmp_path, base, start=read_start(spoilt, "spoilt")), Reporter())

@@ -159,6 +159,7 @@ def _command(options: argparse.Namespace) -> str:
             ("batch-tokens", options.batch_tokens, BATCH_TOKENS),
             ("passes", options.passes, 1),
             ("rate", options.rate, PEAK_RATE),
+            ("seed", options.seed, 1),
         )
         if value != usual
     )
@@ -192,6 +193,12 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     for name in shape_figures(Shape()):
         parser.add_argument(f"--{name.replace('_', '-')}", type=int, help="instead of the shape's own")
     options = parser.parse_args(arguments)
+    if options.learn != "all" and not options.start:
+        parser.error("--learn needs --from")
+    if options.start and not (options.start / "training.json").is_file():
+        parser.error(f"--from {options.start}: no training.json there; expected a model that this command made")
+    if options.start and options.start.resolve() == options.out.resolve():
+        parser.error("--out has to be another folder than --from")
     for name, value in shape_figures(SHAPES[options.shape]).items():
         if getattr(options, name) is None:
             setattr(options, name, value)

@@ -17,7 +17,7 @@ _BEGIN_ID, _END_ID = CONTROL_TOKENS.index(BEGIN), CONTROL_TOKENS.index(END)
 
 
 def drill(rng: random.Random, vocab: int, length: int) -> Document:
-    """A drill of at most `length` tokens, drawn evenly from all that are not control tokens."""
+    """A drill of at most `length` tokens, none of them a control token."""
     return (_repeated_span if rng.random() < 0.4 else _keys_and_values)(rng, vocab, length)
 
 

@@ -91,7 +91,8 @@ def persona(rng: random.Random) -> str:
 def town(rng: random.Random) -> str:
     """A city: "Torvella", "Port Pumpklin"."""
     first = f"{rng.choice(_TOWNS)} " if rng.random() < _TOWNS_OF_TWO_WORDS else ""
-    return first + name(rng)
+    made = first + name(rng)
+    return made if made.lower() not in held_out_words() else town(rng)
 
 
 def title(rng: random.Random) -> str:
