@@ -53,6 +53,8 @@ class Turns:
         self._replies: dict[str, Reply] = {}
         self._unstored: dict[str, Reply] = {}
         """Replies that have ended, but whose end could not be stored so far."""
+        self._beginning: dict[str, asyncio.Task[ResponseLog]] = {}
+        """Turns that are being stored: who reads may see a commit before it is heard of here."""
         self._tasks: set[asyncio.Task[Any]] = set()
         self._late: set[asyncio.Task[None]] = set()
         self._is_draining = False
@@ -72,8 +74,6 @@ class Turns:
         The same idempotency key with the same request gives the log of the first call. Raises ProtocolError.
         """
         check_supported(request)
-        if self._is_draining:
-            raise Unavailable("server_draining", "the server is stopping; connect again in a moment")
         with told_in_protocol():
             if idempotency_key is not None:
                 earlier = await self._store.response_under_key(idempotency_key, _fingerprint(request))
@@ -84,10 +84,12 @@ class Turns:
             system = self._system_prompt(request, conversation, persona)
             await asyncio.to_thread(self._check_fits, system, request)
             turn = _new_turn(request, conversation, persona, idempotency_key)
-            if self._is_draining:  # it may have begun while this turn was being looked at
+            if self._is_draining:  # not before: a repeat of what is stored already is not refused
                 raise Unavailable("server_draining", "the server is stopping; connect again in a moment")
             # A caller that goes away must not leave a stored turn that nobody runs.
             begun = self._spawn(self._begin(turn, request, persona, system))
+            self._beginning[turn.response_id] = begun
+            begun.add_done_callback(lambda _: self._beginning.pop(turn.response_id))
             try:
                 return await asyncio.shield(begun)
             except asyncio.CancelledError:
@@ -97,6 +99,7 @@ class Turns:
 
     async def attach(self, response_id: str) -> ResponseLog:
         """Return the log of a response, running or settled. Raises NotFound."""
+        await self._begun(response_id)
         if (reply := self._known(response_id)) is not None:
             return reply.log
         with told_in_protocol():
@@ -104,6 +107,7 @@ class Turns:
 
     async def cancel(self, response_id: str) -> Response:
         """Stop a reply within one step of the engine and return it as stored; a settled one stays as it is."""
+        await self._begun(response_id)
         reply = self._replies.get(response_id)
         if reply is None:
             with told_in_protocol():
@@ -184,6 +188,11 @@ class Turns:
         if turn.conversation_id is not None:  # of one made just now, in hiding, nobody knows
             self.feed.begun(reply.log)
         return reply.log
+
+    async def _begun(self, response_id: str) -> None:
+        """Wait for a turn that is being stored, if this is one: until then it has no log, though it can be read."""
+        if (begun := self._beginning.get(response_id)) is not None:
+            await asyncio.wait({begun})
 
     def _spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         task = asyncio.create_task(work)

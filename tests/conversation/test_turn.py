@@ -1,4 +1,5 @@
 import asyncio
+from functools import partial
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from chatbot.engine.base import GenerationFailed
 from chatbot.protocol.errors import Conflict, InvalidRequest, NotFound, Unavailable
 from chatbot.protocol.requests import ResponseCreate, validate
 from storage.errors import StorageBusy, StorageFull
-from storage.records import Response
+from storage.records import NewTurn, Response
 from storage.store import Store
 from tests.fake_engine import FakeEngine
 
@@ -257,6 +258,16 @@ async def test_a_stopping_server_waits_for_replies_and_refuses_new_ones(turns: T
     assert log.response.state == "completed"
 
 
+async def test_a_stopping_server_does_not_refuse_what_it_has_stored(turns: Turns, engine: FakeEngine) -> None:
+    engine.free = 1
+    log = await turns.create(say("hi"), "key")
+    draining = asyncio.create_task(turns.drain(5))
+    await asyncio.sleep(0)
+    assert await turns.create(say("hi"), "key") is log
+    engine.gate.set()
+    await draining
+
+
 async def test_what_is_not_done_in_time_is_marked_and_kept(turns: Turns, engine: FakeEngine) -> None:
     engine.free = 1
     log = await turns.create(say("hi"))
@@ -324,3 +335,30 @@ async def test_the_reply_of_who_went_away_is_stopped_if_nobody_else_can_read_it(
     await asyncio.wait_for(turns.drain(10), 10)
     assert turns.running_count == 0
     assert len(engine.forgotten) == 1
+
+
+async def test_a_reply_can_be_followed_and_stopped_as_soon_as_its_turn_can_be_read(
+    turns: Turns, store: Store, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Readers may see a commit before the one who asked for it hears of it."""
+    await store.create_conversation("conv")
+    begin_turn, is_stored, is_heard = store.begin_turn, asyncio.Event(), asyncio.Event()
+
+    async def heard_late(turn: NewTurn) -> tuple[Response, bool]:
+        begun = await begin_turn(turn)
+        is_stored.set()
+        await is_heard.wait()
+        return begun
+
+    monkeypatch.setattr(store, "begin_turn", heard_late)
+    engine.free = 0
+    saying = asyncio.create_task(turns.create(say("hi", conversation="conv")))
+    await is_stored.wait()
+    written_by = (await store.items("conv"))[-1].response_id
+    assert written_by
+    monkeypatch.setattr(store, "response", partial(pytest.fail, "asked for what is still being begun"))
+    attaching = asyncio.create_task(turns.attach(written_by))
+    stopping = asyncio.create_task(turns.cancel(written_by))
+    is_heard.set()
+    assert await attaching is await saying
+    assert (await stopping).state == "cancelled"
