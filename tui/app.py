@@ -127,7 +127,7 @@ class ChatApp(CommandedApp):
         if state.current != self._shown_chat:
             self._swap_draft(state.current)
         self._shown_keys = _keys(state.chat)
-        self._known_chats = frozenset(chat.id for chat in state.chats)
+        self._known_chats = frozenset(chat.id for chat in state.chats if state.is_loaded)
         self.query_one(ConversationList).show(state)
         self.query_one(Transcript).show(state)
         self.query_one(StatusLine).show(state)

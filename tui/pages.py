@@ -55,15 +55,18 @@ def _places(chat: Chat, newest_first: Iterable[JsonObject]) -> dict[str, int]:
     """Where the items that are known stand in a chat. What was said here is known as what its reply answers."""
     known = {message.response_id: place for place, message in enumerate(chat.messages) if message.response_id}
     known |= {message.key: place for place, message in enumerate(chat.messages)}
+    asked: dict[str, int] = {}
     places: dict[str, int] = {}
     for item in newest_first:
         place = known.get(item["id"], known.get(item.get("response_id") or ""))
+        if place is None and item["role"] == "user":
+            place = asked.get(item["id"])
         if place is None:
             continue
         places[item["id"]] = place
         question, is_ours, _ = chat.messages[place].key.rpartition(":reply")
         if is_ours and question in known and item.get("parent_id"):
-            known[item["parent_id"]] = known[question]
+            asked[item["parent_id"]] = known[question]
     return places
 
 

@@ -167,7 +167,7 @@ class Session:
         """Load the newest page of a chat once, or the page before what is there."""
         async with self._loading:
             chat = self.state.find(chat_id)
-            if chat is None or chat.is_loaded != is_older:
+            if chat is None or chat.is_loaded != is_older or (is_older and chat.oldest_item is None):
                 return
             page = await self.client.items(chat_id, order="desc", limit=ITEMS_PAGE, after=chat.oldest_item)
             self._set(transitions.items_loaded(self.state, chat_id, page.data, has_more=page.has_more))
@@ -190,6 +190,9 @@ class Session:
                 page = await self.client.items(chat_id, order="desc", limit=ITEMS_PAGE)
             except NotFound:
                 return  # deleted elsewhere, and that is told
+            except ChatbotError:
+                self._behind.add(chat_id)
+                raise
             known, chat = chat, self.state.find(chat_id)
             if chat is None or chat.is_sending:
                 self._behind.add(chat_id)

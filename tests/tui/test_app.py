@@ -1,14 +1,16 @@
 """The whole screen, driven by keys against a fake server."""
 
+import asyncio
 from functools import partial
 
+import pytest
 from textual.widgets import Markdown
 
 from tests.tui.conftest import OpenApp
 from tests.tui.fake_server import FakeServer
 from tests.tui.screens import assert_golden, say, screen_text, until, until_shown
 from tui.app import ChatApp
-from tui.session import CHATS_PAGE
+from tui.session import CHATS_PAGE, Session
 from tui.widgets.editor import Editor
 from tui.widgets.message import FrozenReply
 from tui.widgets.transcript import Transcript
@@ -218,6 +220,43 @@ async def test_older_history_comes_when_the_reader_reaches_the_top(open_app: Ope
             await until(pilot, partial(_has_messages, transcript, mounted))
             await until(pilot, lambda: transcript.scroll_y > 0)
             await until_shown(pilot, f"question {first_shown};")  # what was read stays in view
+
+
+async def test_history_that_is_asked_for_twice_at_once_comes_once(open_app: OpenApp, server: FakeServer) -> None:
+    server.add_conversation("Long", *[(f"question {n};", f"answer {n};") for n in range(30)])
+    async with open_app() as pilot:
+        session = _app(pilot.app).session
+        await until_shown(pilot, "answer 29;")
+        await say(pilot, "hi")
+        await until_shown(pilot, "Hello there.")
+        await until(pilot, lambda: not session._tasks)
+        session.load_older()
+        session.load_older()
+        await until(pilot, lambda: session.state.chat and len(session.state.chat.messages) >= 62)
+        await until(pilot, lambda: not session._tasks)
+        assert session.state.chat
+        said = [message.text for message in session.state.chat.messages]
+        assert (len(said), said.count("hi"), session.state.chat.oldest_item) == (62, 1, None)
+
+
+async def test_what_is_typed_while_the_list_comes_stays_though_others_speak(
+    open_app: OpenApp, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    conversation = server.add_conversation("Sea", ("earlier", "before"))
+    goes_on, load_models = asyncio.Event(), Session._load_models
+
+    async def held(session: Session) -> None:
+        await goes_on.wait()
+        await load_models(session)
+
+    monkeypatch.setattr(Session, "_load_models", held)
+    async with open_app() as pilot:
+        await until_shown(pilot, "live")
+        pilot.app.query_one(Editor).insert("half a thought")
+        server.tell_change(conversation)
+        await until_shown(pilot, "Sea")
+        goes_on.set()
+        await until_shown(pilot, "before", "half a thought")
 
 
 async def test_one_reply_is_live_and_earlier_ones_are_frozen(open_app: OpenApp, server: FakeServer) -> None:

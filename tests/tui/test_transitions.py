@@ -259,6 +259,13 @@ def test_what_was_sent_after_the_server_was_asked_stays_at_the_end() -> None:
     assert texts(state)[-4:] == ["there", "me too", "hi", ""]
 
 
+def test_a_question_that_others_deleted_takes_no_other_messages_place() -> None:
+    state, reply, _ = talked()
+    reply["parent_id"] = "2"  # what answered the deleted question moves up
+    state = caught_up(state, reply, item("2", "assistant", "before"), item("1", "user", "earlier"))
+    assert texts(state) == ["earlier", "before", "there"]
+
+
 def test_another_branch_replaces_the_one_that_was_shown() -> None:
     state, _, _ = talked()
     state = caught_up(state, item("8", "assistant", "anew"), item("7", "user", "edited"), item("1", "user", "earlier"))
