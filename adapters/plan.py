@@ -32,6 +32,7 @@ ALPHA = 32
 MAX_LR = 1e-3
 """Measured on hidden size 256, 50 rows: validation perplexity 74.8, 73.2, 78.3 at 5e-4, 1e-3, 2e-3."""
 EVALUATIONS = 10
+"""In a run, at most: measuring is to cost no more than training, of which it is about a third for the same chat."""
 PATIENCE = 3
 """Evaluations in a row without a new best after which training ends."""
 MIN_ROWS_TO_HOLD_OUT = 10
@@ -97,8 +98,12 @@ def max_tokens(options: Options, base: BaseFacts) -> int:
     return options.max_tokens
 
 
-def resolve(options: Options, base: BaseFacts, examples: Sequence[Example], start: Start | None = None) -> Plan:
+def resolve(
+    options: Options, base: BaseFacts, examples: Sequence[Example], start: Start | None = None, *, held_out: int = 0
+) -> Plan:
     """Return the plan for training on these examples, from a fresh adapter or going on from `start`.
+
+    held_out: how many chats are measured each time.
 
     Raises CannotTrain if that cannot be.
     """
@@ -128,7 +133,7 @@ def resolve(options: Options, base: BaseFacts, examples: Sequence[Example], star
         warmup_steps=max(1, round(0.03 * steps)),
         row_tokens=row_tokens,
         rows_a_step=rows_a_step,
-        evaluate_every=max(1, math.ceil(steps / EVALUATIONS)),
+        evaluate_every=max(1, math.ceil(steps / EVALUATIONS), math.ceil(held_out / CHATS_A_STEP / 3)),
         seed=options.seed,
         reasons=reasons,
     )

@@ -93,7 +93,8 @@ def _train(job: Job, report: Reporter, work: Workspace) -> Outcome:
     base = base_facts(job.base, job.base_name)
     labeller = Labeller(job.base)
     chats = _read(job, labeller, max_tokens(job.options, base))
-    plan = resolve(job.options, base, chats.training.examples, job.start)
+    held_out = len(chats.validation.examples)
+    plan = resolve(job.options, base, chats.training.examples, job.start, held_out=held_out)
     rows = _training_rows(chats.training.examples, plan)
     held = _held_rows(chats.validation.examples, plan)
     resume_from = None

@@ -102,6 +102,12 @@ def test_epochs_that_the_steps_do_not_reach_are_not_planned() -> None:
     assert plans[0].reasons["epochs"] == "as many as the steps reach"
 
 
+def test_measuring_costs_no_more_than_training() -> None:
+    short, long = (resolve(Options(epochs=1, steps=steps), BASE, chats(4000), held_out=200) for steps in (30, 400))
+    assert short.evaluate_every * 3 * 8 >= 200
+    assert long.evaluate_every == 40
+
+
 def test_a_run_that_goes_on_keeps_the_rank_and_alpha_it_finds() -> None:
     start = Start("pirate@v1", Path(), "0" * 64, rank=5, alpha=9)
     plan = resolve(Options(), BASE, chats(50), start)
