@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from chatbot.engine.compiled.panels import WAYS, PanelWeight, is_exact_in_bfloat16
+from chatbot.engine.compiled.weight_memory import WeightMemory
 from chatbot.engine.large_batch import LargeBatchWeight, Threshold
 from chatbot.engine.packed import HalfWeight, is_available, is_exact_in_16_bits
 
@@ -50,7 +51,12 @@ class PlainWeight:
             residual.add_(self._bias)
 
 
-def kept(weight: torch.Tensor, bias: torch.Tensor | None = None, library: ctypes.CDLL | None = None) -> Weight:
+def kept(
+    weight: torch.Tensor,
+    bias: torch.Tensor | None = None,
+    library: ctypes.CDLL | None = None,
+    memory: WeightMemory | None = None,
+) -> Weight:
     """Return the weight in the format that is fastest here without changing what it computes.
 
     Panels take 2 bytes for each weight of a bfloat16 checkpoint, and 4 for a weight that no 16 bits hold.
@@ -58,13 +64,13 @@ def kept(weight: torch.Tensor, bias: torch.Tensor | None = None, library: ctypes
     is_half = is_exact_in_16_bits(weight) and is_available()
     fits_panels = _is_plain(weight) and weight.shape[1] % WAYS == 0
     if library is not None and fits_panels and (is_exact_in_bfloat16(weight) or not is_half):
-        return PanelWeight(weight, bias, library)
+        return PanelWeight(weight, bias, library, memory)
     return HalfWeight(weight, bias) if is_half else PlainWeight(weight, bias)
 
 
 def keeper(precision: MatmulPrecision, library: ctypes.CDLL | None = None) -> Keep:
     """Return what keeps the weights of one model; "medium" measures each shape of weight once."""
-    keep_few = partial(kept, library=library)
+    keep_few = partial(kept, library=library, memory=WeightMemory())
     if precision == "highest":
         return keep_few
     threshold = Threshold()

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from chatbot.engine.compiled.structs import Product
+from chatbot.engine.compiled.weight_memory import WeightMemory
 
 WAYS = 4
 """What the number of inputs has to be a multiple of."""
@@ -20,11 +21,15 @@ class PanelWeight:
 
     __slots__ = ("_bias", "_library", "_panels", "product")
 
-    def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None, library: ctypes.CDLL) -> None:
+    def __init__(
+        self, weight: torch.Tensor, bias: torch.Tensor | None, library: ctypes.CDLL, memory: WeightMemory | None = None
+    ) -> None:
+        """Take over a weight, into `memory` if it is given."""
         outputs, inputs = weight.shape
         is_wide = not is_exact_in_bfloat16(weight)
         self._library = library
-        self._panels = _panels(weight, library.panel_outputs(), is_wide=is_wide)
+        panels = _panels(weight, library.panel_outputs(), is_wide=is_wide)
+        self._panels = memory.place(panels) if memory else panels.contiguous()
         self._bias = None if bias is None else bias.float().contiguous()
         bias_address = None if self._bias is None else self._bias.data_ptr()
         self.product = Product(self._panels.data_ptr(), bias_address, inputs, outputs, is_wide)
@@ -54,6 +59,6 @@ def _panels(weight: torch.Tensor, outputs: int, *, is_wide: bool) -> torch.Tenso
     """
     rows = F.pad(weight, (0, 0, 0, -len(weight) % outputs)).view(-1, outputs, weight.shape[1])
     if is_wide:
-        return rows.float().transpose(1, 2).contiguous()
+        return rows.float().transpose(1, 2)
     halves = rows.bfloat16().view(len(rows), 2, outputs // 2, -1)
-    return halves.permute(0, 3, 2, 1).contiguous()
+    return halves.permute(0, 3, 2, 1)
