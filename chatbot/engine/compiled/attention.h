@@ -5,6 +5,7 @@
  * a block while it is near the processor, two at a time so that registers hold their sums.
  */
 #define KEYS 128 /* of a block */
+#define KEYS_AHEAD 24 /* that are fetched before they are needed: processors stop at the end of a page */
 #define TILE 16  /* queries that meet a block */
 
 typedef float four __attribute__((vector_size(16), aligned(4)));
@@ -33,12 +34,14 @@ static inline __attribute__((always_inline)) four sums_of(eight a, eight b, eigh
     return sums.half[0] + sums.half[1];
 }
 
-/* Compute the products of one or two queries with some keys. */
+/* Compute the products of one or two queries with some keys; their values, which are needed next, are fetched. */
 static inline __attribute__((always_inline)) void score(
-    const seeker *s, const float *keys, int64_t count, int64_t size, float scale, float (*scores)[KEYS],
-    const int queries) {
+    const seeker *s, const float *keys, const float *values, int64_t count, int64_t size, float scale,
+    float (*scores)[KEYS], const int queries) {
     int64_t key = 0;
     for (; key + 4 <= count; key += 4, keys += 4 * size) {
+        fetch(keys + KEYS_AHEAD * size, 4 * size);
+        fetch(values + key * size, 4 * size);
         eight sums[2][4] = {0};
         for (int64_t i = 0; i < size; i += 8)
 #pragma GCC unroll 2
@@ -101,7 +104,7 @@ static inline __attribute__((always_inline)) void meet(
     const int queries) {
     float scores[2][KEYS];
     int64_t seen[2];
-    score(s, keys, count, size, scale, scores, queries);
+    score(s, keys, values, count, size, scale, scores, queries);
     for (int q = 0; q < queries; q++) {
         seen[q] = s[q].length < first ? 0 : s[q].length - first < count ? s[q].length - first : count;
         weigh(s + q, scores[q], seen[q], size);
