@@ -10,6 +10,9 @@ from benchmarks.peers.peer import Chat, Peer
 
 WARM_UP_TOKENS = 8
 
+ChatsOf = Callable[[int], Sequence[Chat]]
+"""Gives the chats of a round."""
+
 
 @dataclass(frozen=True, slots=True)
 class Figure:
@@ -73,11 +76,15 @@ def made(*makers: Callable[[], Peer]) -> list[Peer]:
     return peers
 
 
-async def in_turns(peers: Sequence[Peer], chats: Sequence[Chat], tokens: int, rounds: int) -> dict[str, Figure]:
-    """Return the tokens per second, prompts included, of each peer that gets through one short warm-up."""
-    warm = [peer for peer in peers if await _warms_up(peer, chats, min(WARM_UP_TOKENS, tokens))]
+async def in_turns(peers: Sequence[Peer], chats_of: ChatsOf, tokens: int, rounds: int) -> dict[str, Figure]:
+    """Return the tokens per second, prompts included, of each peer that gets through one short warm-up.
+
+    Each round has chats of its own: what a peer keeps of earlier ones is nothing that it would have read.
+    """
+    warm = [peer for peer in peers if await _warms_up(peer, chats_of(0), min(WARM_UP_TOKENS, tokens))]
     found: dict[str, list[float]] = {peer.name: [] for peer in warm}
-    for _ in range(rounds):
+    for number in range(1, rounds + 1):
+        chats = chats_of(number)
         for peer in warm:
             found[peer.name].append(len(chats) * tokens / await peer.run(chats, tokens))
     return {name: Figure(tuple(rates)) for name, rates in found.items()}

@@ -7,7 +7,7 @@ from contextlib import aclosing
 
 from benchmarks.peers.peer import Chat, Prompts
 from benchmarks.rounds import Figure, Gate, Outcome
-from benchmarks.workloads.bench import Bench, chats
+from benchmarks.workloads.bench import TOPICS, Bench, chats
 from chatbot.engine.base import ChatMessage, Delta, Finish, GenerationRequest, Sampling
 from chatbot.engine.local import LocalEngine
 
@@ -20,12 +20,12 @@ IDLE, BUSY = "99th percentile, alone", "99th percentile, while a long prompt is 
 async def long_prompt_arrives(bench: Bench) -> Outcome:
     """Measure the time between two tokens of eight streams, without and with a long prompt arriving among them."""
     idle, busy, cancelled = [], [], []
-    prompt = _long_prompt(bench)
     async with bench.engine(slots=STREAMS + 1) as engine:
         for number in range(bench.rounds):
-            idle.append(1000 * await _gap(engine, bench.tokens, f"idle {number}", None))
-            busy.append(1000 * await _gap(engine, bench.tokens, f"busy {number}", prompt))
-            cancelled.append(1000 * await _cancel(engine, f"cancel {number}"))
+            prompt = _long_prompt(bench, number)
+            idle.append(1000 * await _gap(engine, bench.tokens, 3 * number, None))
+            busy.append(1000 * await _gap(engine, bench.tokens, 3 * number + 1, prompt))
+            cancelled.append(1000 * await _cancel(engine, 3 * number + 2))
     figures = {
         IDLE: Figure(tuple(idle)),
         BUSY: Figure(tuple(busy)),
@@ -37,13 +37,16 @@ async def long_prompt_arrives(bench: Bench) -> Outcome:
     return Outcome(f"W6: a prompt of {tokens} tokens arrives", "ms", figures, (gate,))
 
 
-async def _gap(engine: LocalEngine, tokens: int, session: str, prompt: Chat | None) -> float:
+async def _gap(engine: LocalEngine, tokens: int, number: int, prompt: Chat | None) -> float:
     """Return the 99th percentile of the seconds between two pieces of text of the eight streams."""
     gaps: list[float] = []
     has_begun = asyncio.Event()
     length = tokens if prompt is None else LONGEST_TOKENS
     streams = asyncio.gather(
-        *(_stream(engine, f"{session} {at}", chat, length, gaps, has_begun) for at, chat in enumerate(chats(STREAMS)))
+        *(
+            _stream(engine, f"{number} {at}", chat, length, gaps, has_begun)
+            for at, chat in enumerate(chats(STREAMS, number))
+        )
     )
     if prompt is None:
         await streams
@@ -51,7 +54,7 @@ async def _gap(engine: LocalEngine, tokens: int, session: str, prompt: Chat | No
         await has_begun.wait()
         gaps.clear()
         started = time.perf_counter()
-        await _first_token(engine, f"{session} long", prompt)
+        await _first_token(engine, f"{number} long", prompt)
         if not gaps:  # nobody got a token: they waited for all of it
             gaps.append(time.perf_counter() - started)
         streams.cancel()
@@ -78,12 +81,13 @@ async def _first_token(engine: LocalEngine, session: str, chat: Chat) -> None:
             return
 
 
-async def _cancel(engine: LocalEngine, session: str) -> float:
+async def _cancel(engine: LocalEngine, number: int) -> float:
     """Return the seconds from leaving a stream until a new one, for which only its row is left, has its first token."""
-    crowd = [_open(engine, f"{session} {at}", chat) for at, chat in enumerate(chats(STREAMS + 1))]
+    *asked, last = chats(STREAMS + 2, number)
+    crowd = [_open(engine, f"{number} {at}", chat) for at, chat in enumerate(asked)]
     for stream in crowd:
         await anext(stream)
-    waiting = asyncio.ensure_future(_first_token(engine, f"{session} next", chats(1)[0]))
+    waiting = asyncio.ensure_future(_first_token(engine, f"{number} next", last))
     await asyncio.sleep(0)
     started = time.perf_counter()
     await crowd.pop().aclose()
@@ -103,11 +107,11 @@ def _request(session: str, chat: Chat, tokens: int) -> GenerationRequest:
     return GenerationRequest(session, chat, Sampling(temperature=0, max_tokens=tokens))
 
 
-def _long_prompt(bench: Bench) -> Chat:
-    """Return a prompt that nearly fills the window, at most 4096 tokens."""
+def _long_prompt(bench: Bench, number: int) -> Chat:
+    """Return a prompt that nearly fills the window, at most 4096 tokens; another number begins another one."""
     prompts = Prompts(bench.model)
     wanted = min(bench.context_tokens, LONGEST_TOKENS) - 16
-    words = ["the", "rain", "fell", "on", "the", "town", "and", "nobody", "minded"]
+    words = [TOPICS[number % len(TOPICS)], "the", "rain", "fell", "on", "the", "town", "and", "nobody", "minded"]
     count = wanted
     while len(prompts.tokens([_chat(words, count)])[0]) > wanted:
         count = count * 9 // 10

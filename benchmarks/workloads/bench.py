@@ -13,6 +13,8 @@ from chatbot.engine.base import ChatMessage
 from chatbot.engine.local import LocalEngine
 
 TOPICS = ("rain", "bread", "whales", "clocks", "bees", "snow", "trains", "salt")
+FIRST_NUMBER = 100
+"""Numbers of one length make prompts of nearly one length."""
 PROMPT = "{number}: tell me something about {topic} that I did not know, and then ask me a question about it, please."
 
 
@@ -46,11 +48,12 @@ class Bench:
             await engine.stop()
 
 
-def chats(count: int) -> list[Chat]:
-    """Return chats that differ from each other early, so that nothing is gained by sharing prefixes."""
+def chats(count: int, number: int = 0) -> list[Chat]:
+    """Return chats that differ early from each other and from those of other numbers: no prefix is worth sharing."""
+    first = FIRST_NUMBER + number * count
     return [
-        (ChatMessage("user", PROMPT.format(number=number, topic=TOPICS[number % len(TOPICS)])),)
-        for number in range(count)
+        (ChatMessage("user", PROMPT.format(number=at, topic=TOPICS[at % len(TOPICS)])),)
+        for at in range(first, first + count)
     ]
 
 

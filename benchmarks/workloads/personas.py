@@ -28,7 +28,7 @@ async def mixed_personas(bench: Bench) -> Outcome:
             EnginePeer(engine, ALONE, digests[:1]),
             *made(partial(GeneratePeer, bench.model, bench.device, bench.threads, adapters, PEFT)),
         ]
-        figures = await in_turns(peers, chats(PERSONAS), bench.tokens, bench.rounds)
+        figures = await in_turns(peers, partial(chats, PERSONAS), bench.tokens, bench.rounds)
         await close(peers)
     gates = (
         Gate("8 adapters over none", over(figures, MIXED, "engine"), 0.7),

@@ -42,7 +42,7 @@ async def _rates(bench: Bench, ours: list[EnginePeer], streams: int) -> dict[str
     if bench.has_llama_cpp:
         peers.append(LlamaCppPeer(bench.model, bench.threads, bench.scratch, streams=streams, context_tokens=room))
     try:
-        return await in_turns(peers, chats(streams), bench.tokens, bench.rounds)
+        return await in_turns(peers, partial(chats, streams), bench.tokens, bench.rounds)
     finally:
         await close(peers)
 

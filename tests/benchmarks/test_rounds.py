@@ -25,14 +25,14 @@ class Slow:
 
 
 async def test_a_peer_that_fails_is_left_out_of_the_figures(capsys: pytest.CaptureFixture[str]) -> None:
-    figures = await in_turns([Slow("engine"), Slow("other", fails=True), Slow("third")], [(), ()], 10, 3)
+    figures = await in_turns([Slow("engine"), Slow("other", fails=True), Slow("third")], lambda _: [(), ()], 10, 3)
     assert {name: figure.values for name, figure in figures.items()} == {"engine": (2.0,) * 3, "third": (2.0,) * 3}
     assert "left out: other: RuntimeError: no such kernel" in capsys.readouterr().err
 
 
 async def test_ours_must_not_fail() -> None:
     with pytest.raises(RuntimeError, match="no such kernel"):
-        await in_turns([Slow("engine, 1 adapter", fails=True)], [()], 10, 3)
+        await in_turns([Slow("engine, 1 adapter", fails=True)], lambda _: [()], 10, 3)
 
 
 def test_a_peer_that_cannot_be_made_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
