@@ -45,14 +45,16 @@ class RunFacts:
     """The adapter that training went on from."""
 
 
-def verdict(before: Measured, after: Measured) -> str:
-    """Return in one line what training did to the held-out chats."""
+def verdict(before: Measured, after: Measured, *, went_on: bool = False) -> str:
+    """Return in one line what training did to the held-out chats; `went_on`: from an adapter there was."""
     if before.perplexity is None or after.perplexity is None:
         return "no chats were held out (fewer than 10), so only the samples tell how it went"
     change = after.perplexity / before.perplexity - 1
     said = f"validation perplexity {before.perplexity:.2f} → {after.perplexity:.2f} ({change:+.1%})"
     if change > 0.02:
         return f"{said}: worse than before; take a lower --lr or fewer --steps"
+    if went_on and change >= -0.02:
+        return f"{said}: as good as before"
     return said if change < -0.02 else f"{said}: nothing was learned that helps with new chats; add rows or epochs"
 
 
@@ -84,7 +86,8 @@ def _result(facts: RunFacts, before: Measured, after: Measured) -> str:
     lines = [
         "## Result",
         "",
-        verdict(before, after).capitalize() + f"; kept is step {facts.best_step} of {facts.plan.steps}.",
+        verdict(before, after, went_on=facts.start is not None).capitalize()
+        + f"; kept is step {facts.best_step} of {facts.plan.steps}.",
     ]
     if before.perplexity is not None and before.accuracy is not None and after.accuracy is not None:
         lines += [

@@ -102,7 +102,7 @@ def train(
         base_name=base_name,
         command=command,
     )
-    _tell_outcome(_run(job), json)
+    _tell_outcome(_run(job), json, went_on=begun is not None)
 
 
 def _card(
@@ -187,7 +187,7 @@ def _spare_a_core() -> None:
     torch.set_num_threads(max(1, (os.cpu_count() or 2) - 1))
 
 
-def _tell_outcome(outcome: "Outcome", as_json: bool) -> None:
+def _tell_outcome(outcome: "Outcome", as_json: bool, *, went_on: bool) -> None:
     adapter, before, after = outcome.adapter, outcome.before, outcome.after
     if as_json:
         typer.echo(json_text.dumps(outcome_json(outcome), ensure_ascii=False))
@@ -198,7 +198,7 @@ def _tell_outcome(outcome: "Outcome", as_json: bool) -> None:
         return
     from adapters.card import verdict
 
-    typer.echo(verdict(before, after), err=True)
+    typer.echo(verdict(before, after, went_on=went_on), err=True)
     if not as_json:
         typer.echo(f"{adapter.reference} {adapter.path}")
     typer.echo(f'try: chatbot ask --persona {adapter.name} "hello"', err=True)

@@ -31,7 +31,7 @@ FACTS = RunFacts(
     [
         (20.0, 10.0, "validation perplexity 20.00 → 10.00 (-50.0%)"),
         (20.0, 19.9, "nothing was learned that helps with new chats"),
-        (20.0, 30.0, "(+50.0%): nothing was learned"),
+        (20.0, 30.0, "(+50.0%): worse than before; take a lower --lr or fewer --steps"),
         (None, None, "no chats were held out"),
     ],
 )
@@ -39,6 +39,12 @@ def test_the_verdict_is_one_line_in_words(before: float | None, after: float | N
     line = verdict(Measured(before, before, ()), Measured(after, after, ()))
     assert said in line
     assert "\n" not in line
+
+
+def test_going_on_without_getting_worse_is_no_failure() -> None:
+    before, after = Measured(20.0, 0.2, ()), Measured(20.1, 0.2, ())
+    assert verdict(before, after, went_on=True).endswith("as good as before")
+    assert "worse" in verdict(before, Measured(21.0, 0.2, ()), went_on=True)
 
 
 def test_the_card_says_base_data_settings_result_samples_and_command() -> None:
