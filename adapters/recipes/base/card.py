@@ -32,7 +32,7 @@ _LIMITS = """## Limits, plainly
 - English only, but for the translator adapter. It knows a few hundred simple facts, and can state wrong ones with
   confidence.
 - Sums beyond 20, long instructions and code are beyond it.
-- Rare long words that were told may come back misspelt, and values or names of two words without their second.
+- Rare long words that were told may come back misspelt, and one thing told may be taken for another.
 - With a persona's adapter it remembers less and keeps to fewer instructions; the table above says how much.
 - It answers many openings of small talk beside the point; the talks below are unedited.
 - It understands wordings near those of its grammars best; far ones may get a friendly but beside-the-point answer.
