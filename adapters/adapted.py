@@ -14,7 +14,7 @@ from safetensors.torch import save
 from adapters.errors import CannotTrain
 from adapters.plan import BaseFacts, Plan
 from adapters.start import Start
-from chatbot.engine.adapter_files import read_adapter
+from chatbot.engine.adapter_files import linear_sizes, read_adapter
 from chatbot.engine.base import AdapterRejected
 from chatbot.engine.digest import ADAPTER_CONFIG, ADAPTER_WEIGHTS, model_digest
 from chatbot.engine.machine import avoid_planned_attention
@@ -71,13 +71,8 @@ def _gone_on_from(start: Start, model: Any) -> Any:
     """Add an adapter that the engine takes, too: peft trains others, and says nothing of tensors it has no use for."""
     from peft import PeftModel
 
-    linears = {
-        name: (module.in_features, module.out_features)
-        for name, module in model.named_modules()
-        if isinstance(module, torch.nn.Linear)
-    }
     try:
-        read_adapter(start.path, linears, base_digest=None, dtype=torch.float32, device=torch.device("cpu"))
+        read_adapter(start.path, linear_sizes(model), base_digest=None, dtype=torch.float32, device=torch.device("cpu"))
     except AdapterRejected as error:
         raise CannotTrain(f"--from {start.name} does not fit the base: {error}") from error
     return PeftModel.from_pretrained(model, str(start.path), is_trainable=True)

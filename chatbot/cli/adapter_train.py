@@ -140,9 +140,10 @@ def _start(wanted: str, store: "AdapterStore", settings: "Settings") -> "Start":
     """Return the adapter of this folder, or of this persona, published there or where all are."""
     from adapters.errors import AdapterNotFound, CannotTrain
     from adapters.start import read_start
+    from chatbot.engine.digest import ADAPTER_CONFIG
 
     try:
-        if Path(wanted).is_dir() and "/" in wanted:
+        if (Path(wanted) / ADAPTER_CONFIG).is_file():
             return read_start(Path(wanted), wanted)
         try:
             found = store.resolve(wanted)

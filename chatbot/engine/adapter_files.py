@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load
+from torch import nn
 
 from chatbot.engine.base import AdapterRejected
 from chatbot.engine.digest import ADAPTER_CONFIG, ADAPTER_WEIGHTS, adapter_digest
@@ -67,6 +68,15 @@ class LoraAdapter:
     rank: int
     pairs: dict[str, LoraPair]
     """By the name of the linear in the base model."""
+
+
+def linear_sizes(model: nn.Module) -> dict[str, tuple[int, int]]:
+    """Return `(in_features, out_features)` of each linear of a base, which is what an adapter may change, by name."""
+    return {
+        name: (module.in_features, module.out_features)
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Linear)
+    }
 
 
 def read_adapter(

@@ -14,9 +14,8 @@ from typing import Any
 
 import structlog
 import torch
-from torch import nn
 
-from chatbot.engine.adapter_files import LoraAdapter
+from chatbot.engine.adapter_files import LoraAdapter, linear_sizes
 from chatbot.engine.attention import Chunk
 from chatbot.engine.compiled.compiled_forward import CompiledForward, NotCompilable
 from chatbot.engine.formats import MatmulPrecision, keeper
@@ -61,12 +60,7 @@ class Runner:
         shape = KVShape.of(model.config.get_text_config(), slots=slots, max_len=context_tokens)
         self._wanted = shape
         self.kv = SlotKV(shape.fitted(dtype, free_bytes(device)), dtype=dtype, device=device)
-        self.linears = {
-            name: (module.in_features, module.out_features)
-            for name, module in model.named_modules()
-            if isinstance(module, nn.Linear)
-        }
-        """Sizes `(in_features, out_features)` of the linears that adapters may change, by name."""
+        self.linears = linear_sizes(model)
         self.end_ids = _end_ids(model.generation_config)
         """Ids that end a reply by the model's own generation settings."""
         self.vocabulary: int = model.get_input_embeddings().num_embeddings

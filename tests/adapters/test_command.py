@@ -114,7 +114,7 @@ def test_train_needs_a_name_good_data_and_a_base(tmp_path: Path) -> None:
         ((data, "--name", "x", "--epochs", "0"), "epochs"),
         ((data, "--name", "x", "--steps", "0"), "steps"),
         ((data, "--name", "x", "--from", "corsar"), "corsar"),
-        ((data, "--name", "x", "--from", tmp_path), "give a persona or its folder"),
+        ((data, "--name", "x", "--from", tmp_path), str(tmp_path)),
     ):
         result = run("train", *words)
         assert result.exit_code == 2, result.output
