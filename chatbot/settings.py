@@ -57,8 +57,8 @@ class Settings(BaseSettings):
     """Draft text that may repeat what was said and verify several tokens at once, while that is measured to be faster;
     replies stay the same."""
     compiled: bool = True
-    """Let the machine's C compiler, if there is one, make the code for a CPU's small steps, which takes a second the
-    first time; without it they take several times as long."""
+    """Let the machine's C compiler, if there is one, make the code for a CPU's steps, which takes a second the first
+    time; without it small ones take several times as long."""
     matmul_precision: Literal["highest", "medium"] = "highest"
     """`medium` lets a CPU with bfloat16 units round what goes into large products (prompts, many chats at once), which
     is several times faster there; `highest` computes them as transformers does. Takes 2 more bytes for each weight."""

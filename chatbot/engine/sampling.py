@@ -56,9 +56,9 @@ class RowSampler:
         return sampling.repetition_penalty != 1 or sampling.frequency_penalty != 0 or sampling.presence_penalty != 0
 
     def uniform(self) -> float:
-        """Return this position's number in [0, 1), a multiple of 2^-24."""
+        """Return this position's number in [0, 1), a multiple of 2^-23: any float32 times it is smaller than before."""
         mixed = _mix(_mix(self.seed) ^ self.position)
-        return (mixed >> 40) / (1 << 24)
+        return (mixed >> 41) / (1 << 23)
 
     def penalised(self, logits: torch.Tensor) -> torch.Tensor:
         """Return the row `[vocabulary]` with penalties applied."""
@@ -122,8 +122,11 @@ def _likeliest(logits: torch.Tensor) -> tuple[list[int], list[float]]:
 
     On a CPU numpy finds it among 32 rows of 8,192 in 0.03 ms, torch in 0.6.
     """
-    found = torch.from_numpy(logits.numpy().argmax(-1)) if logits.device.type == "cpu" else logits.argmax(-1)
-    return found.tolist(), logits.gather(-1, found[:, None])[:, 0].tolist()
+    if logits.device.type == "cpu":
+        values = logits.numpy()
+        return values.argmax(-1).tolist(), values.max(-1).tolist()
+    best, found = logits.max(-1)
+    return found.tolist(), best.tolist()
 
 
 def _draw(logits: torch.Tensor, rows: Sequence[RowSampler]) -> list[int]:
@@ -133,9 +136,7 @@ def _draw(logits: torch.Tensor, rows: Sequence[RowSampler]) -> list[int]:
         kept = _filter(scaled[filtered], [rows[i].sampling for i in filtered])
         scaled[filtered] = kept
     cumulative = scaled.softmax(-1).cumsum(-1)
-    total = cumulative[:, -1:]
-    target = _column(logits, [row.uniform() for row in rows]) * total
-    target = torch.minimum(target, torch.nextafter(total, torch.zeros_like(total)))
+    target = _column(logits, [row.uniform() for row in rows]) * cumulative[:, -1:]
     drawn: list[int] = torch.searchsorted(cumulative, target, right=True)[:, 0].tolist()
     return drawn
 

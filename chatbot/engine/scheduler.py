@@ -149,6 +149,8 @@ class Scheduler(Generic[RowT]):
     def _share_budget(self) -> list[tuple[RowT, int]]:
         """Say up to where each prompt is computed now; who got a share has the last turn next time."""
         turns, rate = self._prefilling.turns(), self._budget.rate
+        if not turns:
+            return []
         by_work = split_nested(
             self._budget.work(is_streaming=bool(self._decoding)),
             [[_work_claim(row, rate) for row in rows] for rows in turns],

@@ -15,7 +15,7 @@ from transformers.generation.logits_process import (
 )
 
 from chatbot.engine.base import Sampling
-from chatbot.engine.sampling import NO_TOKEN, RowSampler, _filter, sample
+from chatbot.engine.sampling import MASK64, NO_TOKEN, RowSampler, _filter, sample
 
 VOCABULARY = 300
 
@@ -121,6 +121,14 @@ def test_the_numbers_are_uniform() -> None:
     assert max(abs(number - i / 4000) for i, number in enumerate(numbers)) < 0.03
     assert numbers[0] >= 0
     assert numbers[-1] < 1
+
+
+def test_the_largest_number_draws_a_token_that_is_possible(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chatbot.engine.sampling._mix", lambda _: MASK64)
+    for scale in (0.0, 1.0, 30.0):
+        logits = _logits(200, scale=scale)
+        logits[:, -3:] = -math.inf
+        assert max(sample(logits, [_row() for _ in range(200)])) < VOCABULARY - 3
 
 
 def test_without_a_seed_replies_differ() -> None:

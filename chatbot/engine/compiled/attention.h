@@ -2,11 +2,13 @@
  *
  * Block after block of keys: what was summed so far fades when larger scores are met (Milakov & Gimelshein 2018), so
  * no row of scores is ever kept. All queries that share keys, those of a group of heads and of tokens of one slot, meet
- * a block while it is near the processor, two at a time so that registers hold their sums.
+ * a block while it is near the processor: two at a time so that registers hold their sums, or, where there are many, all
+ * as lanes of the same vectors, which needs no sums across a vector.
  */
 #define KEYS 128 /* of a block */
 #define KEYS_AHEAD 24 /* that are fetched before they are needed: processors stop at the end of a page */
-#define TILE 16  /* queries that meet a block */
+#define TILE PANEL /* queries that meet a block, if a group of heads has no more */
+#define MANY (PANEL / 2) /* queries that are not worth a lane each */
 
 typedef float four __attribute__((vector_size(16), aligned(4)));
 #ifdef __clang__
@@ -116,15 +118,95 @@ static inline __attribute__((always_inline)) void meet(
     for (int q = 0; q < queries; q++) mix(s + q, scores + q, values, seen[q], size, 1);
 }
 
+typedef union { /* a number for each query of a tile */
+    lanes half[2];
+    float of[PANEL];
+} across;
+
+/* sums[row] += the products of some rows with all queries; number i of a row lies at a[row * row_step + i * step]. */
+static inline __attribute__((always_inline)) void sum_rows(
+    const float *a, int64_t row_step, int64_t step, const across *b, int64_t count, across *sums, const int rows) {
+    lanes low[ROWS] = {0}, high[ROWS] = {0};
+    for (int64_t i = 0; i < count; i++)
+#pragma GCC unroll 16
+        for (int row = 0; row < rows; row++) {
+            low[row] += a[row * row_step + i * step] * b[i].half[0];
+            high[row] += a[row * row_step + i * step] * b[i].half[1];
+        }
+#pragma GCC unroll 16
+    for (int row = 0; row < rows; row++) {
+        sums[row].half[0] += low[row];
+        sums[row].half[1] += high[row];
+    }
+}
+
+static void sum_products(const float *a, int64_t rows, int64_t row_step, int64_t step, const across *b, int64_t count,
+                         across *sums) {
+    int64_t row = 0;
+    for (; row + ROWS <= rows; row += ROWS) sum_rows(a + row * row_step, row_step, step, b, count, sums + row, ROWS);
+    for (; row + 2 <= rows; row += 2) sum_rows(a + row * row_step, row_step, step, b, count, sums + row, 2);
+    if (row < rows) sum_rows(a + row * row_step, row_step, step, b, count, sums + row, 1);
+}
+
+/* What weigh does, for a tile: make weights of scores, and let what was summed before fade. */
+static void weigh_together(across *scores, int64_t count, across *best, across *total, across *out, int64_t size) {
+    across top = *best, sum = {0}, fade;
+    for (int64_t key = 0; key < count; key++)
+#pragma omp simd
+        for (int q = 0; q < PANEL; q++) top.of[q] = scores[key].of[q] > top.of[q] ? scores[key].of[q] : top.of[q];
+    for (int64_t key = 0; key < count; key++)
+#pragma omp simd
+        for (int q = 0; q < PANEL; q++) sum.of[q] += scores[key].of[q] = exponential(scores[key].of[q] - top.of[q]);
+    for (int q = 0; q < PANEL; q++) {
+        fade.of[q] = exponential(best->of[q] - top.of[q]);
+        total->of[q] = total->of[q] * fade.of[q] + sum.of[q];
+    }
+    for (int64_t i = 0; i < size; i++)
+        for (int half = 0; half < 2; half++) out[i].half[half] *= fade.half[half];
+    *best = top;
+}
+
+/* Let a tile of queries meet `length` keys, all of which each of them sees. */
+static void attend_together(seeker *s, int64_t queries, const float *keys, const float *values, int64_t length,
+                            int64_t size, float scale) {
+    across asked[size], out[size], scores[KEYS], best, total = {0};
+    memset(asked, 0, sizeof asked);
+    memset(out, 0, sizeof out);
+    for (int q = 0; q < PANEL; q++) best.of[q] = -INFINITY;
+    for (int64_t q = 0; q < queries; q++)
+        for (int64_t i = 0; i < size; i++) asked[i].of[q] = scale * s[q].query[i];
+    for (int64_t first = 0; first < length; first += KEYS, keys += KEYS * size, values += KEYS * size) {
+        const int64_t count = length - first < KEYS ? length - first : KEYS;
+        memset(scores, 0, count * sizeof *scores);
+        sum_products(keys, count, size, 1, asked, size, scores);
+        weigh_together(scores, count, &best, &total, out, size);
+        sum_products(values, size, 1, size, scores, count, out);
+    }
+    for (int64_t q = 0; q < queries; q++) {
+        s[q].best = best.of[q];
+        s[q].total = total.of[q];
+        for (int64_t i = 0; i < size; i++) s[q].out[i] = out[i].of[q];
+    }
+}
+
 /* Write what each of some queries finds among `length` keys. */
 static void attend(seeker *s, int64_t queries, const float *keys, const float *values, int64_t length, int64_t size,
                    float scale) {
+    int64_t first = 0;
     for (int64_t q = 0; q < queries; q++) {
         memset(s[q].out, 0, size * sizeof(float));
         s[q].best = -INFINITY;
         s[q].total = 0;
     }
-    for (int64_t first = 0; first < length; first += KEYS, keys += KEYS * size, values += KEYS * size) {
+    if (queries > MANY) {
+        first = length;
+        for (int64_t q = 0; q < queries; q++) first = s[q].length < first ? s[q].length : first;
+        for (int64_t q = 0; q < queries; q += PANEL)
+            attend_together(s + q, queries - q < PANEL ? queries - q : PANEL, keys, values, first, size, scale);
+        keys += first * size;
+        values += first * size;
+    }
+    for (; first < length; first += KEYS, keys += KEYS * size, values += KEYS * size) {
         const int64_t count = length - first < KEYS ? length - first : KEYS;
         int64_t q = 0;
         for (; q + 2 <= queries; q += 2) meet(s + q, keys, values, first, count, size, scale, 2);

@@ -1,9 +1,10 @@
-"""A fused network computed by forward.c: few tokens for each row and small prompts, each row with its own adapter.
+"""A fused network computed by forward.c: decode steps and prompts, each row with its own adapter.
 
-Larger prompts are left to torch, whose attention is made for them; both use the same panels and the same KV.
+Where large batches are wanted in bfloat16 they are left to torch; both use the same panels and the same KV.
 """
 
 import ctypes
+import math
 from array import array
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -21,8 +22,8 @@ from chatbot.engine.large_batch import LargeBatchWeight
 from chatbot.engine.lora_stack import Part
 from chatbot.engine.norms import RMSNorm
 
-MOST_TOKENS = 64
-"""Of one call."""
+CALL_TOKENS = 128
+"""Most tokens of one call: more would hardly share the reading of weights better, and would not fit in the cache."""
 PRODUCTS = ("qkv", "out", "gate_up", "down")
 
 
@@ -42,7 +43,7 @@ class CompiledForward:
         self._network = network
         self._struct = _network(network)
         self._forward = library.forward
-        self._scratch = torch.empty(MOST_TOKENS * library.scratch_per_token(ctypes.byref(self._struct)))
+        self._scratch = torch.empty(CALL_TOKENS * library.scratch_per_token(ctypes.byref(self._struct)))
         self._adapters: dict[str, AdapterSites] = {}
 
     @property
@@ -51,12 +52,12 @@ class CompiledForward:
         return set(self._adapters)
 
     def decode(self, chunks: Sequence[Chunk], adapters: Sequence[LoraAdapter | None]) -> torch.Tensor | None:
-        """Return the logits `[tokens, vocabulary]` after each token, or None for too many of them."""
+        """Return the logits `[tokens, vocabulary]` after each token, or None for a batch that is left to torch."""
         count = sum(len(chunk.tokens) for chunk in chunks)
         return self._compute(chunks, adapters, range(count)) if count <= self._most_tokens else None
 
     def prefill(self, chunks: Sequence[Chunk], adapter: LoraAdapter | None) -> torch.Tensor | None:
-        """Return the logits `[chunks, vocabulary]` after each chunk, or None for too many tokens."""
+        """Return the logits `[chunks, vocabulary]` after each chunk, or None for a batch that is left to torch."""
         ends, count = [], 0
         for chunk in chunks:
             count += len(chunk.tokens)
@@ -81,13 +82,21 @@ class CompiledForward:
             address = 0 if adapter is None else self._address(adapter)
             for position, token in enumerate(chunk.tokens, chunk.start):
                 tokens.extend((token, position, chunk.slot, address))
-        wanted = array("q", ends)
-        logits = torch.empty(len(ends), self._struct.vocabulary)
+        logits, count, done = torch.empty(len(ends), self._struct.vocabulary), len(tokens) // 4, 0
+        for first in range(0, count, CALL_TOKENS):
+            last = min(first + CALL_TOKENS, count)
+            here = array("q", (end - first for end in ends[done:] if end < last))
+            self._call(tokens[4 * first : 4 * last], here, logits[done:])
+            done += len(here)
+        return logits
+
+    def _call(self, tokens: "array[int]", ends: "array[int]", logits: torch.Tensor) -> None:
+        """Compute tokens, each four numbers, and write the logits after those at `ends`, which rise."""
         wrong = self._forward(
             self._struct,
             tokens.buffer_info()[0],
             len(tokens) // 4,
-            wanted.buffer_info()[0],
+            ends.buffer_info()[0],
             len(ends),
             logits.data_ptr(),
             self._scratch.data_ptr(),
@@ -99,7 +108,6 @@ class CompiledForward:
                 f"token {token} at position {position} of slot {slot}: expected a token below "
                 f"{self._struct.vocabulary}, a position below {self._struct.max_len}, a slot below {self._struct.slots}"
             )
-        return logits
 
     def _address(self, adapter: LoraAdapter) -> int:
         """Return where an adapter's sites are, described to the library when it is met for the first time."""
@@ -138,10 +146,10 @@ def _check(network: FusedNetwork) -> None:
         raise NotCompilable("its head has not as many outputs as there are tokens")
 
 
-def _most_tokens(network: FusedNetwork) -> int:
-    """Return how many tokens are for the compiled code: fewer, where bfloat16 is wanted for larger batches."""
+def _most_tokens(network: FusedNetwork) -> float:
+    """Return how many tokens are for the compiled code: any number, but where bfloat16 is wanted for larger batches."""
     firsts = [weight.first for weight in _weights(network) if isinstance(weight, LargeBatchWeight)]
-    return min([MOST_TOKENS, *(first - 1 for first in firsts)])
+    return min([math.inf, *(first - 1 for first in firsts)])
 
 
 def _weights(network: FusedNetwork) -> list[Weight]:

@@ -1,4 +1,4 @@
-/* A small step of a Llama-like network over KV slots, in one call: what fused_network.py computes by tensor calls.
+/* A step of a Llama-like network over KV slots, in one call: what fused_network.py computes by tensor calls.
  *
  * A small model on a CPU spends its time between the products, not in them. Here a step is one function, its weights
  * are read once for all tokens, and each token may have a LoRA adapter of its own, which costs what the adapter has to
@@ -11,9 +11,9 @@
 #include <string.h>
 
 #include "numbers.h"
+#include "products.h"
 
 #include "attention.h"
-#include "products.h"
 
 typedef struct {
     product qkv, out, gate_up, down;
@@ -171,7 +171,7 @@ int64_t forward(const network *n, const token *tokens, int64_t count, const int6
             return i + 1;
         memcpy(x + i * hidden, n->embedding + t.id * hidden, hidden * sizeof *x);
     }
-    token wanted[end_count];
+    token wanted[larger(1, end_count)];
     for (int64_t i = 0; i < n->layer_count; i++) {
         const layer *l = n->layers + i;
         normalise_all(x, l->norm, n->epsilon, hidden, count, normal);

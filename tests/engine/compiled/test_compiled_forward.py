@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from chatbot.engine import runner as runner_module
 from chatbot.engine.adapter_files import LoraAdapter, LoraPair, read_adapter
 from chatbot.engine.attention import Chunk
-from chatbot.engine.compiled.compiled_forward import MOST_TOKENS, CompiledForward
+from chatbot.engine.compiled.compiled_forward import CALL_TOKENS, CompiledForward
 from chatbot.engine.compiled.library import load
 from chatbot.engine.digest import model_digest
 from chatbot.engine.fused_network import FusedNetwork
@@ -108,7 +108,7 @@ def test_an_adapter_may_change_the_head(tmp_path: Path) -> None:
     made = pair(tmp_path)
     inputs, outputs = made.plain.linears["lm_head"]
     made.adapters.append(LoraAdapter("head", 3, {"lm_head": LoraPair(torch.randn(3, inputs), torch.randn(outputs, 3))}))
-    for tokens in ([7], [7] * (MOST_TOKENS + 1)):
+    for tokens in ([7], [7] * (CALL_TOKENS + 1)):
         assert made.prefill([Chunk(0, 0, tokens)], adapter=3)
     assert made.decode([Chunk(0, 70, [7]), Chunk(1, 0, [8])], [3, 1])
 
@@ -140,15 +140,11 @@ def test_any_batch_of_any_adapters_at_any_place(
     assert both.same_kv()
 
 
-def test_as_many_tokens_as_it_takes_and_one_more(both: Pair) -> None:
-    shortcut = both.compiled._shortcut
-    assert shortcut is not None
-    most, more = (Chunk(0, 0, [7] * count) for count in (MOST_TOKENS, MOST_TOKENS + 1))
-    assert shortcut.prefill([most], None) is not None
-    assert shortcut.prefill([more], None) is None
-    assert shortcut.decode([more], [None]) is None
-    assert both.prefill([most])
-    assert both.prefill([more], adapter=2)
+@pytest.mark.parametrize("first", [CALL_TOKENS - 1, CALL_TOKENS, CALL_TOKENS + 1])
+def test_more_tokens_than_one_call_takes(both: Pair, first: int) -> None:
+    assert both.prefill([Chunk(0, 0, range(first)), Chunk(1, 0, range(3, CONTEXT)), Chunk(2, 0, [7])], adapter=2)
+    assert both.decode([Chunk(0, first, [7, 8]), Chunk(1, 0, range(5, CONTEXT)), Chunk(2, 1, [9])], [0, 1, 2])
+    assert both.same_kv()
 
 
 @pytest.mark.parametrize(
@@ -177,7 +173,7 @@ def test_what_is_not_a_number_stays_so_and_stays_in_its_row(both: Pair) -> None:
     both.compiled.kv.wipe(1, CONTEXT)
 
 
-@pytest.mark.parametrize(("heads", "kv_heads"), [(4, 4), (4, 2), (6, 2)])
+@pytest.mark.parametrize(("heads", "kv_heads"), [(4, 4), (4, 2), (6, 2), (6, 1)])
 def test_what_is_not_a_number_does_not_reach_the_tokens_before_it(tmp_path: Path, heads: int, kv_heads: int) -> None:
     folder = make_tiny_model(
         tmp_path, num_attention_heads=heads, num_key_value_heads=kv_heads, hidden_size=48, head_dim=8
@@ -190,7 +186,7 @@ def test_what_is_not_a_number_does_not_reach_the_tokens_before_it(tmp_path: Path
     made.prefill([Chunk(0, 0, range(10, 134))], None)
     expected = made.decode([Chunk(0, 124, [7, 8])], [None])
     got = made.decode([Chunk(0, 124, [7, 8, *[broken] * 3])], [None])
-    assert torch.allclose(got[:2], expected, atol=1e-5)
+    assert torch.allclose(got[:2], expected, atol=1e-4)
     assert got[2].isnan().any()
 
 
