@@ -12,9 +12,13 @@ from functools import cache
 from pathlib import Path
 
 from adapters.recipes.dialogues.grammar import expand, sentence_case
+from adapters.recipes.dialogues.question_frames import framed
 
 _FILE = Path(__file__).with_name("facts.txt")
-_KEYS = ("slot", "tell", "held_tell", "ack", "ask", "held_ask", "say", "know", "unknown", "third")
+_KEYS = ("slot", "tell", "held_tell", "ack", "ask", "noun", "clause", "held_ask", "say", "know", "unknown", "third")
+
+_FRAMED = 0.5
+"""Share of the questions that are put together of a frame and a name of the fact."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,8 @@ class FactKind:
     held_tell: tuple[str, ...]
     ack: tuple[str, ...]
     ask: tuple[str, ...]
+    noun: tuple[str, ...]
+    clause: tuple[str, ...]
     held_ask: tuple[str, ...]
     say: tuple[str, ...]
     know: tuple[str, ...]
@@ -71,6 +77,8 @@ class Fact:
 
 def ask(kind: FactKind, rng: random.Random, *, held_out: bool = False) -> str:
     """The user's question for a fact of this kind, told or not."""
+    if not held_out and rng.random() < _FRAMED:
+        return framed(kind.noun, kind.clause, rng)
     return expand(rng.choice(kind.held_ask if held_out else kind.ask), rng, str)
 
 

@@ -166,6 +166,7 @@ INVENTORS: dict[str, Callable[[random.Random], str]] = {
             "sport",
             "instrument",
             "event",
+            "thing",
             "codeword",
             "icecream",
             "fruits",

@@ -11,6 +11,7 @@ from adapters.recipes.dialogues import Dialogue, dialogues
 from adapters.recipes.dialogues.facts import fact_kinds, to_first_person
 from adapters.recipes.dialogues.grammar import slots_of
 from adapters.recipes.dialogues.inventions import INVENTORS
+from adapters.recipes.dialogues.question_frames import framed
 from adapters.recipes.dialogues.slots import held_out_words, slot_values
 from adapters.recipes.dialogues.topics import TopicError, all_topics, every_exchange, parse
 from chatbot.conversation.recalled import FOOT, HEAD
@@ -59,6 +60,15 @@ def test_held_out_wordings_are_not_among_the_training_wordings() -> None:
     for kind in fact_kinds().values():
         assert not set(kind.ask) & set(kind.held_ask), kind.name
         assert not set(kind.tell) & set(kind.held_tell), kind.name
+
+
+def test_no_question_that_is_put_together_is_held_out() -> None:
+    rng = random.Random(3)
+    for kind in fact_kinds().values():
+        held_out = {wording.lower() for wording in kind.held_ask}
+        made = {framed(kind.noun, kind.clause, rng).lower() for _ in range(2000)}
+        assert not made & held_out, kind.name
+        assert len(made) > 150, kind.name
 
 
 def test_every_fact_wording_that_needs_the_value_has_it() -> None:
