@@ -98,8 +98,9 @@ class Usage:
     """Prompt tokens whose KV was kept from an earlier turn and not computed again."""
     completion_tokens: int
     first_token_s: float
-    """Seconds from admission to the first sampled token."""
+    """Seconds from the request to the first sampled token, rendering the prompt included."""
     total_s: float
+    """Seconds from the request to the last token."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,9 @@ Three threads: the caller's event loop, one that renders prompts, one that compu
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Unpack
@@ -37,6 +38,7 @@ class _Rendering:
 
     session: str
     leaves_kv: bool = True
+    asked_at: float = field(default_factory=time.perf_counter)
 
 
 class LocalEngine:
@@ -120,7 +122,7 @@ class LocalEngine:
         finally:
             self._renderings.remove(rendering)
         generation = self._admit(loaded, request, prompt, adapter)
-        generation.leaves_kv = rendering.leaves_kv
+        generation.leaves_kv, generation.asked_at = rendering.leaves_kv, rendering.asked_at
         queue = self._queues[generation] = asyncio.Queue()
         try:
             if file is not None:

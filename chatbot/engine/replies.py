@@ -114,8 +114,8 @@ class Replies:
             prompt_tokens=len(row.prompt),
             cached_tokens=row.cached,
             completion_tokens=drawn,
-            first_token_s=row.first_token_at - row.submitted_at,
-            total_s=now - row.submitted_at,
+            first_token_s=row.first_token_at - row.asked_at,
+            total_s=now - row.asked_at,
         )
         self.remove(row)
         self._events.append((row, Finish("length" if reason == "length" else "stop", usage)))

@@ -36,7 +36,7 @@ class Row:
     slot: Slot | None = None
     cached: int = 0
     reply: list[int] = field(default_factory=list)
-    submitted_at: float = field(default_factory=time.perf_counter)
+    asked_at: float = field(default_factory=time.perf_counter)
     first_token_at: float | None = None
     is_cancelled: bool = False
     leaves_kv: bool = True

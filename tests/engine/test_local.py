@@ -1,8 +1,10 @@
 """The engine as its users see it, beside transformers and PEFT alone on the same weights."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -19,6 +21,7 @@ from chatbot.engine.base import (
     PromptTooLong,
     Sampling,
 )
+from chatbot.engine.loaded_model import LoadedModel
 from chatbot.engine.local import LocalEngine
 from tests.engine.alone import Alone
 from tests.engine.talk import GREEDY, ask, says
@@ -131,6 +134,24 @@ async def test_usage_is_told(engine: LocalEngine) -> None:
     assert reply.reason == "length"
     assert reply.usage.completion_tokens == 3
     assert 0 < reply.usage.first_token_s <= reply.usage.total_s
+
+
+async def test_the_time_to_the_first_token_begins_before_the_prompt_is_rendered(
+    engine: LocalEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded, rendered_at = engine._running(), []
+
+    async def render(*arguments: Any) -> Any:
+        prompt = await LoadedModel.render(loaded, *arguments)
+        rendered_at.append(time.perf_counter())
+        return prompt
+
+    monkeypatch.setattr(loaded, "render", render)
+    generation = engine.generate(GenerationRequest("timed", says("hello"), GREEDY))
+    await anext(generation)
+    (row,) = engine._queues
+    assert row.asked_at < rendered_at[0]
+    await generation.aclose()
 
 
 async def test_a_prompt_that_fills_the_context_is_too_long(tiny: Path) -> None:
