@@ -52,7 +52,11 @@ class CommandedApp(App[int]):
         if found and wanted:
             self.session.open(found[0].id)
         else:
-            self.notify(f"No conversation in the list is called “{title}”.", severity="warning", markup=False)
+            self.run_worker(self._open_unlisted(title), exclusive=True, group="open")
+
+    async def _open_unlisted(self, title: str) -> None:
+        if not title or not await self.session.open_titled(title):
+            self.notify(f"No conversation is called “{title}”.", severity="warning", markup=False)
 
     def command_rename(self, title: str) -> None:
         chat = self.session.state.chat
@@ -68,14 +72,7 @@ class CommandedApp(App[int]):
             self._confirm_delete(self.session.state.current)
 
     def command_persona(self, name: str) -> None:
-        state = self.session.state
-        known = [model.id for model in state.models]
-        if name in known:
-            self.session.choose_persona(name)
-        elif name:
-            self.notify(f"Nobody is called “{name}”. Known: {', '.join(known)}", severity="warning", markup=False)
-        else:
-            self.run_worker(self._pick_persona(), exclusive=True, group="persona")
+        self.run_worker(self._choose_persona(name), exclusive=True, group="persona")
 
     def command_copy(self, number: str) -> None:
         messages = self.session.state.chat.messages if self.session.state.chat else ()
@@ -138,11 +135,18 @@ class CommandedApp(App[int]):
     def _forget_quit(self) -> None:
         self._quit_asked = False
 
-    async def _pick_persona(self) -> None:
+    async def _choose_persona(self, name: str) -> None:
+        """Let who is named answer, or who is picked from all that the server offers now."""
         await self.session.refresh_models()
         state = self.session.state
-        picked = await self.push_screen_wait(PersonaPicker(state.models, state.persona))
-        if picked:
+        known = [model.id for model in state.models]
+        if not known:
+            self.notify("The server is not there yet; try again in a moment.", severity="warning", markup=False)
+        elif name and name not in known:
+            self.notify(f"Nobody is called “{name}”. Known: {', '.join(known)}", severity="warning", markup=False)
+        elif name:
+            self.session.choose_persona(name)
+        elif picked := await self.push_screen_wait(PersonaPicker(state.models, state.persona)):
             self.session.choose_persona(picked)
 
     def _confirm_delete(self, chat_id: str) -> None:

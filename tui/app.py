@@ -13,7 +13,7 @@ from chatbot.client import ChatbotError, ServerUnreachable
 from tui.actions import WIDE_COLUMNS, CommandedApp
 from tui.commands import COMMANDS, UnknownCommand, matching, message_of, parse
 from tui.session import Session
-from tui.state import Chat
+from tui.state import DRAFT, Chat
 from tui.widgets.conversations import ConversationList
 from tui.widgets.dialogs import AskLine, Confirm
 from tui.widgets.editor import Editor
@@ -124,6 +124,7 @@ class ChatApp(CommandedApp):
         if not self.query(StatusLine):
             return  # the screen is being taken down
         state = self.session.state
+        self._rename_drafts()
         if state.current != self._shown_chat:
             self._swap_draft(state.current)
         self._shown_keys = _keys(state.chat)
@@ -143,6 +144,13 @@ class ChatApp(CommandedApp):
         editor = self.query_one(Editor)
         if not editor.text:
             editor.remember(sent)
+
+    def _rename_drafts(self) -> None:
+        """Keep what was being typed in a chat that has its real id now."""
+        for old in [name for name in self._drafts if name and name.startswith(DRAFT)]:
+            chat = self.session.state.chat_of(key=old.removeprefix(DRAFT))
+            if chat and chat.id != old:
+                self._drafts[chat.id] = self._drafts.pop(old)
 
     def _swap_draft(self, chat_id: str | None) -> None:
         """Keep what was being typed with its chat, if that is still there.
@@ -208,13 +216,19 @@ class ChatApp(CommandedApp):
         self._confirm_delete(event.chat_id)
 
     def on_key(self, event: events.Key) -> None:
-        """What is typed reaches the editor, wherever the focus is."""
-        if event.is_printable and event.character and not isinstance(self.focused, (Editor, Input)):
-            if isinstance(self.screen, (AskLine, Confirm, HelpScreen, PersonaPicker)):
-                return
+        if event.is_printable and event.character:
+            self._write(event.character)
+
+    def on_paste(self, event: events.Paste) -> None:
+        self._write(event.text)
+
+    def _write(self, text: str) -> None:
+        """Bring what is typed or pasted to the editor from where the focus is, unless that takes it itself."""
+        is_taken = isinstance(self.focused, (Editor, Input))
+        if not is_taken and not isinstance(self.screen, (AskLine, Confirm, HelpScreen, PersonaPicker)):
             editor = self.query_one(Editor)
             editor.focus()
-            editor.insert(event.character)
+            editor.insert(text)
 
 
 def _keys(chat: Chat | None) -> frozenset[str]:
@@ -233,4 +247,5 @@ def run(
     Without a url the screen opens at once, and `ensure` finds or starts a server behind it.
     """
     app = ChatApp(url, ensure=ensure, api_key=api_key, conversation=conversation)
-    return app.run() or 0
+    app.run()
+    return app.return_value or app.return_code or 0

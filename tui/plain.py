@@ -6,13 +6,23 @@ On stdout there is nothing but replies when it is a pipe; talk goes to stderr. E
 
 import asyncio
 import contextlib
+import io
 import json
 import signal
 import sys
 import threading
 from collections.abc import Awaitable, Callable
+from typing import TextIO
 
-from chatbot.client import ChatbotError, Client, JsonObject, Reply, RequestRejected, ServerUnreachable
+from chatbot.client import (
+    ChatbotError,
+    Client,
+    JsonObject,
+    Reply,
+    ReplyFailed,
+    RequestRejected,
+    ServerUnreachable,
+)
 from tui.commands import COMMANDS, Command, UnknownCommand, message_of, parse
 from tui.safe_text import safe_line, safe_text
 
@@ -130,7 +140,7 @@ class PlainChat:
             if command is None:
                 return await self._say(message_of(line))
             return await self._run(*command)
-        except (UnknownCommand, RequestRejected) as error:
+        except (UnknownCommand, RequestRejected, ReplyFailed) as error:
             _talk(str(error))
             return FAILED
 
@@ -202,6 +212,9 @@ async def _print_text(reply: Reply) -> int:
         async for text in reply.text_stream():
             print(safe_text(text), end="", flush=True)
         print(flush=True)
+    except ReplyFailed:
+        print(flush=True)
+        raise
     except asyncio.CancelledError:
         print(flush=True)
         await asyncio.shield(reply.cancel())
@@ -232,12 +245,19 @@ def _stdin_lines() -> "asyncio.Queue[str | None]":
 
     def read() -> None:
         with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
-            for line in sys.stdin:
+            for line in readable(sys.stdin):
                 loop.call_soon_threadsafe(lines.put_nowait, line)
             loop.call_soon_threadsafe(lines.put_nowait, None)
 
     threading.Thread(target=read, daemon=True).start()
     return lines
+
+
+def readable(stream: TextIO) -> TextIO:
+    """Return the stream with U+FFFD where its bytes are no text, instead of an error in the middle."""
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="replace")
+    return stream
 
 
 def _talk(text: str) -> None:

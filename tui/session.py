@@ -51,6 +51,8 @@ class Session:
         self._on_change = on_change
         self._wanted: str | None = None
         self._is_loaded = False
+        self._has_chosen = False
+        """Whether a chat was opened, the blank page included, so that the newest need not be."""
         self._last_listed: str | None = None
         """Where the server's list goes on; a chat that was looked up stands in ours out of order."""
         self._behind: set[str] = set()
@@ -75,12 +77,21 @@ class Session:
 
     def open(self, chat_id: str | None) -> None:
         """Show a chat, or the blank page of a new one."""
+        self._has_chosen = True
         self._set(transitions.opened(self.state, chat_id))
         chat = self.state.chat
         if chat and not chat.is_loaded:
             self._spawn(self._load_items(chat.id))
         elif chat and not chat.is_draft and self.state.connection == "live":
             self._spawn(self._catch_up(chat.id))
+
+    async def open_titled(self, title: str) -> bool:
+        """Look a conversation up by its title, in the list or not, and show it; False if there is none."""
+        body = await self.client.conversation_titled(title) if self.state.connection == "live" else None
+        if body:
+            self._set(transitions.more_chats_listed(self.state, [body], has_more=self.state.has_more_chats))
+            self.open(body["id"])
+        return body is not None
 
     def submit(self, text: str) -> None:
         """Send a message in the open chat; it shows at once and goes out in order."""
@@ -136,12 +147,13 @@ class Session:
             self._set(transitions.more_chats_listed(self.state, [body], has_more=self.state.has_more_chats))
         self._is_loaded = True
         chosen = [chat.id for chat in self.state.chats if wanted in (None, chat.id, chat.title)]
-        if self.state.current is None and chosen:
+        if chosen and self.state.current is None and not self._has_chosen:
             self.open(chosen[0])
 
     async def _come_back(self) -> None:
-        """After a pause the list and the open chat may have moved on."""
+        """After a pause the list, who can answer and the open chat may have moved on."""
         await self._load_chats()
+        await self._load_models()
         chat = self.state.chat
         if chat and chat.is_loaded and not chat.is_draft:
             await self._catch_up(chat.id)
@@ -156,7 +168,11 @@ class Session:
         self._set(transitions.chats_listed(self.state, self._left(page), has_more=page.has_more))
 
     async def _load_more_chats(self) -> None:
-        page = await self.client.conversations(limit=CHATS_PAGE, after=self._last_listed)
+        try:
+            page = await self.client.conversations(limit=CHATS_PAGE, after=self._last_listed)
+        except NotFound:  # the last one listed was deleted
+            await self._load_chats()
+            page = await self.client.conversations(limit=CHATS_PAGE, after=self._last_listed)
         self._last_listed = page.last_id
         self._set(transitions.more_chats_listed(self.state, self._left(page), has_more=page.has_more))
 
@@ -189,7 +205,8 @@ class Session:
             try:
                 page = await self.client.items(chat_id, order="desc", limit=ITEMS_PAGE)
             except NotFound:
-                return  # deleted elsewhere, and that is told
+                self._deleted_elsewhere(chat_id)  # perhaps while nobody could tell
+                return
             except ChatbotError:
                 self._behind.add(chat_id)
                 raise

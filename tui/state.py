@@ -13,6 +13,9 @@ MessageStatus = Literal[
 ]
 Role = Literal["user", "assistant", "note"]
 
+DRAFT = "draft_"
+"""What the id of a chat begins with that the server has not made yet; the key of its first message follows."""
+
 SETTLED: frozenset[MessageStatus] = frozenset({"completed", "stopped", "interrupted", "cut", "failed", "unsent"})
 
 

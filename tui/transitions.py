@@ -10,7 +10,7 @@ from dataclasses import replace
 from chatbot.client import TERMINAL_EVENTS, ConnectionState, Event, JsonObject, response_text
 from tui import pages
 from tui.safe_text import safe_line, safe_text
-from tui.state import Chat, ContextUse, Message, MessageStatus, Model, Pace, State
+from tui.state import DRAFT, Chat, ContextUse, Message, MessageStatus, Model, Pace, State
 
 MIN_MEASURED_S = 0.05
 
@@ -105,7 +105,7 @@ def caught_up(
 def submitted(state: State, key: str, text: str) -> State:
     """Show a message at once, with the place of its reply; a blank page becomes a chat."""
     chat = state.chat or Chat(
-        f"draft_{key}", title=state.new_title, persona=state.new_persona, is_loaded=True, is_draft=True
+        f"{DRAFT}{key}", title=state.new_title, persona=state.new_persona, is_loaded=True, is_draft=True
     )
     reply = Message(f"{key}:reply", "assistant", "", "sending", chat.persona)
     messages = (*chat.messages, Message(key, "user", safe_text(text), "sending"), reply)

@@ -19,7 +19,9 @@ def ask(
 ) -> None:
     """Say one thing and print the reply."""
     settings = settings_with()
-    said = sys.stdin.read() if text in (None, "-") else text
+    from tui.plain import readable
+
+    said = readable(sys.stdin).read() if text in (None, "-") else text
     if not said or not said.strip():
         fail("nothing to say: give a text, or pipe one in", 2)
     from chatbot.server.launch import ServerDidNotStart, ensure_server

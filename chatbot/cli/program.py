@@ -8,6 +8,7 @@ import typer
 from chatbot import __version__
 from chatbot.cli import adapter, ask, chat, export, serve
 from chatbot.cli import model as models
+from chatbot.cli.configured import fail
 
 app = typer.Typer(
     name="chatbot",
@@ -37,6 +38,8 @@ def program(
         raise typer.Exit
     if context.invoked_subcommand is None:
         raise typer.Exit(chat.chat(model=model, conversation=conversation, plain=plain))
+    if model or conversation or plain:
+        fail(f"--model, --conversation and --plain before {context.invoked_subcommand!r} mean nothing to it", 2)
 
 
 def main() -> NoReturn:

@@ -53,5 +53,10 @@ def test_a_bad_setting_is_named(tmp_path: Path, environment: dict[str, str], com
     assert (ended.returncode, complaint in ended.stderr) == (2, True)
 
 
+def test_flags_that_a_command_would_not_see_are_bad_usage(tmp_path: Path) -> None:
+    ended = chatbot("--conversation", "notes", "ask", "hi", home=tmp_path)
+    assert (ended.returncode, "--conversation" in ended.stderr) == (2, True)
+
+
 def test_nothing_to_say_is_bad_usage(tmp_path: Path) -> None:
     assert chatbot("ask", "  ", home=tmp_path).returncode == 2

@@ -197,7 +197,7 @@ class FakeServer:
             self.tell_change(name)
             return JSONResponse(self.conversations[name])
         newest_first = list(self.conversations.values())[::-1]
-        return JSONResponse(_page(newest_first, request))
+        return _page(newest_first, request)
 
     async def one_conversation(self, request: Request) -> JSONResponse:
         name = request.path_params["id"]
@@ -217,7 +217,7 @@ class FakeServer:
         if items is None:
             return _error(404, "not_found", "no such conversation")
         ordered = items[::-1] if request.query_params.get("order") == "desc" else items
-        return JSONResponse(_page(ordered, request))
+        return _page(ordered, request)
 
     async def get_response(self, request: Request) -> JSONResponse:
         response = self.responses.get(request.path_params["id"])
@@ -370,12 +370,14 @@ async def _either(*waits: Any) -> None:
         task.cancel()
 
 
-def _page(rows: list[Json], request: Request) -> Json:
+def _page(rows: list[Json], request: Request) -> JSONResponse:
     after, limit = request.query_params.get("after"), int(request.query_params.get("limit", 20))
+    if after and all(row["id"] != after for row in rows):
+        return _error(404, "not_found", f"no {after}")
     start = next((n + 1 for n, row in enumerate(rows) if row["id"] == after), 0)
     page = rows[start : start + limit]
     last_id = page[-1]["id"] if page else None
-    return {"object": "list", "data": page, "has_more": start + limit < len(rows), "last_id": last_id}
+    return JSONResponse({"object": "list", "data": page, "has_more": start + limit < len(rows), "last_id": last_id})
 
 
 def _error(status: int, code: str, message: str) -> JSONResponse:

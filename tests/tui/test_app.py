@@ -209,6 +209,29 @@ async def test_a_conversation_that_was_looked_up_hides_none_before_it(open_app: 
         assert len({chat.id for chat in _app(pilot.app).session.state.chats}) == CHATS_PAGE + 20
 
 
+async def test_the_list_goes_on_when_its_last_conversation_was_deleted(open_app: OpenApp, server: FakeServer) -> None:
+    for number in range(CHATS_PAGE + 20):
+        server.add_conversation(f"Talk {number}", ("a", "b"))
+    async with open_app() as pilot:
+        session = _app(pilot.app).session
+        await until(pilot, lambda: len(session.state.chats) == CHATS_PAGE)
+        session.delete(session.state.chats[-1].id)
+        await until(pilot, lambda: len(session.state.chats) == CHATS_PAGE - 1)
+        session.load_more_chats()
+        await until(pilot, lambda: not session.state.has_more_chats)
+        assert len({chat.id for chat in session.state.chats}) == CHATS_PAGE + 19
+
+
+async def test_a_chat_deleted_while_the_server_was_away_is_told(open_app: OpenApp, server: FakeServer) -> None:
+    conversation = server.add_conversation("Sea", ("earlier", "before"))
+    async with open_app() as pilot:
+        await until_shown(pilot, "before")
+        del server.conversations[conversation], server.items[conversation]
+        await server.drop_sockets()
+        await until_shown(pilot, "“Sea” was deleted elsewhere.")
+        assert not _app(pilot.app).session.state.chats
+
+
 async def test_older_history_comes_when_the_reader_reaches_the_top(open_app: OpenApp, server: FakeServer) -> None:
     server.add_conversation("Long", *[(f"question {n};", f"answer {n};") for n in range(45)])
     async with open_app() as pilot:

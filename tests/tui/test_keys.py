@@ -1,12 +1,14 @@
 """Keys, commands, dialogs and terminal sizes."""
 
 import pytest
+from textual import events
 from textual.widgets import Input, OptionList
 
 from tests.tui.conftest import OpenApp
 from tests.tui.fake_server import FakeServer
 from tests.tui.screens import assert_golden, say, until, until_shown
 from tui.app import ChatApp
+from tui.session import CHATS_PAGE
 from tui.widgets.conversations import ConversationList
 from tui.widgets.editor import Editor
 
@@ -49,6 +51,40 @@ async def test_rename_and_delete(open_app: OpenApp, server: FakeServer) -> None:
         await pilot.press("y")
         await until_shown(pilot, "kept")
         assert list(server.conversations) == ["conv_1"]
+
+
+async def test_what_is_typed_or_pasted_in_the_list_reaches_the_editor(open_app: OpenApp, server: FakeServer) -> None:
+    server.add_conversation("Sea", ("a", "b"))
+    async with open_app() as pilot:
+        await until_shown(pilot, "Sea")
+        pilot.app.query_one(ConversationList).focus()
+        await pilot.press(*"do you")
+        pilot.app.query_one(ConversationList).focus()
+        await pilot.pause()
+        pilot.app.post_message(events.Paste(" remember\nme"))
+        await until(pilot, lambda: pilot.app.query_one(Editor).text == "do you remember\nme")
+        assert len(pilot.app.screen_stack) == 1
+
+
+async def test_a_persona_that_was_made_since_answers_by_its_name(open_app: OpenApp, server: FakeServer) -> None:
+    server.add_conversation("Sea", ("a", "b"))
+    async with open_app() as pilot:
+        await until_shown(pilot, "live", "Sea")
+        server.models.append(("parrot", True))
+        await say(pilot, "/persona parrot")
+        await until_shown(pilot, "parrot · live")
+
+
+async def test_a_conversation_beyond_the_list_opens_by_its_title(open_app: OpenApp, server: FakeServer) -> None:
+    server.add_conversation("Old one", ("a", "bee"))
+    for number in range(CHATS_PAGE + 2):
+        server.add_conversation(f"New {number}", ("c", "dee"))
+    async with open_app() as pilot:
+        await until_shown(pilot, "dee")
+        await say(pilot, "/open Old one")
+        await until_shown(pilot, "bee")
+        await say(pilot, "/open Nowhere")
+        await until_shown(pilot, "No conversation is called “Nowhere”.")
 
 
 async def test_slash_commands_are_offered_completed_and_corrected(open_app: OpenApp) -> None:

@@ -110,6 +110,24 @@ async def test_the_last_turn_decides_the_exit_code(server: FakeServer, monkeypat
     assert await run_plain(NOWHERE) == 3
 
 
+async def test_a_reply_that_fails_does_not_end_the_talk(
+    server: FakeServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.ending = "failed"
+    type_in(monkeypatch, "one", "two")
+    assert await run_plain(server.url) == 1
+    assert capsys.readouterr() == ("Hello there.\n" * 2, "the engine failed\n" * 2)
+    assert [frame["input"] for frame in server.creates] == ["one", "two"]
+
+
+async def test_input_that_is_no_text_is_read_as_far_as_it_is(
+    server: FakeServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"caf\xe9\ntwo\n"), encoding="utf-8"))
+    assert await run_plain(server.url) == 0
+    assert [frame["input"] for frame in server.creates] == ["caf\N{REPLACEMENT CHARACTER}", "two"]
+
+
 async def test_a_terminal_shows_who_speaks(
     server: FakeServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

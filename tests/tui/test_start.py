@@ -51,6 +51,43 @@ async def test_what_is_typed_early_goes_to_the_conversation_that_was_asked_for(s
     assert list(server.conversations) == ["conv_1"]
 
 
+async def test_a_new_conversation_asked_for_early_stays_new(server: FakeServer) -> None:
+    server.add_conversation("Notes", ("my name is Mira", "Nice name."))
+    started = asyncio.Event()
+
+    async def ensure() -> str:
+        await started.wait()
+        return server.url
+
+    async with ChatApp(None, ensure=ensure).run_test(size=(110, 30)) as pilot:
+        await until_shown(pilot, "starting…")
+        await pilot.press("ctrl+n", *"something new")
+        started.set()
+        await until_shown(pilot, "live", "Notes", "something new")
+        await pilot.press("enter")
+        await until_shown(pilot, "Hello there.")
+    assert list(server.conversations) == ["conv_1", "conv_2"]
+
+
+async def test_what_is_typed_in_an_unsent_chat_is_there_when_it_has_its_real_name(server: FakeServer) -> None:
+    started = asyncio.Event()
+
+    async def ensure() -> str:
+        await started.wait()
+        return server.url
+
+    async with ChatApp(None, ensure=ensure).run_test(size=(110, 30)) as pilot:
+        editor = pilot.app.query_one(Editor)
+        await say(pilot, "hi")
+        await until_shown(pilot, "hi")
+        await pilot.press(*"and then", "ctrl+n")
+        await until(pilot, lambda: not editor.text)
+        started.set()
+        await until_shown(pilot, "live", "Conversations", "hi")
+        await say(pilot, "/open hi")
+        await until(pilot, lambda: editor.text == "and then")
+
+
 async def test_leaving_with_an_unsent_message_asks_twice(server: FakeServer) -> None:
     async def ensure() -> str:
         await asyncio.Event().wait()

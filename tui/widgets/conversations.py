@@ -15,7 +15,7 @@ MORE = "more"
 class ConversationList(OptionList):
     """Titles with a dot where something is unseen; redrawn only when a line of it changes."""
 
-    BINDINGS = [("delete,d", "delete", "Delete")]  # noqa: RUF012 (Textual merges them along the class tree)
+    BINDINGS = [("delete", "delete", "Delete")]  # noqa: RUF012 (Textual merges them along the class tree)
 
     @dataclass
     class Chosen(Notice):

@@ -1,13 +1,16 @@
 """The bottom line: who answers, how full the context is, how fast text comes, how the connection is."""
 
+from collections.abc import Iterator
+
 from textual.content import Content
 from textual.widgets import Static
 
 from tui.state import ContextUse, State
 
 GAUGE_CELLS = 8
-NARROW_COLUMNS = 60
 WARNING_SHARE = 0.8
+LEFT_OUT = ("pace", "dropped", "speaker")
+"""What a line that is too long does without, the first of these first."""
 
 CONNECTION = {"idle": "connecting…", "connecting": "connecting…", "live": "live", "lost": "offline"}
 
@@ -17,33 +20,46 @@ class StatusLine(Static):
 
     def __init__(self) -> None:
         super().__init__(id="status", markup=False)
+        self._state = State()
 
     def show(self, state: State) -> None:
+        self._state = state
         text = status_text(state, self.size.width or 100)
         if text != self.content:
             self.update(text)
 
+    def on_resize(self) -> None:
+        self.show(self._state)
+
 
 def status_text(state: State, width: int) -> Content:
-    """Return the line; below 60 columns only what matters most."""
+    """Return the line, with as much of it as so many columns hold."""
+    parts = dict(_parts(state))
+    for name in ("", *LEFT_OUT):
+        parts.pop(name, None)
+        separated = [part for entry in parts.values() for part in ((" · ", "dim"), entry)][1:]
+        line = Content.assemble(*separated)
+        if line.cell_length <= width:
+            break
+    return line
+
+
+def _parts(state: State) -> Iterator[tuple[str, Content | tuple[str, str]]]:
+    """Yield what there is to tell, each with its name and its style."""
     chat = state.chat
-    parts: list[Content | tuple[str, str]] = []
-    if width >= NARROW_COLUMNS:
-        parts.append((state.persona or _base_name(state), "bold"))
+    if speaker := state.persona or _base_name(state):
+        yield "speaker", (speaker, "bold")
     if chat and chat.context:
-        parts.append(gauge(chat.context))
-        if chat.context.dropped and width >= NARROW_COLUMNS:
-            parts.append((f"{chat.context.dropped} older not seen by the model", ""))
-    if chat and chat.pace and chat.pace.tokens_per_s and width >= NARROW_COLUMNS:
-        parts.append((f"{chat.pace.tokens_per_s:.0f} tok/s", ""))
+        yield "context", gauge(chat.context)
+        if chat.context.dropped:
+            yield "dropped", (f"{chat.context.dropped} older not seen by the model", "")
+    if chat and chat.pace and chat.pace.tokens_per_s:
+        yield "pace", (f"{chat.pace.tokens_per_s:.0f} tok/s", "")
     if chat and chat.open_reply and chat.open_reply.response_id:
-        parts.append(("Esc stops", "italic"))
-    is_live = state.connection == "live"
+        yield "stop", ("Esc stops", "italic")
     is_starting = state.connection != "lost" and not state.was_live
     connection = "starting…" if is_starting else CONNECTION[state.connection]
-    parts.append((connection, "$success" if is_live else "$warning"))
-    separated = [part for entry in parts for part in ((" · ", "dim"), entry)][1:]
-    return Content.assemble(*separated)
+    yield "connection", (connection, "$success" if state.connection == "live" else "$warning")
 
 
 def gauge(use: ContextUse) -> Content:
