@@ -10,11 +10,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F  # noqa: N812
 
 from chatbot.engine.adapter_files import LoraAdapter
 from chatbot.engine.attention import Chunk
-from chatbot.engine.compiled.panels import PanelWeight
+from chatbot.engine.compiled.panels import WAYS, PanelWeight
 from chatbot.engine.compiled.structs import Layer, Network, Product, Site, Update
+from chatbot.engine.compiled.weight_memory import WeightMemory
 from chatbot.engine.formats import Weight
 from chatbot.engine.fused_network import FusedNetwork
 from chatbot.engine.kv import SlotKV
@@ -42,6 +44,7 @@ class CompiledForward:
         self._most_tokens = _most_tokens(network)
         self._network = network
         self._struct = _network(network)
+        self._library = library
         self._forward = library.forward
         self._scratch = torch.empty(CALL_TOKENS * library.scratch_per_token(ctypes.byref(self._struct)))
         self._adapters: dict[str, AdapterSites] = {}
@@ -112,15 +115,17 @@ class CompiledForward:
     def _address(self, adapter: LoraAdapter) -> int:
         """Return where an adapter's sites are, described to the library when it is met for the first time."""
         if adapter.digest not in self._adapters:
-            self._adapters[adapter.digest] = AdapterSites(self._network, adapter)
+            self._adapters[adapter.digest] = AdapterSites(self._network, adapter, self._library)
         return self._adapters[adapter.digest].address
 
 
 class AdapterSites:
     """What an adapter does to each product of a network, as forward.c reads it."""
 
-    def __init__(self, network: FusedNetwork, adapter: LoraAdapter) -> None:
-        self._tensors: list[torch.Tensor] = []
+    def __init__(self, network: FusedNetwork, adapter: LoraAdapter, library: ctypes.CDLL) -> None:
+        self._library = library
+        self._memory = WeightMemory()
+        self._weights: list[PanelWeight] = []
         """What the addresses point to."""
         names = [f"layers.{i}.{name}" for i in range(len(network.layers)) for name in PRODUCTS]
         sites = [self._site(network.sites[name], adapter) for name in (*names, "lm_head")]
@@ -132,9 +137,11 @@ class AdapterSites:
         return Site((Update * len(updates))(*updates), len(updates))
 
     def _update(self, part: Part, adapter: LoraAdapter) -> Update:
-        down, up = adapter.pairs[part.name].down.contiguous(), part.up(adapter).contiguous()
-        self._tensors += [down, up]
-        return Update(down.data_ptr(), up.data_ptr(), len(down), part.span.start or 0, up.shape[1])
+        down, up = adapter.pairs[part.name].down, part.up(adapter).T
+        spare = -len(down) % WAYS  # ranks of zeros, as the second product can only have so many inputs
+        weights = (F.pad(down, (0, 0, 0, spare)), F.pad(up, (0, spare)))
+        self._weights += (panels := [PanelWeight(weight, None, self._library, self._memory) for weight in weights])
+        return Update(*(each.product for each in panels), part.span.start or 0)
 
 
 def _check(network: FusedNetwork) -> None:

@@ -29,9 +29,9 @@ typedef struct {
     float epsilon, scale;
 } network;
 
-typedef struct { /* outputs[first:] += up.T @ (down @ inputs) */
-    const float *down, *up; /* [rank, inputs], [rank, outputs] */
-    int64_t rank, first, outputs;
+typedef struct { /* outputs[first:] += up @ down @ inputs */
+    product down, up;
+    int64_t first;
 } update;
 
 typedef struct {
@@ -44,32 +44,34 @@ typedef struct {
     const site *adapter; /* or NULL */
 } token;
 
+#define RUN (4 * ROWS) /* rows that share an adapter and are computed together, at most */
+
 static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
 
-/* Add an adapter's updates to a row; what comes next in memory is fetched meanwhile, as each row has its own adapter. */
-static void update_row(const site *of, const float *x, int64_t inputs, float *y) {
-    for (int64_t i = 0; i < of->count; i++) {
-        const update *u = of->updates + i, *next = i + 1 < of->count ? u + 1 : NULL;
-        float low[u->rank];
-        for (int64_t rank = 0; rank < u->rank; rank++) {
-            fetch(u->up + rank * u->outputs, u->outputs);
-            low[rank] = dot(u->down + rank * inputs, x, inputs);
-        }
-        for (int64_t rank = 0; rank < u->rank; rank++) {
-            if (next && rank < next->rank) fetch(next->down + rank * inputs, inputs);
-            add_scaled(y + u->first, low[rank], u->up + rank * u->outputs, u->outputs);
-        }
+/* Add an adapter's updates to some rows. */
+static void update_rows(const site *of, const float *x, float *y, int64_t stride, int64_t rows) {
+    for (const update *u = of->updates; u < of->updates + of->count; u++) {
+        float low[rows * u->up.inputs];
+        multiply(&u->down, x, low, u->up.inputs, 0, rows, 1);
+        multiply(&u->up, low, y + u->first, stride, 1, rows, 1);
     }
 }
 
-/* The same as multiply, with each token's adapter on top. */
+/* The same as multiply, with each token's adapter on top; neighbours that have the same one share it. */
 static void adapted(const product *p, int64_t place, const token *tokens, int64_t count, const float *x, float *y,
                     int64_t stride, int adds, int threads) {
     multiply(p, x, y, stride, adds, count, threads);
-#pragma omp parallel for num_threads(threads) if (threads > 1 && count > 1)
+    int64_t firsts[count + 1], runs = 0;
     for (int64_t i = 0; i < count; i++)
-        if (tokens[i].adapter)
-            update_row(tokens[i].adapter + place, x + i * p->inputs, p->inputs, y + i * stride);
+        if (!i || tokens[i].adapter != tokens[i - 1].adapter || i - firsts[runs - 1] == RUN) firsts[runs++] = i;
+    firsts[runs] = count;
+#pragma omp parallel for num_threads(threads) if (threads > 1 && runs > 1)
+    for (int64_t run = 0; run < runs; run++) {
+        const int64_t first = firsts[run];
+        if (tokens[first].adapter)
+            update_rows(tokens[first].adapter + place, x + first * p->inputs, y + first * stride, stride,
+                        firsts[run + 1] - first);
+    }
 }
 
 static void normalise(const float *x, const float *weight, float epsilon, int64_t size, float *y) {

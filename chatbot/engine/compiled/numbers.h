@@ -18,11 +18,6 @@ static inline void fetch(const float *numbers, int64_t count) {
     for (int64_t i = 0; i < count; i += 16) __builtin_prefetch(numbers + i);
 }
 
-static void add_scaled(float *y, float factor, const float *x, int64_t size) {
-#pragma omp simd
-    for (int64_t i = 0; i < size; i++) y[i] += factor * x[i];
-}
-
 /* e^x to two units in the last place: 2^n e^r with |r| <= ln 2 / 2, where e^r is Cephes' polynomial. */
 static inline float exponential(float x) {
     x = x < -87.0f ? -87.0f : x;

@@ -51,13 +51,7 @@ class Network(ctypes.Structure):
 
 
 class Update(ctypes.Structure):
-    _fields_ = (
-        ("down", c_void_p),
-        ("up", c_void_p),
-        ("rank", c_int64),
-        ("first", c_int64),
-        ("outputs", c_int64),
-    )
+    _fields_ = (("down", Product), ("up", Product), ("first", c_int64))
 
 
 class Site(ctypes.Structure):
