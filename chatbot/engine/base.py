@@ -75,7 +75,7 @@ class Sampling:
     stop: tuple[str, ...] = ()
     """Strings that end the reply; they are not part of it."""
     seed: int | None = None
-    """Noise depends on (seed, position) alone, so a reply does not depend on its neighbours in the batch."""
+    """Noise depends on (seed, position) alone, so a reply depends on its neighbours in a batch by rounding at most."""
     max_tokens: int = 512
 
 

@@ -72,7 +72,7 @@ class ModelSettings:
     matmul_precision: MatmulPrecision = "highest"
     """With "medium", what goes into large products is rounded to bfloat16 where a CPU is faster so."""
     compiled: bool = True
-    """Small steps are computed by code that this machine's C compiler makes, on a CPU and if there is one."""
+    """Steps are computed by code that this machine's C compiler makes, on a CPU and if there is one."""
     compiled_dir: Path | None = None
     """Keeps that code; without one it is compiled anew, in about a second, by each process."""
     kv_host_mib: int = 512

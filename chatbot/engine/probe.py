@@ -10,34 +10,42 @@ from typing import Any
 import torch
 
 from chatbot.engine.attention import Chunk
+from chatbot.engine.formats import MatmulPrecision
 
-TOKENS = 16
-HALF = 8
-"""Tokens of the first chunk; the second one leaves a token for a decode step."""
+TOKENS = 48
+"""Length of the prompt: enough that all that is done with many tokens at once is done."""
 TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.15, torch.float16: 0.05}
 """Largest difference to the model's own forward that may be rounding, in units of the logits' standard deviation."""
 Forward = Callable[[Sequence[Chunk]], torch.Tensor]
 
 
 class Probe:
-    """A short prompt and the logits that the model's own forward gives at the end of its two halves and after it."""
+    """A short prompt and the logits that the model's own forward gives after its two parts and at its end."""
 
     @torch.inference_mode()
-    def __init__(self, model: Any, device: torch.device) -> None:  # transformers is untyped
-        """Compute the logits, by the model as it was loaded."""
-        self._tokens = [(7 * i + 11) % model.get_input_embeddings().num_embeddings for i in range(TOKENS)]
+    def __init__(  # transformers is untyped
+        self, model: Any, device: torch.device, most_tokens: int, precision: MatmulPrecision = "highest"
+    ) -> None:
+        """Compute the logits, by the model as it was loaded, of a prompt for which so many tokens have room.
+
+        precision: what may be rounded; with "medium" that is what a large product is computed from.
+        """
+        self.length = min(TOKENS, most_tokens)
+        """Tokens of the prompt, and positions of slot 0 that it takes."""
+        self._part = 5 * self.length // 6
+        self._tokens = [(7 * i + 11) % model.get_input_embeddings().num_embeddings for i in range(self.length)]
         logits = model(input_ids=torch.tensor([self._tokens], device=device), use_cache=False).logits
-        self._tolerance = TOLERANCE[logits.dtype]
-        self._expected = logits[0, [HALF - 1, TOKENS - 2, TOKENS - 1]].float()
+        self._tolerance = TOLERANCE[torch.bfloat16 if precision == "medium" else logits.dtype]
+        self._expected = logits[0, [self._part - 1, self.length - 2, self.length - 1]].float()
 
     @torch.inference_mode()
     def problem(self, prefill: Forward, decode: Forward) -> str | None:
         """Return what is wrong with the logits of two prompt chunks and a decode step in slot 0, if anything is."""
-        last = TOKENS - 1
+        part, last = self._part, self.length - 1
         try:
             got = [
-                prefill([Chunk(0, 0, self._tokens[:HALF])]),
-                prefill([Chunk(0, HALF, self._tokens[HALF:last])]),
+                prefill([Chunk(0, 0, self._tokens[:part])]),
+                prefill([Chunk(0, part, self._tokens[part:last])]),
                 decode([Chunk(0, last, self._tokens[last:])]),
             ]
         except (ValueError, TypeError, AttributeError, RuntimeError, IndexError) as error:

@@ -25,7 +25,7 @@ from chatbot.engine.kv import KVShape, SlotKV
 from chatbot.engine.lora import LoraBank
 from chatbot.engine.machine import avoid_planned_attention, free_bytes
 from chatbot.engine.network import choose_network
-from chatbot.engine.probe import TOKENS, Probe
+from chatbot.engine.probe import Probe
 from chatbot.engine.shortcut import Shortcut
 from chatbot.engine.weights import load_model
 
@@ -64,7 +64,7 @@ class Runner:
         self.end_ids = _end_ids(model.generation_config)
         """Ids that end a reply by the model's own generation settings."""
         self.vocabulary: int = model.get_input_embeddings().num_embeddings
-        self._probe = Probe(model, device)
+        self._probe = Probe(model, device, shape.max_len, precision)
         keep = keeper(precision, library) if fuses else None
         self.network = choose_network(model, self.kv, self._probe, keep, str(folder))
         self._pristine = self.network.twin(self.kv)
@@ -152,13 +152,14 @@ class Runner:
             return None
 
     def _check_shortcut(self) -> None:
-        """Leave the shortcut unless it gives the right logits, the third time too: the first ones record graphs."""
-        for _ in range(3 if self._shortcut is not None else 0):
+        """Leave the shortcut unless it gives the right logits, of graphs the third time too: the first ones record."""
+        rounds = 0 if self._shortcut is None else 3 if isinstance(self._shortcut, Graphs) else 1
+        for _ in range(rounds):
             if problem := self._probe.problem(partial(self.prefill, adapter=None), self._decode_plain):
                 log.warning("model.no_shortcut", kind=type(self._shortcut).__name__, reason=problem)
                 self._shortcut = None
                 return
-            self.kv.wipe(0, TOKENS)  # or what is there already would hide a round that writes nothing
+            self.kv.wipe(0, self._probe.length)  # or what is there already would hide a round that writes nothing
 
     def _decode_plain(self, chunks: Sequence[Chunk]) -> torch.Tensor:
         return self.decode(chunks, [None] * len(chunks))

@@ -1,7 +1,7 @@
 """Draws the next token of every row of a batch, each by its own settings.
 
-The randomness of a row is one number hashed from (seed, position in the reply), so a reply does not depend on its
-neighbours in the batch. The number picks a point in the cumulative distribution over the vocabulary: Gumbel noise for
+The randomness of a row is one number hashed from (seed, position in the reply), so that it is the same whatever else is
+in the batch. The number picks a point in the cumulative distribution over the vocabulary: Gumbel noise for
 32 rows of 8,192 tokens takes 2 to 7 ms on a CPU core, this 0.6.
 """
 

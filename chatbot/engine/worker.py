@@ -62,6 +62,8 @@ class Worker:
         self._ended_because: str | None = None
         self._is_retired = False
         self._kept_adapters: set[str] = set()
+        self._has_unloaded = False
+        """Whether an adapter may have to be freed though there is always work."""
         self._thread = threading.Thread(target=self._run, name="chatbot-engine", daemon=True)
         self.heartbeat = Heartbeat(clock)
         self.device_fault = ""
@@ -107,7 +109,7 @@ class Worker:
     def keep_adapters(self, digests: set[str]) -> None:
         """Say which adapters are loaded, so that the others' weights are freed once no row uses them."""
         with self._changed:
-            self._kept_adapters = digests
+            self._kept_adapters, self._has_unloaded = digests, True
             self._changed.notify()
 
     def resident(self, prompt: Sequence[int], digest: str | None) -> int:
@@ -154,13 +156,21 @@ class Worker:
         """Wait for work and return what to compute, or None at the end."""
         with self._changed:
             while self._ended_because is None and not self._scheduler.has_work:
-                self._runner.release_adapters(self._kept_adapters)
+                self._release_adapters()
                 self._slots.keep_ahead()
                 self._changed.wait()
             if self._ended_because is not None:
                 return None
+            if self._has_unloaded:
+                self._release_adapters()
             self.heartbeat.begin()
             return self._scheduler.plan(self._runner.kv.copy_prefix)
+
+    def _release_adapters(self) -> None:
+        """Free the weights of adapters that were unloaded, but for those that a row still uses."""
+        used = {row.digest for row in self._scheduler.rows if row.digest is not None}
+        self._runner.release_adapters(self._kept_adapters | used)
+        self._has_unloaded = not used <= self._kept_adapters
 
     def _take(self, step: Step[Generation]) -> None:
         """Compute a step and hand over what came of it."""

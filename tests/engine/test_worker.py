@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from chatbot.engine.attention import Chunk
-from chatbot.engine.base import GenerationFailed
+from chatbot.engine.base import GenerationFailed, GenerationRequest, Sampling
 from chatbot.engine.local import LocalEngine
 from chatbot.engine.replies import Replies
 from chatbot.engine.runner import Runner
@@ -150,6 +150,19 @@ async def test_the_engine_goes_on_after_an_error_nobody_expected(
     reply = await ask(engine, says("hello"))
     assert reply.usage.cached_tokens == 0
     assert reply.text == Alone(tiny).reply(says("hello"), GREEDY.max_tokens)
+
+
+async def test_unused_adapters_leave_the_model_though_it_never_idles(engine: LocalEngine, pirate: Path) -> None:
+    digest = await engine.load_adapter(pirate)
+    endless = engine.generate(GenerationRequest("endless", says("go on"), Sampling(temperature=0, max_tokens=200)))
+    await anext(endless)
+    await ask(engine, says("hi"), adapter=digest)
+    runner = engine._running().runner
+    assert runner.held == {digest}
+    await engine.unload_adapter(digest)
+    await ask(engine, says("hi"))
+    assert not runner.held
+    await endless.aclose()
 
 
 async def test_unused_adapters_leave_the_model_when_it_idles(engine: LocalEngine, pirate: Path) -> None:

@@ -3,12 +3,11 @@
  * Block after block of keys: what was summed so far fades when larger scores are met (Milakov & Gimelshein 2018), so
  * no row of scores is ever kept. All queries that share keys, those of a group of heads and of tokens of one slot, meet
  * a block while it is near the processor: two at a time so that registers hold their sums, or, where there are many, all
- * as lanes of the same vectors, which needs no sums across a vector.
+ * as lanes of the same vectors (those of products.h), which needs no sums across a vector.
  */
 #define KEYS 128 /* of a block */
 #define KEYS_AHEAD 24 /* that are fetched before they are needed: processors stop at the end of a page */
-#define TILE PANEL /* queries that meet a block, if a group of heads has no more */
-#define MANY (PANEL / 2) /* queries that are not worth a lane each */
+#define FEW (PANEL / 2) /* queries up to which they are met two by two */
 
 typedef float four __attribute__((vector_size(16), aligned(4)));
 #ifdef __clang__
@@ -123,7 +122,8 @@ typedef union { /* a number for each query of a tile */
     float of[PANEL];
 } across;
 
-/* sums[row] += the products of some rows with all queries; number i of a row lies at a[row * row_step + i * step]. */
+/* sums[row] += the products of some rows with all queries; number i of a row lies at a[row * row_step + i * step]: the
+ * rows are keys, or, where values are summed, their numbers across all keys. */
 static inline __attribute__((always_inline)) void sum_rows(
     const float *a, int64_t row_step, int64_t step, const across *b, int64_t count, across *sums, const int rows) {
     lanes low[ROWS] = {0}, high[ROWS] = {0};
@@ -189,28 +189,23 @@ static void attend_together(seeker *s, int64_t queries, const float *keys, const
     }
 }
 
-/* Write what each of some queries finds among `length` keys. */
-static void attend(seeker *s, int64_t queries, const float *keys, const float *values, int64_t length, int64_t size,
-                   float scale) {
-    int64_t first = 0;
-    for (int64_t q = 0; q < queries; q++) {
+/* Write what each of some queries finds among the keys that it sees; the first sees the fewest, the last the most. */
+static void attend(seeker *s, int64_t queries, const float *keys, const float *values, int64_t size, float scale) {
+    const int64_t most = s[queries - 1].length, shared = queries > FEW ? s[0].length : 0;
+    for (int64_t q = 0; q < queries; q += PANEL)
+        if (shared)
+            attend_together(s + q, queries - q < PANEL ? queries - q : PANEL, keys, values, shared, size, scale);
+    for (int64_t q = 0; q < queries && !shared; q++) {
         memset(s[q].out, 0, size * sizeof(float));
         s[q].best = -INFINITY;
         s[q].total = 0;
     }
-    if (queries > MANY) {
-        first = length;
-        for (int64_t q = 0; q < queries; q++) first = s[q].length < first ? s[q].length : first;
-        for (int64_t q = 0; q < queries; q += PANEL)
-            attend_together(s + q, queries - q < PANEL ? queries - q : PANEL, keys, values, first, size, scale);
-        keys += first * size;
-        values += first * size;
-    }
-    for (; first < length; first += KEYS, keys += KEYS * size, values += KEYS * size) {
-        const int64_t count = length - first < KEYS ? length - first : KEYS;
+    for (int64_t first = shared; first < most; first += KEYS) {
+        const float *k = keys + first * size, *v = values + first * size;
+        const int64_t count = most - first < KEYS ? most - first : KEYS;
         int64_t q = 0;
-        for (; q + 2 <= queries; q += 2) meet(s + q, keys, values, first, count, size, scale, 2);
-        if (q < queries) meet(s + q, keys, values, first, count, size, scale, 1);
+        for (; q + 2 <= queries; q += 2) meet(s + q, k, v, first, count, size, scale, 2);
+        if (q < queries) meet(s + q, k, v, first, count, size, scale, 1);
     }
     for (int64_t q = 0; q < queries; q++)
         for (int64_t i = 0; i < size; i++) s[q].out[i] /= s[q].total;

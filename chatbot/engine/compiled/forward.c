@@ -108,7 +108,7 @@ static void place_heads(const network *n, const layer *l, const token *t, float 
 static void attend_all(const network *n, const layer *l, const token *tokens, int64_t count, const float *qkv,
                        float *out, int threads) {
     const int64_t size = n->head_dim, group = n->heads / n->kv_heads, width = (n->heads + 2 * n->kv_heads) * size;
-    const int64_t most = larger(1, TILE / group);
+    const int64_t most = larger(1, PANEL / group);
     int64_t firsts[count + 1], tiles = 0; /* where neighbours begin */
     for (int64_t i = 0; i < count; i++)
         if (!i || tokens[i].slot != tokens[i - 1].slot || i - firsts[tiles - 1] == most) firsts[tiles++] = i;
@@ -118,14 +118,12 @@ static void attend_all(const network *n, const layer *l, const token *tokens, in
         const int64_t tile = i % tiles, head = i / tiles, first = firsts[tile], together = firsts[tile + 1] - first;
         const int64_t there = (tokens[first].slot * n->kv_heads + head) * n->max_len * size;
         seeker seekers[together * group];
-        int64_t longest = 0;
         for (int64_t q = 0; q < together * group; q++) {
             const int64_t at = first + q / group, of = head * group + q % group;
             seekers[q] = (seeker){.query = qkv + at * width + of * size, .out = out + (at * n->heads + of) * size,
                                   .length = tokens[at].position + 1};
-            longest = larger(longest, seekers[q].length);
         }
-        attend(seekers, together * group, l->keys + there, l->values + there, longest, size, n->scale);
+        attend(seekers, together * group, l->keys + there, l->values + there, size, n->scale);
     }
 }
 
@@ -158,21 +156,26 @@ void linear(const product *p, const float *x, float *y, int64_t rows, int64_t th
     multiply(p, x, y, p->outputs, 0, rows, (int)threads);
 }
 
-/* Compute tokens, each after those before it in its slot, and write the logits [end_count, vocabulary] of those at
- * `ends`, in rising order. Returns 0, or the number (from 1) of a token that is not in the vocabulary or has no place
- * in the slots; nothing is computed then. */
-int64_t forward(const network *n, const token *tokens, int64_t count, const int64_t *ends, int64_t end_count,
-                float *logits, float *scratch, int64_t threads) {
-    const int64_t hidden = n->hidden, width = (n->heads + 2 * n->kv_heads) * n->head_dim;
-    float *x = scratch, *normal = x + count * hidden, *wide = normal + count * hidden;
-    float *narrow = wide + count * larger(width, 2 * n->feed_forward);
+/* Return 0, or the number (from 1) of a token that is not in the vocabulary or has no place in the slots. */
+int64_t misplaced(const network *n, const token *tokens, int64_t count) {
     for (int64_t i = 0; i < count; i++) {
         const token t = tokens[i];
         if (t.id < 0 || t.id >= n->vocabulary || t.position < 0 || t.position >= n->max_len || t.slot < 0 ||
             t.slot >= n->slots)
             return i + 1;
-        memcpy(x + i * hidden, n->embedding + t.id * hidden, hidden * sizeof *x);
     }
+    return 0;
+}
+
+/* Compute tokens, none misplaced, each after those before it in its slot, and write the logits [end_count, vocabulary]
+ * of those at `ends`, in rising order. */
+void forward(const network *n, const token *tokens, int64_t count, const int64_t *ends, int64_t end_count,
+                float *logits, float *scratch, int64_t threads) {
+    const int64_t hidden = n->hidden, width = (n->heads + 2 * n->kv_heads) * n->head_dim;
+    float *x = scratch, *normal = x + count * hidden, *wide = normal + count * hidden;
+    float *narrow = wide + count * larger(width, 2 * n->feed_forward);
+    for (int64_t i = 0; i < count; i++)
+        memcpy(x + i * hidden, n->embedding + tokens[i].id * hidden, hidden * sizeof *x);
     token wanted[larger(1, end_count)];
     for (int64_t i = 0; i < n->layer_count; i++) {
         const layer *l = n->layers + i;
@@ -197,5 +200,4 @@ int64_t forward(const network *n, const token *tokens, int64_t count, const int6
     }
     normalise_all(x, n->norm, n->epsilon, hidden, count, normal);
     adapted(&n->lm_head, 4 * n->layer_count, tokens, count, normal, logits, n->vocabulary, 0, (int)threads);
-    return 0;
 }

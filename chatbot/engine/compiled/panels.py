@@ -37,7 +37,7 @@ class PanelWeight:
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         """Return `x @ weight.T + bias` for float32 x `[..., in]`."""
         x = x.contiguous()
-        y = torch.empty(*x.shape[:-1], self.product.outputs)
+        y = torch.empty(*x.shape[:-1], self.product.outputs, dtype=torch.float32)
         rows = x.numel() // self.product.inputs
         self._library.linear(ctypes.byref(self.product), x.data_ptr(), y.data_ptr(), rows, torch.get_num_threads())
         return y
