@@ -10,7 +10,8 @@ Errors::
     ├── Conflict
     │   ├── AlreadyExists          an id that is taken
     │   ├── IdempotencyKeyReused   a known key came with another body
-    │   └── ResponseStateConflict  a step that the response's state does not allow
+    │   ├── ResponseStateConflict  a step that the response's state does not allow
+    │   └── ContextOutdated        an item that the context shows was deleted since
     ├── Refused                    the database cannot be opened; nothing was changed
     │   ├── StorageLocked          another server has it
     │   ├── StorageReadOnly        file or folder cannot be written
@@ -59,6 +60,10 @@ class IdempotencyKeyReused(Conflict):
 
 
 class ResponseStateConflict(Conflict):
+    pass
+
+
+class ContextOutdated(Conflict):
     pass
 
 

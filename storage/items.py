@@ -4,10 +4,11 @@ Invariant: an item's position is greater than its parent's, so a path ordered by
 leaf, and a walk up the tree always ends.
 """
 
+import json
 from collections.abc import Sequence
 from typing import Literal
 
-from sqlalchemy import CTE, Connection, delete, insert, select, update
+from sqlalchemy import CTE, Connection, delete, func, insert, select, update
 
 from storage import conversations, rows
 from storage.errors import ItemNotFound
@@ -64,6 +65,13 @@ def fetch(db: Connection, conversation_id: str, item_id: str) -> Item:
             " with this id; list the items of the conversation"
         )
     return rows.item(row)
+
+
+def missing(db: Connection, conversation_id: str, item_ids: Sequence[str]) -> list[str]:
+    """Return those of the ids under which the conversation has no item."""
+    wanted = func.json_each(json.dumps(list(item_ids))).table_valued("value")  # one parameter, however many ids
+    stored = select(items.c.id).where(items.c.id == wanted.c.value, items.c.conversation_id == conversation_id)
+    return list(db.execute(select(wanted.c.value).where(~stored.exists())).scalars())
 
 
 def path(

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from storage import conversations, delta_lengths, items, rows
-from storage.errors import ResponseNotFound, ResponseStateConflict
+from storage.errors import ContextOutdated, ResponseNotFound, ResponseStateConflict
 from storage.records import ItemStatus, Response, ResponseState
 from storage.schema import conversations as conversation_table
 from storage.schema import is_unfinished, response_inputs, responses
@@ -66,8 +66,17 @@ def running(db: Connection, conversation_id: str) -> Response | None:
 
 
 def start(db: Connection, response_id: str, context: Mapping[str, Any]) -> None:
-    """Move a queued response to in_progress and record what the model is about to see."""
-    _require_state(db, response_id, ("queued",))
+    """Move a queued response to in_progress and record what the model is about to see.
+
+    Raises ContextOutdated if an item of it was deleted: writes run in order, so no delete goes unnoticed that was
+    committed after the context was read.
+    """
+    _, conversation_id = _require_state(db, response_id, ("queued",))
+    if missing := items.missing(db, conversation_id, context.get("kept", ())):
+        raise ContextOutdated(
+            f"response {response_id!r}: expected a context of stored items, but {missing[0]!r} was deleted;"
+            " build the context again"
+        )
     db.execute(
         update(responses).where(responses.c.id == response_id).values(state="in_progress", context=dict(context))
     )

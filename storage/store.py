@@ -184,7 +184,11 @@ class Store:
         return await self._read(lambda db: turns.stored_under_key(db, key, body_sha256))
 
     async def start_response(self, response_id: str, context: Mapping[str, Any]) -> None:
-        """Move a queued response to in_progress and record what the model is about to see."""
+        """Move a queued response to in_progress and record what the model is about to see.
+
+        Raises:
+            ContextOutdated: an item that the context names as kept was deleted; build it again.
+        """
         await self._write(lambda db: responses.start(db, response_id, context))
 
     async def checkpoint(self, response_id: str, text: str, delta_lengths: Sequence[int]) -> None:

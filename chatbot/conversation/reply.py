@@ -19,7 +19,7 @@ from chatbot.protocol.errors import ProtocolError, ServerFault
 from chatbot.protocol.events import INTERRUPTED
 from chatbot.protocol.frames import storable
 from chatbot.protocol.requests import ResponseCreate
-from storage.errors import NotFound, StorageBusy, StorageError, StorageFull
+from storage.errors import ContextOutdated, NotFound, StorageBusy, StorageError, StorageFull
 from storage.records import Response
 from storage.store import Store
 
@@ -123,10 +123,7 @@ class Reply:
 
     async def _generate(self, backend: Backend) -> dict[str, Any]:
         adapter = await backend.personas.load(self.persona)
-        context = await self._context(backend)
-        record = {**context.record(), "adapter": adapter, "persona_version": self.persona.version}
-        await backend.store.start_response(self.log.response.id, record)
-        self.log.begin(record)
+        context = await self._start(backend, adapter)
         request = GenerationRequest(
             session=self.log.response.conversation_id,
             messages=context.messages,
@@ -140,6 +137,20 @@ class Reply:
             else:
                 return _finished(event)
         raise ServerFault("generation_failed", "the engine ended without a finish")
+
+    async def _start(self, backend: Backend, adapter: str | None) -> Context:
+        """Build the context and store it; build it again if a message that it shows was deleted meanwhile.
+
+        The caller hands it to the engine before it waits for anything: who deletes a message after this was stored
+        then finds it there to be forgotten.
+        """
+        while True:
+            context = await self._context(backend)
+            record = {**context.record(), "adapter": adapter, "persona_version": self.persona.version}
+            with suppress(ContextOutdated):
+                await backend.store.start_response(self.log.response.id, record)
+                self.log.begin(record)
+                return context
 
     async def _context(self, backend: Backend) -> Context:
         store, engine, response = backend.store, backend.engine, self.log.response

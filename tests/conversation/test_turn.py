@@ -122,6 +122,40 @@ async def test_turns_of_one_conversation_queue_and_too_many_are_refused(
     ]
 
 
+async def test_a_message_that_is_deleted_while_a_reply_begins_is_not_in_its_prompt(
+    turns: Turns, store: Store, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine.reply = lambda request: ["fine"]
+    await store.create_conversation("conv_1")
+    secret = await end_of(await turns.create(say("my pin is 4711", conversation="conv_1")))
+    read_path = store.path
+
+    async def deleted_after_reading(*args: Any) -> Any:
+        history = await read_path(*args)
+        monkeypatch.setattr(store, "path", read_path)
+        await store.delete_item("conv_1", secret.input_item_ids[0])
+        return history
+
+    monkeypatch.setattr(store, "path", deleted_after_reading)
+    assert (await end_of(await turns.create(say("hi", conversation="conv_1")))).state == "completed"
+    assert [message.text for message in engine.requests[-1].messages] == ["be kind", "fine", "hi"]
+
+
+async def test_the_engine_has_a_reply_before_anybody_hears_that_it_started(
+    turns: Turns, store: Store, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that who deletes a message after the start finds the reply there to be forgotten."""
+    start, asked = store.start_response, list[int]()
+
+    async def started(*args: Any) -> None:
+        await start(*args)
+        asyncio.get_running_loop().call_soon(lambda: asked.append(len(engine.requests)))
+
+    monkeypatch.setattr(store, "start_response", started)
+    await end_of(await turns.create(say("hi")))
+    assert asked == [1]
+
+
 async def test_a_failing_generation_ends_its_turn_and_no_other(turns: Turns, engine: FakeEngine) -> None:
     engine.reply = lambda request: ["so ", GenerationFailed("boom")]
     failed = await end_of(await turns.create(say("hi")))

@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy import Connection, event
 
 from storage import Store, responses
-from storage.errors import ConversationNotFound, ResponseNotFound, ResponseStateConflict
+from storage.errors import ContextOutdated, ConversationNotFound, ResponseNotFound, ResponseStateConflict
 from storage.records import ResponseState
-from tests.storage.worlds import ids, new_turn, whole_turn
+from tests.storage.worlds import ids, new_turn, user, whole_turn
 
 
 async def test_a_reply_is_checkpointed_and_completed(store: Store) -> None:
@@ -70,6 +70,16 @@ async def test_a_list_of_lengths_may_grow_while_its_checkpoint_waits(store: Stor
     lengths.append(1)
     await waiting
     assert (await store.response("resp_a")).delta_lengths == (2, 2)
+
+
+async def test_a_reply_does_not_start_with_a_message_that_was_deleted(store: Store) -> None:
+    await store.create_conversation("conv_1", items=[user("x"), user("y")])
+    await store.begin_turn(new_turn("a"))
+    await store.delete_item("conv_1", "msg_x")
+    with pytest.raises(ContextOutdated, match="msg_x"):
+        await store.start_response("resp_a", {"kept": ["msg_y", "msg_x", "msg_a"]})
+    assert (await store.response("resp_a")).state == "queued"
+    await store.start_response("resp_a", {"kept": ["msg_y", "msg_a"]})
 
 
 async def test_an_unknown_response_is_told(store: Store) -> None:
@@ -171,9 +181,9 @@ async def test_the_last_context_is_that_of_the_nearest_response_on_the_path(stor
     await whole_turn(store, "other", previous_response_id="resp_a")
     await store.begin_turn(new_turn("queued"))
     assert await store.last_context("conv_1", "msg_a") is None
-    assert await store.last_context("conv_1", "msg_a_reply") == {"kept": ["a"]}
-    assert await store.last_context("conv_1", "msg_b_reply") == {"kept": ["b"]}
-    assert await store.last_context("conv_1", "msg_queued_reply") == {"kept": ["other"]}
+    assert await store.last_context("conv_1", "msg_a_reply") == {"kept": ["msg_a"]}
+    assert await store.last_context("conv_1", "msg_b_reply") == {"kept": ["msg_b"]}
+    assert await store.last_context("conv_1", "msg_queued_reply") == {"kept": ["msg_other"]}
 
 
 async def test_json_is_given_back_as_it_came(store: Store) -> None:

@@ -27,8 +27,8 @@ def new_turn(name: str, conversation_id: str | None = "conv_1", **fields: Any) -
 
 async def whole_turn(store: Store, name: str, conversation_id: str | None = "conv_1", **fields: Any) -> Response:
     """Begin, start and complete a turn; its reply is "reply to <name>"."""
-    await store.begin_turn(new_turn(name, conversation_id, **fields))
-    await store.start_response(f"resp_{name}", {"kept": [name]})
+    begun, _ = await store.begin_turn(new_turn(name, conversation_id, **fields))
+    await store.start_response(begun.id, {"kept": list(begun.input_item_ids)})
     text = f"reply to {name}"
     return await store.finish_response(f"resp_{name}", "completed", text, [len(text)])
 
