@@ -6,6 +6,7 @@ Whatever ends it (its own end, a cancel, a fault, a stopping server) is stored b
 import asyncio
 import dataclasses
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
+from functools import partial
 from typing import Any, Literal
 
 import structlog
@@ -63,7 +64,8 @@ class Reply:
         system: str,
         queue_position: int,
     ) -> None:
-        self.log = ResponseLog(response)
+        self.log = ResponseLog(response, partial(self.stop, "cancelled") if request.store is False else None)
+        """What is not stored ends with its last reader: nobody could ever read it later."""
         self.request = request
         self.persona = persona
         self.system = system

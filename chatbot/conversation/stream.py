@@ -1,7 +1,8 @@
 """The event log of one running response. Every reader is a cursor on it, so no reader can slow or lose another."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from chatbot.protocol import events
@@ -15,10 +16,13 @@ class ResponseLog:
     One task appends; any number of readers follow with `events()` at their own pace and from any place.
     """
 
-    def __init__(self, response: Response) -> None:
+    def __init__(self, response: Response, on_unread: Callable[[], None] | None = None) -> None:
+        """Begin the log; `on_unread` is called whenever the last reader leaves."""
         self.response = response
         self.context: Mapping[str, Any] | None = response.context
         """What the model sees, once the prompt is made."""
+        self._on_unread = on_unread
+        self._reader_count = 0
         self._pieces: list[str] = []
         self._opening = events.opening(response)
         self._events: list[Event] = [self._opening[0]]
@@ -76,6 +80,17 @@ class ResponseLog:
             if is_closed:
                 return
             await grown.wait()
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Count one more reader inside the block. Who sends the log to a client reads inside one."""
+        self._reader_count += 1
+        try:
+            yield
+        finally:
+            self._reader_count -= 1
+            if not self._reader_count and self._on_unread is not None:
+                self._on_unread()
 
     async def wait_closed(self) -> Response:
         """Return the settled response once it has ended."""

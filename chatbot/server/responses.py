@@ -2,8 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
-from functools import partial
+from collections.abc import AsyncIterator
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -46,7 +45,7 @@ class ResponseRoutes:
         wanted = validate(ResponseCreate, body)
         log = await self._turns.create(wanted, idempotency_key(wanted, request.headers.get("idempotency-key")))
         if wanted.stream:
-            return self._stream(log, -1)
+            return EventStream(log, -1)
         if wanted.background:
             return JSONResponse(response_resource(log.response))
         return await self._whole(request, log)
@@ -54,7 +53,7 @@ class ResponseRoutes:
     async def retrieve(self, request: Request) -> Response:
         log = await self._turns.attach(request.path_params["id"])
         if request.query_params.get("stream") == "true":
-            return self._stream(log, query_int(request, "starting_after", -1, low=-1, high=MAX_SEQUENCE))
+            return EventStream(log, query_int(request, "starting_after", -1, low=-1, high=MAX_SEQUENCE))
         with told_in_protocol():
             return JSONResponse(response_resource(await self._services.store.response(log.response.id)))
 
@@ -81,42 +80,29 @@ class ResponseRoutes:
         ended = asyncio.create_task(log.wait_closed())
         left = asyncio.create_task(_disconnect(request))
         try:
-            await asyncio.wait([ended, left], return_when=asyncio.FIRST_COMPLETED)
-            if not ended.done():
-                self._leave(log)
+            with log.reading():
+                await asyncio.wait([ended, left], return_when=asyncio.FIRST_COMPLETED)
             return JSONResponse(response_resource(log.response))
         finally:
             ended.cancel()
             left.cancel()
 
-    def _stream(self, log: ResponseLog, starting_after: int) -> StreamingResponse:
-        return EventStream(log.events(starting_after), partial(self._leave, log))
-
-    def _leave(self, log: ResponseLog) -> None:
-        """A client that goes away loses nothing that is stored; what is not stored has no other reader.
-
-        One that goes away after the end changes nothing either way.
-        """
-        if log.response.request.get("store") is False:
-            self._turns.stop(log.response.id)
-
 
 class EventStream(StreamingResponse):
-    """Events as they come, sent by the server; `leave` is called when nobody reads them any more.
+    """Events of a log as they come, sent by the server.
 
-    Not by the iterator of the body: it is never begun, so it has no end, if the client goes before it has the headers.
+    It reads from when it is called, not from the first event: the iterator of the body is never begun, so it has no
+    end, if the client goes before it has the headers.
     """
 
-    def __init__(self, events: AsyncIterator[Event], leave: Callable[[], None]) -> None:
+    def __init__(self, log: ResponseLog, starting_after: int) -> None:
         headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-        super().__init__(_server_sent(events), media_type="text/event-stream", headers=headers)
-        self._leave = leave
+        super().__init__(_server_sent(log.events(starting_after)), media_type="text/event-stream", headers=headers)
+        self._log = log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
+        with self._log.reading():
             await super().__call__(scope, receive, send)
-        finally:
-            self._leave()
 
 
 def idempotency_key(request: ResponseCreate, header: str | None = None) -> str | None:

@@ -17,6 +17,7 @@ from chatbot.conversation.faults import told_in_protocol
 from chatbot.conversation.feed import Changed
 from chatbot.conversation.stream import ResponseLog
 from chatbot.protocol.errors import InvalidRequest, NotFound, Overloaded, ProtocolError, ServerFault, TooLarge
+from chatbot.protocol.events import Event
 from chatbot.protocol.frames import parse_object
 from chatbot.protocol.requests import (
     ConversationSubscribe,
@@ -46,7 +47,6 @@ class ResponseSocket:
         self._socket = socket
         self._tasks: set[asyncio.Task[None]] = set()
         self._reading: set[tuple[str, str | None]] = set()
-        self._unstored: set[str] = set()
         self._watching: set[str] = set()
         self._is_watching_all = False
         self._beginning = asyncio.Lock()
@@ -62,8 +62,6 @@ class ResponseSocket:
         except WebSocketDisconnect:
             pass
         finally:
-            for response_id in self._unstored:
-                self._services.turns.stop(response_id)
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -134,32 +132,29 @@ class ResponseSocket:
     async def _create(self, request: ResponseCreate, stream_id: str | None) -> None:
         async with self._beginning:  # what one client says is stored in the order in which it said it
             log = await self._services.turns.create(request, idempotency_key(request))
-        if request.store is False:
-            self._unstored.add(log.response.id)
         await self._pump(log, stream_id, -1)
 
     async def _pump(self, log: ResponseLog, stream_id: str | None, starting_after: int) -> None:
         """Send the events of a reply as they come. A reply that this socket reads already is not sent twice."""
-        response_id = log.response.id
-        reading = (response_id, stream_id)
+        reading = (log.response.id, stream_id)
         if reading in self._reading:
             return
         self._reading.add(reading)
         try:
-            async for event in log.events(starting_after):
-                await self._send(event, stream_id)
-                if event["type"] == "response.created" and log.context is None:
-                    await self._tell_queue_position(response_id, stream_id)
-                elif event["type"] == "response.in_progress" and log.context is not None:
-                    told = {
-                        "type": "chatbot:context",
-                        "response_id": response_id,
-                        "context": dict(log.context),
-                    }
-                    await self._send(told, stream_id)
+            with log.reading():
+                async for event in log.events(starting_after):
+                    await self._send(event, stream_id)
+                    await self._tell_of_our_own(log, event, stream_id)
         finally:
             self._reading.discard(reading)
-            self._unstored.discard(response_id)
+
+    async def _tell_of_our_own(self, log: ResponseLog, event: Event, stream_id: str | None) -> None:
+        """Send what we tell beside an event of the protocol."""
+        if event["type"] == "response.created" and log.context is None:
+            await self._tell_queue_position(log.response.id, stream_id)
+        elif event["type"] == "response.in_progress" and log.context is not None:
+            told = {"type": "chatbot:context", "response_id": log.response.id, "context": dict(log.context)}
+            await self._send(told, stream_id)
 
     async def _tell_queue_position(self, response_id: str, stream_id: str | None) -> None:
         position = self._services.turns.queue_position(response_id)

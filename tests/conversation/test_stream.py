@@ -12,6 +12,16 @@ async def read(log: ResponseLog, starting_after: int = -1) -> list[Event]:
     return [event async for event in log.events(starting_after)]
 
 
+def test_who_listens_hears_once_the_last_reader_has_left() -> None:
+    heard: list[str] = []
+    log = ResponseLog(settled([], "in_progress"), lambda: heard.append("unread"))
+    with log.reading():
+        with log.reading():
+            pass
+        assert heard == []
+    assert heard == ["unread"]
+
+
 def new_log() -> ResponseLog:
     return ResponseLog(settled([], "in_progress"))
 

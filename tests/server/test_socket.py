@@ -1,12 +1,16 @@
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from starlette.websockets import WebSocket
 from websockets.exceptions import ConnectionClosed
 
-from chatbot.server.socket import MAX_TASKS
+from chatbot.server.services import open_services
+from chatbot.server.socket import MAX_TASKS, ResponseSocket
+from chatbot.settings import Settings
 from tests.fake_engine import FakeEngine
 from tests.server.socket_client import Frame, Frames, frames
 
@@ -112,6 +116,55 @@ async def test_a_reply_outlives_its_socket_and_is_resumed_without_gap_or_repeat(
     numbers = [event["sequence_number"] for event in seen if "sequence_number" in event]
     assert numbers == list(range(len(numbers)))
     assert "".join(event.get("delta", "") for event in seen) == "you said: hi there"
+
+
+async def test_an_unstored_reply_goes_on_while_somebody_reads_it(url: str, engine: FakeEngine) -> None:
+    engine.free = 1
+    async with frames(url) as staying:
+        async with frames(url) as leaving:
+            await leaving.send(type="response.create", input="hi", store=False)
+            created = (await leaving.until("response.output_text.delta"))[0]
+            await staying.send(type="chatbot:response.attach", response_id=created["response"]["id"])
+            await staying.until("response.output_text.delta")
+        await staying.send(type="nonsense")  # when this is answered the server has seen who left
+        await staying.until("error")
+        engine.gate.set()
+        assert (await staying.until("response.completed", "response.incomplete"))[-1]["type"] == "response.completed"
+
+
+async def test_an_unstored_reply_ends_with_its_last_reader(url: str, engine: FakeEngine) -> None:
+    engine.free = 1
+    async with frames(url) as socket:
+        await socket.send(type="response.create", input="hi", store=False)
+        await socket.until("response.output_text.delta")
+    while not engine.cancelled:
+        await asyncio.sleep(0.01)
+
+
+async def test_an_unstored_reply_ends_if_its_socket_can_no_longer_be_written(
+    tmp_path: Path, engine: FakeEngine
+) -> None:
+    """Though it is not known to be closed yet."""
+    engine.free = 0
+    frame = {"type": "websocket.receive", "text": '{"type": "response.create", "input": "hi", "store": false}'}
+    messages, may_close = iter([{"type": "websocket.connect"}, frame]), asyncio.Event()
+
+    async def receive() -> dict[str, Any]:
+        for message in messages:
+            return message
+        await may_close.wait()
+        return {"type": "websocket.disconnect"}
+
+    async def send(message: Mapping[str, Any]) -> None:
+        if message["type"] == "websocket.send":
+            raise OSError
+
+    async with open_services(Settings(home=tmp_path), engine) as services:
+        serving = asyncio.create_task(ResponseSocket(services, WebSocket({"type": "websocket"}, receive, send)).serve())
+        while not engine.forgotten:
+            await asyncio.sleep(0)
+        may_close.set()
+        await serving
 
 
 async def test_a_second_turn_queues_and_says_so(url: str, http: httpx.AsyncClient, engine: FakeEngine) -> None:
