@@ -9,7 +9,7 @@ import hashlib
 import json
 import time
 from collections.abc import Coroutine, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from typing import Any, TypeVar
 
 from chatbot.conversation.context import ContextTooLong
@@ -19,11 +19,11 @@ from chatbot.conversation.lane import Lanes
 from chatbot.conversation.personas import Persona
 from chatbot.conversation.reply import Backend, Reply
 from chatbot.conversation.stream import ResponseLog
+from chatbot.conversation.unstored import delete_late, try_to_delete
 from chatbot.engine.base import ChatMessage
 from chatbot.protocol.errors import Unavailable
 from chatbot.protocol.ids import new_id
 from chatbot.protocol.requests import Message, ResponseCreate, check_supported
-from storage.errors import StorageError
 from storage.records import Conversation, ItemRole, NewItem, NewTurn, Response
 
 T = TypeVar("T")
@@ -52,7 +52,7 @@ class Turns:
         self._lanes = Lanes(max_queued_turns)
         self._replies: dict[str, Reply] = {}
         self._unstored: dict[str, Reply] = {}
-        """Replies that have ended, but whose end could not be stored so far."""
+        """Replies that have ended, but could not be stored so far, or deleted if they are not to be stored."""
         self._beginning: dict[str, asyncio.Task[ResponseLog]] = {}
         """Turns that are being stored: who reads may see a commit before it is heard of here."""
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -206,20 +206,25 @@ class Turns:
             settled = await reply.run(lane, self._backend)
         del self._replies[settled.id]
         reply.log.close(settled)
-        if not reply.is_stored:
-            self._settle_late(reply)
-        if reply.request.store is not False:
-            self.feed.changed(settled.conversation_id)
+        if reply.request.store is False:
+            await self._drop(reply)
             return
-        with suppress(StorageError):
-            await self._store.delete_response(settled.id)
-            await self._backend.engine.forget(settled.conversation_id)
+        if not reply.is_stored:
+            self._go_on_late(reply, reply.settle_late(self._store))
+        self.feed.changed(settled.conversation_id)
 
-    def _settle_late(self, reply: Reply) -> None:
-        """Go on storing the end of a reply, under which it is found here until then and not as it is stored."""
+    async def _drop(self, reply: Reply) -> None:
+        """Leave nothing of a reply that is not to be stored: first in the engine, which needs no room on a disk."""
+        response = reply.log.response
+        await self._backend.engine.forget(response.conversation_id)
+        if not await try_to_delete(self._store, response.id):
+            self._go_on_late(reply, delete_late(self._store, response.id))
+
+    def _go_on_late(self, reply: Reply, work: Coroutine[Any, Any, None]) -> None:
+        """Go on storing or deleting a reply, which is found here until then and not as it is stored."""
         response_id, conversation_id = reply.log.response.id, reply.log.response.conversation_id
         self._unstored[response_id] = reply
-        late = asyncio.create_task(reply.settle_late(self._store))
+        late = asyncio.create_task(work)
         self._late.add(late)
         late.add_done_callback(lambda _: self._unstored.pop(response_id, None))
         late.add_done_callback(self._late.discard)

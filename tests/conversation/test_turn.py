@@ -1,4 +1,5 @@
 import asyncio
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
@@ -255,6 +256,34 @@ async def test_an_end_that_could_not_be_stored_is_stored_once_there_is_room(
     is_full = False
     while (await store.response(told.id)).state != "completed":
         await asyncio.sleep(0.01)
+
+
+async def test_what_is_not_to_be_stored_is_gone_once_a_full_disk_has_room(
+    turns: Turns, store: Store, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room, finish, delete = asyncio.Event(), store.finish_response, store.delete_response
+
+    def with_room(write: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        async def writing(*args: Any, **kwargs: Any) -> Any:
+            if not room.is_set():
+                raise StorageFull("full")
+            return await write(*args, **kwargs)
+
+        return writing
+
+    monkeypatch.setattr(store, "finish_response", with_room(finish))
+    monkeypatch.setattr(store, "delete_response", with_room(delete))
+    monkeypatch.setattr("chatbot.conversation.reply._SAVE_RETRY_S", (0.01,))
+    monkeypatch.setattr("chatbot.conversation.unstored._RETRY_S", 0.01)
+    told = await end_of(await turns.create(say("secret", store=False)))
+    while turns._tasks:
+        await asyncio.wait(turns._tasks)
+    assert engine.forgotten == [told.conversation_id]
+    room.set()
+    while turns._late:
+        await asyncio.wait(turns._late)
+    with pytest.raises(NotFound):
+        await turns.attach(told.id)
 
 
 async def test_nothing_is_left_of_a_turn_that_ended(turns: Turns) -> None:
