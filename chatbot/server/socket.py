@@ -36,7 +36,7 @@ from storage.records import Conversation
 logger = structlog.get_logger(__name__)
 
 MAX_TASKS = 256
-"""Requests and readings that one socket may have at the same time."""
+"""Requests and readings that one socket may have at the same time; as many more may be cancels."""
 
 
 class ResponseSocket:
@@ -78,8 +78,21 @@ class ResponseSocket:
         if len(self._tasks) < MAX_TASKS:
             self._spawn(self._handle(raw))
             return
-        busy = Overloaded("too_many_requests", f"this socket has {MAX_TASKS} requests open; wait")
-        await self._send(busy.event())  # not in a task: who does not read is not read from
+        event = self._understood(raw)
+        if event.get("type") == "response.cancel" and len(self._tasks) < 2 * MAX_TASKS:  # this makes room
+            self._spawn(self._handle(raw))
+            return
+        busy = Overloaded("too_many_requests", f"this socket has {MAX_TASKS} requests open; wait, or cancel one")
+        stream_id = event.get("stream_id")
+        told = busy.event(_event_id(event), stream_id if is_stream_id(stream_id) else None)
+        await self._send(told)  # not in a task: who does not read is not read from
+
+    def _understood(self, raw: str | bytes) -> dict[str, Any]:
+        """Return the event in a frame, or an empty one if it cannot be parsed."""
+        try:
+            return self._parse(raw)
+        except ProtocolError:
+            return {}
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -90,7 +103,7 @@ class ResponseSocket:
         event_id = stream_id = None
         try:
             event = self._parse(raw)
-            event_id = event["event_id"] if isinstance(event.get("event_id"), str) else None
+            event_id = _event_id(event)
             stream_id = _stream_id(event)
             await self._dispatch(event, stream_id)
         except ProtocolError as error:
@@ -231,6 +244,11 @@ class ResponseSocket:
                 raise WebSocketDisconnect
             with suppress(RuntimeError):  # the client left between the check and the send
                 await self._socket.send_text(json.dumps(event, ensure_ascii=False))
+
+
+def _event_id(event: dict[str, Any]) -> str | None:
+    given = event.get("event_id")
+    return given if isinstance(given, str) else None
 
 
 def _stream_id(event: dict[str, Any]) -> str | None:

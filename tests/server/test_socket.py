@@ -223,6 +223,24 @@ async def flood(socket: Frames) -> None:
         await socket.connection.send("{}")
 
 
+async def test_a_socket_with_too_many_requests_names_the_one_it_refuses_and_can_still_cancel(
+    url: str, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chatbot.server.socket.MAX_TASKS", 1)
+    engine.free = 1
+    async with frames(url) as socket:
+        await socket.send(type="response.create", input="hi")
+        created = (await socket.until("response.output_text.delta"))[0]
+        await socket.send(type="response.create", input="and?", event_id="mine-1", stream_id="lane-2")
+        refused = await socket.read()
+        assert (refused["status"], refused["error"]["code"]) == (429, "too_many_requests")
+        assert (refused["event_id"], refused["stream_id"]) == ("mine-1", "lane-2")
+        await socket.connection.send("no JSON")
+        assert (await socket.read())["error"]["code"] == "too_many_requests"
+        await socket.send(type="response.cancel", response_id=created["response"]["id"])
+        assert (await socket.until("response.incomplete", "error"))[-1]["type"] == "response.incomplete"
+
+
 async def test_what_is_said_in_one_breath_is_stored_in_that_order(url: str, http: httpx.AsyncClient) -> None:
     conversation = (await http.post("/v1/conversations", json={})).json()["id"]
     async with frames(url) as socket:
