@@ -6,7 +6,9 @@ Errors::
     ├── NotFound
     │   ├── ConversationNotFound
     │   ├── ItemNotFound
+    │   │   └── ParentItemNotFound        the one that a turn is to continue
     │   └── ResponseNotFound
+    │       └── PreviousResponseNotFound  the one that a turn is to continue
     ├── Conflict
     │   ├── AlreadyExists          an id that is taken
     │   ├── IdempotencyKeyReused   a known key came with another body
@@ -43,7 +45,15 @@ class ItemNotFound(NotFound):
     pass
 
 
+class ParentItemNotFound(ItemNotFound):
+    pass
+
+
 class ResponseNotFound(NotFound):
+    pass
+
+
+class PreviousResponseNotFound(ResponseNotFound):
     pass
 
 

@@ -170,7 +170,7 @@ class Store:
 
         Raises:
             IdempotencyKeyReused: the key is known and the body differs.
-            ConversationNotFound, ResponseNotFound, ItemNotFound: a name that the turn refers to.
+            ConversationNotFound, PreviousResponseNotFound, ParentItemNotFound: a name that the turn refers to.
         """
         now = self._now()
         return await self._write(lambda db: turns.begin(db, turn, now))

@@ -8,7 +8,13 @@ import secrets
 from sqlalchemy import Connection, insert, select
 
 from storage import conversations, items, responses
-from storage.errors import IdempotencyKeyReused, ResponseNotFound
+from storage.errors import (
+    IdempotencyKeyReused,
+    ItemNotFound,
+    ParentItemNotFound,
+    PreviousResponseNotFound,
+    ResponseNotFound,
+)
 from storage.records import Conversation, ItemStatus, NewItem, NewTurn, Response
 from storage.schema import idempotency_keys
 from storage.sealed_keys import key_sha256, sealed_body
@@ -64,7 +70,7 @@ def _conversation(db: Connection, turn: NewTurn, now: int) -> Conversation:
     """The conversation that is named, else that of the previous response, else a new hidden one."""
     conversation_id = turn.conversation_id
     if conversation_id is None and turn.previous_response_id is not None:
-        conversation_id = responses.fetch(db, turn.previous_response_id).conversation_id
+        conversation_id = _previous(db, turn.previous_response_id).conversation_id
     if conversation_id is None:
         conversation_id = _create_hidden(db, turn, now)
     return conversations.fetch(db, conversation_id)
@@ -74,17 +80,30 @@ def _parent(db: Connection, turn: NewTurn, conversation: Conversation) -> str | 
     """The item that the turn continues from: named, else the previous reply, else the active leaf."""
     leaf = conversation.active_leaf
     if turn.previous_response_id is not None:
-        previous = responses.fetch(db, turn.previous_response_id)
+        previous = _previous(db, turn.previous_response_id)
         if previous.conversation_id != conversation.id:
-            raise responses.not_found(
-                previous.id, f"it is not in conversation {conversation.id!r}; name one or the other"
-            )
+            why = f"it is not in conversation {conversation.id!r}; name one or the other"
+            raise PreviousResponseNotFound(*responses.not_found(previous.id, why).args)
         leaf = previous.output_item_id
     if turn.at_root:
         return None
     if turn.parent_item_id is not None:
-        return items.fetch(db, conversation.id, turn.parent_item_id).id
+        return _parent_item(db, conversation.id, turn.parent_item_id)
     return leaf
+
+
+def _previous(db: Connection, response_id: str) -> Response:
+    try:
+        return responses.fetch(db, response_id)
+    except ResponseNotFound as error:
+        raise PreviousResponseNotFound(*error.args) from None
+
+
+def _parent_item(db: Connection, conversation_id: str, item_id: str) -> str:
+    try:
+        return items.fetch(db, conversation_id, item_id).id
+    except ItemNotFound as error:
+        raise ParentItemNotFound(*error.args) from None
 
 
 def _create_hidden(db: Connection, turn: NewTurn, now: int) -> str:

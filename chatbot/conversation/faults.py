@@ -18,16 +18,21 @@ from storage.errors import (
     ConversationNotFound,
     IdempotencyKeyReused,
     ItemNotFound,
+    ParentItemNotFound,
+    PreviousResponseNotFound,
     ResponseNotFound,
     StorageError,
     StorageFull,
 )
 
-_NOT_FOUND: dict[type[StorageError], tuple[str, str]] = {
-    ConversationNotFound: ("conversation_not_found", "conversation"),
-    ItemNotFound: ("item_not_found", "item_id"),
-    ResponseNotFound: ("response_not_found", "response_id"),
+_NOT_FOUND: dict[type[StorageError], tuple[type[ProtocolError], str, str]] = {
+    ConversationNotFound: (NotFound, "conversation_not_found", "conversation"),
+    ParentItemNotFound: (NotFound, "item_not_found", "parent_item_id"),
+    ItemNotFound: (NotFound, "item_not_found", "item_id"),
+    PreviousResponseNotFound: (InvalidRequest, "previous_response_not_found", "previous_response_id"),
+    ResponseNotFound: (NotFound, "response_not_found", "response_id"),
 }
+"""The first that fits counts. That of a previous response is what OpenAI's clients know."""
 
 
 @contextmanager
@@ -41,9 +46,9 @@ def told_in_protocol() -> Iterator[None]:
 
 def as_protocol_error(error: Exception) -> ProtocolError:
     """Return the error as clients see it: no internals, but what they can do."""
-    for kind, (code, param) in _NOT_FOUND.items():
+    for kind, (told_as, code, param) in _NOT_FOUND.items():
         if isinstance(error, kind):
-            return NotFound(code, str(error), param)
+            return told_as(code, str(error), param)
     match error:
         case IdempotencyKeyReused():
             return Conflict("idempotency_key_reused", str(error), "idempotency_key")

@@ -24,6 +24,7 @@ from chatbot.engine.base import ChatMessage
 from chatbot.protocol.errors import Unavailable
 from chatbot.protocol.ids import new_id
 from chatbot.protocol.requests import Message, ResponseCreate, check_supported
+from storage.errors import PreviousResponseNotFound, ResponseNotFound
 from storage.records import Conversation, ItemRole, NewItem, NewTurn, Response
 
 T = TypeVar("T")
@@ -155,7 +156,10 @@ class Turns:
         if request.conversation_id is not None:
             return await self._store.conversation(request.conversation_id)
         if request.previous_response_id is not None:
-            previous = await self._store.response(request.previous_response_id)
+            try:
+                previous = await self._store.response(request.previous_response_id)
+            except ResponseNotFound as error:
+                raise PreviousResponseNotFound(*error.args) from None
             return await self._store.conversation(previous.conversation_id)
         return None
 

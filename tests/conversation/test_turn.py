@@ -8,7 +8,7 @@ import pytest
 from chatbot.conversation.stream import ResponseLog
 from chatbot.conversation.turn import Turns
 from chatbot.engine.base import GenerationFailed
-from chatbot.protocol.errors import Conflict, InvalidRequest, NotFound, Unavailable
+from chatbot.protocol.errors import Conflict, InvalidRequest, NotFound, ProtocolError, Unavailable
 from chatbot.protocol.requests import ResponseCreate, validate
 from storage.errors import StorageBusy, StorageFull
 from storage.records import NewTurn, Response
@@ -176,17 +176,35 @@ async def test_a_message_that_can_never_fit_is_refused_and_not_stored(turns: Tur
 
 
 @pytest.mark.parametrize(
-    ("fields", "code"),
+    ("fields", "status", "code"),
     [
-        ({"conversation": "conv_none"}, "conversation_not_found"),
-        ({"previous_response_id": "resp_none"}, "response_not_found"),
-        ({"model": "pirrate"}, "model_not_found"),
+        ({"conversation": "conv_none"}, 404, "conversation_not_found"),
+        ({"previous_response_id": "resp_none"}, 400, "previous_response_not_found"),
+        ({"parent_item_id": "msg_none"}, 404, "item_not_found"),
+        ({"model": "pirrate"}, 404, "model_not_found"),
     ],
 )
-async def test_unknown_names_are_told_apart(turns: Turns, fields: dict[str, str], code: str) -> None:
-    with pytest.raises(NotFound) as caught:
+async def test_unknown_names_are_told_apart(turns: Turns, fields: dict[str, str], status: int, code: str) -> None:
+    with pytest.raises(ProtocolError) as caught:
         await turns.create(say("hi", **fields))
-    assert caught.value.code == code
+    assert (caught.value.status, caught.value.code, caught.value.param) == (status, code, next(iter(fields)))
+
+
+async def test_a_previous_response_that_is_deleted_while_the_turn_begins_is_told_like_an_unknown_one(
+    turns: Turns, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    previous = await end_of(await turns.create(say("hi")))
+    await end_of(await turns.create(say("more", previous_response_id=previous.id)))
+    begin_turn = store.begin_turn
+
+    async def deleted_before(turn: NewTurn) -> tuple[Response, bool]:
+        await store.delete_response(previous.id)
+        return await begin_turn(turn)
+
+    monkeypatch.setattr(store, "begin_turn", deleted_before)
+    with pytest.raises(InvalidRequest) as caught:
+        await turns.create(say("again", previous_response_id=previous.id))
+    assert (caught.value.code, caught.value.param) == ("previous_response_not_found", "previous_response_id")
 
 
 async def test_an_earlier_message_can_be_said_again_in_other_words(turns: Turns, store: Store) -> None:

@@ -51,7 +51,10 @@ async def test_chaining_by_previous_response_works_on_another_socket(url: str, e
         ('{"type": "response.create"}', "missing_required_parameter"),
         ('{"type": "response.create", "input": "x", "temperature": 9}', "invalid_parameter"),
         ('{"type": "response.create", "input": "x", "conversation": "conv_none"}', "conversation_not_found"),
-        ('{"type": "response.create", "input": "x", "previous_response_id": "resp_none"}', "response_not_found"),
+        (
+            '{"type": "response.create", "input": "x", "previous_response_id": "resp_none"}',
+            "previous_response_not_found",
+        ),
         ('{"type": "response.create", "input": "x", "model": "none"}', "model_not_found"),
         ('{"type": "response.create", "input": "x", "stream_id": "not good"}', "invalid_stream_id"),
         ('{"type": "response.cancel", "response_id": "resp_none"}', "response_not_found"),

@@ -8,7 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storage import Store
-from storage.errors import ConversationNotFound, IdempotencyKeyReused, ItemNotFound, ResponseNotFound
+from storage.errors import (
+    ConversationNotFound,
+    IdempotencyKeyReused,
+    ParentItemNotFound,
+    PreviousResponseNotFound,
+    ResponseNotFound,
+)
 from storage.titles import TITLE_CHARS, title_of
 from tests.storage.worlds import ids, new_turn, user, whole_turn
 
@@ -122,11 +128,11 @@ async def test_what_a_turn_refers_to_must_exist(store: Store) -> None:
     await whole_turn(store, "a")
     with pytest.raises(ConversationNotFound, match="conv_none"):
         await store.begin_turn(new_turn("b", "conv_none"))
-    with pytest.raises(ResponseNotFound, match="resp_none"):
+    with pytest.raises(PreviousResponseNotFound, match="resp_none"):
         await store.begin_turn(new_turn("b", None, previous_response_id="resp_none"))
-    with pytest.raises(ResponseNotFound, match="not in conversation 'conv_2'"):
+    with pytest.raises(PreviousResponseNotFound, match="not in conversation 'conv_2'"):
         await store.begin_turn(new_turn("b", "conv_2", previous_response_id="resp_a"))
-    with pytest.raises(ItemNotFound, match="msg_a"):
+    with pytest.raises(ParentItemNotFound, match="msg_a"):
         await store.begin_turn(new_turn("b", "conv_2", parent_item_id="msg_a"))
     assert ids(await store.items("conv_1")) == ["msg_a", "msg_a_reply"]
     assert await store.items("conv_2") == []
