@@ -59,9 +59,15 @@ def fetch(db: Connection, conversation_id: str) -> Conversation:
     return rows.conversation(row)
 
 
-def listed(db: Connection, limit: int, after: str | None) -> list[Conversation]:
-    """Listed conversations, last changed first; `after` is the id that the previous page ended with."""
+def listed(db: Connection, limit: int, after: str | None, before: int | None) -> list[Conversation]:
+    """Listed conversations, last changed first.
+
+    `before` is the number of the change that the previous page ended with: it stays where it was while conversations
+    change or go. `after` is the id that it ended with, wherever that one is now.
+    """
     query = rows.select_conversations().where(conversations.c.listed.is_(True))
+    if before is not None:
+        query = query.where(conversations.c.updated_order < before)
     if after is not None:
         query = query.where(conversations.c.updated_order < fetch(db, after).updated_order)
     found = db.execute(query.order_by(conversations.c.updated_order.desc()).limit(limit))

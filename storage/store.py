@@ -92,9 +92,14 @@ class Store:
         """Return the conversation, or raise ConversationNotFound."""
         return await self._read(lambda db: conversations.fetch(db, conversation_id))
 
-    async def conversations(self, *, limit: int = 50, after: str | None = None) -> list[Conversation]:
-        """Listed conversations, last changed first; `after` is the id that the previous page ended with."""
-        return await self._read(lambda db: conversations.listed(db, limit, after))
+    async def conversations(
+        self, *, limit: int = 50, after: str | None = None, before: int | None = None
+    ) -> list[Conversation]:
+        """Listed conversations, last changed first; the next page is `before` the change that this one ended with.
+
+        Or `after` the id that it ended with, if that conversation was not changed since.
+        """
+        return await self._read(lambda db: conversations.listed(db, limit, after, before))
 
     async def find_conversation_by_title(self, title: str) -> Conversation | None:
         """The listed conversation with exactly this title that was changed last."""

@@ -46,24 +46,27 @@ class HttpApi:
         """List the base model and every persona."""
         return list((await self._request("GET", "/v1/models"))["data"])
 
-    async def conversations(self, *, limit: int = 100, after: str | None = None) -> Page:
-        """List conversations, newest first."""
-        return await self._page("/v1/conversations", {"limit": limit, "after": after})
+    async def conversations(self, *, limit: int = 100, after: str | None = None, before: int | None = None) -> Page:
+        """List conversations, newest first; the next page is `before` the `change` of the last one.
+
+        Or `after` its id, which fails if it is deleted by then, and repeats others if it is changed.
+        """
+        return await self._page("/v1/conversations", {"limit": limit, "after": after, "before": before})
 
     async def conversation(self, conversation: str) -> JsonObject:
         return await self._request("GET", _path("conversations", conversation))
 
     async def conversation_titled(self, title: str) -> JsonObject | None:
         """Find the newest conversation with this exact title."""
-        after: str | None = None
+        before: int | None = None
         while True:
-            page = await self.conversations(after=after)
+            page = await self.conversations(before=before)
             for conversation in page.data:
                 if conversation.get("title") == title:
                     return conversation
-            if not page.has_more or page.last_id is None:
+            if not page.has_more or not page.data:
                 return None
-            after = page.last_id
+            before = page.data[-1]["change"]
 
     async def create_conversation(
         self, *, title: str | None = None, model: str | None = None, metadata: JsonObject | None = None

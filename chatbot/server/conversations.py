@@ -20,6 +20,7 @@ from chatbot.server.services import Services
 
 DEFAULT_PAGE = 20
 MAX_PAGE = 1000
+MAX_CHANGE = 2**63 - 1
 
 
 class ConversationRoutes:
@@ -46,8 +47,11 @@ class ConversationRoutes:
 
     async def list(self, request: Request) -> Response:
         limit = query_int(request, "limit", DEFAULT_PAGE, low=1, high=MAX_PAGE)
+        before = query_int(request, "before", MAX_CHANGE, low=0, high=MAX_CHANGE)
         with told_in_protocol():
-            found = await self._store.conversations(limit=limit + 1, after=request.query_params.get("after"))
+            found = await self._store.conversations(
+                limit=limit + 1, after=request.query_params.get("after"), before=before
+            )
         resources = [conversation_resource(conversation) for conversation in found[:limit]]
         return JSONResponse(page(resources, has_more=len(found) > limit))
 

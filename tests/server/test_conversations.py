@@ -1,6 +1,9 @@
+import asyncio
+
 import httpx
 import pytest
 
+from chatbot.client.http_api import HttpApi
 from tests.fake_engine import FakeEngine
 
 
@@ -33,6 +36,27 @@ async def test_the_newest_conversation_is_listed_first_page_by_page(http: httpx.
     rest = (await http.get("/v1/conversations", params={"after": first["last_id"]})).json()
     assert [entry["id"] for entry in rest["data"]] == [made[3], made[2], made[0]]
     assert rest["has_more"] is False
+
+
+async def test_the_next_page_begins_where_the_last_one_ended_though_its_last_conversation_is_deleted(
+    http: httpx.AsyncClient,
+) -> None:
+    made = [await new(http) for _ in range(3)]
+    first = (await http.get("/v1/conversations", params={"limit": "2"})).json()
+    await http.delete(f"/v1/conversations/{made[1]}")
+    rest = (await http.get("/v1/conversations", params={"before": first["data"][-1]["change"]})).json()
+    assert [entry["id"] for entry in rest["data"]] == [made[0]]
+    refused = (await http.get("/v1/conversations", params={"before": "x"})).json()
+    assert (refused["error"]["code"], refused["error"]["param"]) == ("invalid_parameter", "before")
+
+
+async def test_a_client_finds_a_title_on_a_later_page(url: str, http: httpx.AsyncClient) -> None:
+    for number in range(101):
+        await new(http, title=str(number))
+    client = HttpApi(None, url=lambda: url, wait_live=lambda: asyncio.sleep(0))
+    assert (await client.conversation_titled("0") or {})["title"] == "0"
+    assert await client.conversation_titled("none") is None
+    await client._close_http()
 
 
 async def test_a_response_without_a_conversation_is_not_listed(http: httpx.AsyncClient) -> None:

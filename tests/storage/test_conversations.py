@@ -51,6 +51,18 @@ async def test_the_list_runs_from_the_last_changed_and_goes_on_after_an_id(store
         await store.conversations(after="conv_none")
 
 
+async def test_the_list_goes_on_before_a_change_though_its_conversation_was_changed_or_deleted(store: Store) -> None:
+    for name in ("conv_1", "conv_2", "conv_3", "conv_4"):
+        await store.create_conversation(name)
+    first = await store.conversations(limit=2)
+    assert [found.id for found in first] == ["conv_4", "conv_3"]
+    await store.update_conversation("conv_3", title="Moved up")
+    rest = await store.conversations(before=first[-1].updated_order)
+    assert [found.id for found in rest] == ["conv_2", "conv_1"]
+    await store.delete_conversation("conv_3")
+    assert await store.conversations(before=first[-1].updated_order) == rest
+
+
 async def test_order_never_asks_the_clock(database: Path) -> None:
     times = iter(range(10_000, 0, -100))
     store = await Store.open(database, clock=lambda: next(times))
