@@ -1,12 +1,28 @@
 """A copy of the database beside it, made before its schema changes.
 
-The copy appears under its final name only when it is whole and on the disk.
+The copy appears under its final name only when it is whole and on the disk. It goes once the new schema has proved
+itself, for it holds what people delete afterwards.
 """
 
 import os
 import sqlite3
-from contextlib import closing
+from collections.abc import Sequence
+from contextlib import closing, suppress
 from pathlib import Path
+
+
+def backups_of(database: Path) -> list[Path]:
+    """Return the copies of a database, halves that a crash left included."""
+    return [path for path in database.parent.iterdir() if path.name.startswith(f"{database.name}.backup-")]
+
+
+def remove_backups(backups: Sequence[Path]) -> None:
+    """Delete copies that are needed no more; one that cannot be deleted is left to the next opening."""
+    for path in backups:
+        with suppress(OSError):
+            path.unlink()
+    for folder in {path.parent for path in backups}:
+        _sync(folder)
 
 
 def back_up(database: Path, revision: str) -> Path:

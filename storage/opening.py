@@ -13,6 +13,7 @@ from pathlib import Path
 from sqlalchemy import Connection, update
 from sqlalchemy.exc import DBAPIError
 
+from storage.backup import backups_of, remove_backups
 from storage.database import reader_engine, writer_engine
 from storage.errors import StorageBroken, StorageReadOnly
 from storage.file_identity import FileIdentity
@@ -60,14 +61,15 @@ def _prepare(path: Path) -> tuple[Path, DatabaseLock, Connection]:
         undo.callback(lock.release, is_clean=not lock.was_unclean)  # what is refused now has to be checked next time
         _make_private_file(database)
         try:
-            upgrade(database)
+            backups = [] if upgrade(database) else backups_of(database)
             engine = writer_engine(database)
             undo.callback(engine.dispose)
             connection = engine.connect()
             undo.callback(connection.close)
             _probe(connection)
-            if lock.was_unclean:
+            if lock.was_unclean or backups:
                 _require_sound(connection, database)
+            remove_backups(backups)
         except (DBAPIError, sqlite3.Error) as error:
             raise translate(error) from error
         undo.pop_all()
@@ -81,7 +83,7 @@ def _probe(connection: Connection) -> None:
 
 
 def _require_sound(connection: Connection, database: Path) -> None:
-    """After a run that ended badly, check the file before anything is built on it."""
+    """After a run that ended badly, and before a backup goes, check the file."""
     with connection.begin():
         found = check(connection)
     if not found.is_ok:

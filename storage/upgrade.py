@@ -21,12 +21,12 @@ from storage.kept_rows import KeptRows, require_sound_references
 SCRIPTS: Final = "storage:migrations"
 
 
-def upgrade(database: Path) -> None:
-    """Apply the revisions that the database does not have yet; do nothing if it is up to date."""
+def upgrade(database: Path) -> bool:
+    """Apply the revisions that the database does not have yet; return whether there were any."""
     revision = current_revision(database)
     script = ScriptDirectory.from_config(_config())
     if revision == script.get_current_head():
-        return
+        return False
     if revision is not None:
         _require_known(database, revision, script)
         back_up(database, revision)
@@ -36,6 +36,7 @@ def upgrade(database: Path) -> None:
             _apply(connection)
     finally:
         engine.dispose()
+    return True
 
 
 def current_revision(database: Path) -> str | None:

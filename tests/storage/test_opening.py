@@ -14,7 +14,7 @@ from sqlalchemy.exc import OperationalError
 
 from storage import Store
 from storage.errors import StorageBroken, StorageForeign, StorageLocked
-from tests.storage.worlds import content, whole_turn, write
+from tests.storage.worlds import content, damage_items, whole_turn, write
 
 OPEN_READ_ONLY = """
 import asyncio, os, sys
@@ -124,24 +124,13 @@ async def test_an_unclean_end_is_noticed_and_the_file_checked(database: Path) ->
     for n in range(50):
         await whole_turn(store, f"{n}_{'x' * 500}")
     await store.close()
-    _damage(database)
+    damage_items(database)
     lock = database.with_name("chats.db.lock")
     assert lock.read_text() == ""
     lock.write_text("12345")
     for _ in range(2):  # refusing it once must not make it look sound
         with pytest.raises(StorageBroken, match="damaged"):
             await Store.open(database)
-
-
-def _damage(database: Path) -> None:
-    """Overwrite the middle of a page that holds items."""
-    connection = sqlite3.connect(database)
-    (page,) = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'items'").fetchone()
-    (size,) = connection.execute("PRAGMA page_size").fetchone()
-    connection.close()
-    with database.open("r+b") as file:
-        file.seek((page - 1) * size)
-        file.write(b"\xff" * (size // 2))
 
 
 async def test_integrity_names_the_sqlite_version(store: Store) -> None:

@@ -15,9 +15,9 @@ from sqlalchemy import Connection
 
 from storage import Store, upgrade
 from storage.database import migrating_engine
-from storage.errors import MigrationFailed, StorageNewer
+from storage.errors import MigrationFailed, StorageBroken, StorageNewer
 from storage.schema import metadata
-from tests.storage.worlds import content, whole_turn
+from tests.storage.worlds import content, damage_items, whole_turn
 
 HEAD = ScriptDirectory.from_config(upgrade._config()).get_current_head()
 
@@ -80,6 +80,29 @@ async def test_an_old_database_is_backed_up_then_upgraded(database: Path, monkey
     assert read(database, "SELECT version_num FROM alembic_version") == [("9999",)]
     assert stat.S_IMODE(backup.stat().st_mode) == 0o600
     assert list(database.parent.glob("*.partial")) == []
+
+
+async def test_the_backup_goes_at_the_next_opening_that_needs_no_upgrade(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await make_old(database)
+    next_revision(monkeypatch, lambda db: db.exec_driver_sql("ALTER TABLE items ADD COLUMN mood TEXT"))
+    await (await Store.open(database)).close()
+    database.with_name("chats.db.backup-0001.partial").touch()
+    other = database.with_name("other.db.backup-0001")
+    other.touch()
+    await (await Store.open(database)).close()
+    assert list(database.parent.glob("*backup*")) == [other]
+
+
+async def test_the_backup_of_a_database_that_is_damaged_stays(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    await make_old(database)
+    next_revision(monkeypatch, lambda db: db.exec_driver_sql("ALTER TABLE items ADD COLUMN mood TEXT"))
+    await (await Store.open(database)).close()
+    damage_items(database)
+    with pytest.raises(StorageBroken, match="damaged"):
+        await Store.open(database)
+    assert database.with_name(f"chats.db.backup-{HEAD}").exists()
 
 
 async def test_rebuilding_a_table_keeps_its_children(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:

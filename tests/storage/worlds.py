@@ -1,5 +1,6 @@
 """Small turns and conversations that the storage tests are built from."""
 
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -43,3 +44,14 @@ def write(file: Path, data: bytes) -> None:
 
 def ids(items: list[Item]) -> list[str]:
     return [item.id for item in items]
+
+
+def damage_items(database: Path) -> None:
+    """Overwrite the middle of a page that holds items."""
+    connection = sqlite3.connect(database)
+    (page,) = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'items'").fetchone()
+    (size,) = connection.execute("PRAGMA page_size").fetchone()
+    connection.close()
+    with database.open("r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(b"\xff" * (size // 2))
