@@ -87,6 +87,7 @@ class Turns:
             turn = _new_turn(request, conversation, persona, idempotency_key)
             if self._is_draining:  # not before: a repeat of what is stored already is not refused
                 raise Unavailable("server_draining", "the server is stopping; connect again in a moment")
+            self._backend.engine.refuse_if_full(request.asks_for)
             # A caller that goes away must not leave a stored turn that nobody runs.
             begun = self._spawn(self._begin(turn, request, persona, system))
             self._beginning[turn.response_id] = begun

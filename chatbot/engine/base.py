@@ -149,6 +149,9 @@ class Engine(Protocol):
     def health(self) -> Health:
         """Say whether generations asked for now would be answered. Costs nothing."""
 
+    def refuse_if_full(self, user: str | None) -> None:
+        """Raise EngineBusy if a generation that this user asked for now would be refused. Costs nothing."""
+
     def count_tokens(self, messages: Sequence[ChatMessage]) -> int:
         """Return the length of the prompt these messages make, the opening of the reply included.
 

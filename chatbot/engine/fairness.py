@@ -27,13 +27,15 @@ class FairQueue(Generic[OwnedT]):
 
     def __init__(self) -> None:
         self._users: dict[str | None, dict[str, deque[OwnedT]]] = {}
+        self._count = 0
 
     def __len__(self) -> int:
-        return sum(len(line) for sessions in self._users.values() for line in sessions.values())
+        return self._count
 
     def add(self, item: OwnedT) -> None:
         """Put an item at the end of its conversation's line; new users and conversations come last in their ring."""
         self._users.setdefault(item.user, {}).setdefault(item.session, deque()).append(item)
+        self._count += 1
 
     def discard(self, item: OwnedT) -> None:
         """Take an item out, if it is there; nobody's turn changes by it."""
@@ -42,6 +44,7 @@ class FairQueue(Generic[OwnedT]):
         if item not in line:
             return
         line.remove(item)
+        self._count -= 1
         if not line:
             del sessions[item.session]
         if not sessions:

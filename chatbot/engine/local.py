@@ -77,6 +77,11 @@ class LocalEngine:
             return Health(False, "the engine is not running")
         return self._loaded.watchdog.health()
 
+    def refuse_if_full(self, user: str | None) -> None:
+        """Raise EngineBusy if a generation that this user asked for now would be refused."""
+        if self._loaded is not None:
+            self._loaded.worker.refuse_if_full(user)
+
     def count_tokens(self, messages: Sequence[ChatMessage]) -> int:
         """Return the length of the prompt these messages make, the opening of the reply included."""
         return self._running().count_tokens(messages)

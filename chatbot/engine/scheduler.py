@@ -91,15 +91,19 @@ class Scheduler(Generic[RowT]):
         return bool(self._waiting or self._prefilling or self._decoding)
 
     def submit(self, row: RowT) -> None:
-        """Queue a row. Raises EngineBusy if as many wait as may wait.
+        """Queue a row. Raises EngineBusy if as many wait as may wait."""
+        self.refuse_if_full(row.user)
+        self._waiting.add(row)
+
+    def refuse_if_full(self, user: str | None) -> None:
+        """Raise EngineBusy if a row of this user would be refused now. Only counts, so that no lock is needed.
 
         Those of whom nothing waits yet find twice the room, so that the crowd of one user shuts nobody else out.
         """
         held = len(self._prefilling) + len(self._decoding) + len(self._waiting)
-        may_wait = self._max_waiting if self._waiting.has_user(row.user) else 2 * self._max_waiting
+        may_wait = self._max_waiting if self._waiting.has_user(user) else 2 * self._max_waiting
         if held >= len(self._slots.slots) + may_wait:
             raise EngineBusy(f"{held} generations are waiting or running already; try again later")
-        self._waiting.add(row)
 
     def plan(self, copy_prefix: CopyPrefix) -> Step[RowT]:
         """Drop cancelled rows, admit waiting ones while there are slots, and return the next step."""

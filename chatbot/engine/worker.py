@@ -106,6 +106,10 @@ class Worker:
             self._scheduler.submit(generation)
             self._changed.notify()
 
+    def refuse_if_full(self, user: str | None) -> None:
+        """Raise EngineBusy if a generation of this user would be refused now, as far as can be said without waiting."""
+        self._scheduler.refuse_if_full(user)
+
     def keep_adapters(self, digests: set[str]) -> None:
         """Say which adapters are loaded, so that the others' weights are freed once no row uses them."""
         with self._changed:

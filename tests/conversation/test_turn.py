@@ -8,7 +8,7 @@ import pytest
 from chatbot.conversation.stream import ResponseLog
 from chatbot.conversation.turn import Turns
 from chatbot.engine.base import GenerationFailed
-from chatbot.protocol.errors import Conflict, InvalidRequest, NotFound, ProtocolError, Unavailable
+from chatbot.protocol.errors import Conflict, InvalidRequest, NotFound, Overloaded, ProtocolError, Unavailable
 from chatbot.protocol.requests import ResponseCreate, validate
 from storage.errors import StorageBusy, StorageFull
 from storage.records import NewTurn, Response
@@ -165,6 +165,21 @@ async def test_a_failing_generation_ends_its_turn_and_no_other(turns: Turns, eng
     engine.reply = lambda request: ["fine"]
     again = await turns.create(say("again", previous_response_id=failed.id))
     assert (await end_of(again)).text == "fine"
+
+
+async def test_a_turn_that_finds_the_engine_full_is_refused_and_can_be_sent_again(
+    turns: Turns, store: Store, engine: FakeEngine
+) -> None:
+    await store.create_conversation("conv_1")
+    engine.is_full = True
+    with pytest.raises(Overloaded) as caught:
+        await turns.create(say("hi", conversation="conv_1"), "key")
+    assert caught.value.code == "engine_busy"
+    assert await transcript(store, "conv_1") == []
+    engine.is_full = False
+    said = await end_of(await turns.create(say("hi", conversation="conv_1"), "key"))
+    engine.is_full = True  # what is stored is not asked for again
+    assert (await turns.create(say("hi", conversation="conv_1"), "key")).response == said
 
 
 async def test_a_message_that_can_never_fit_is_refused_and_not_stored(turns: Turns, store: Store) -> None:

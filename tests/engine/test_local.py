@@ -264,6 +264,18 @@ async def test_too_many_at_once_are_refused_and_the_others_served(tiny: Path) ->
     assert len({result.text for result in results if not isinstance(result, BaseException)}) == 1
 
 
+async def test_who_asks_hears_that_the_engine_is_full_without_a_generation(tiny: Path) -> None:
+    engine = LocalEngine(tiny, slots=1, threads=1, max_waiting=0, ignore_end=True)
+    await engine.start()
+    engine.refuse_if_full(None)
+    stream = engine.generate(GenerationRequest("a", says("hello"), LONG))
+    await anext(stream)
+    with pytest.raises(EngineBusy):
+        engine.refuse_if_full(None)
+    await stream.aclose()
+    await engine.stop()
+
+
 async def test_an_adapter_that_is_not_loaded_is_unknown(engine: LocalEngine, pirate: Path) -> None:
     with pytest.raises(AdapterUnknown):
         await ask(engine, says("hi"), adapter="0" * 64)

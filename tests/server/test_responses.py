@@ -172,6 +172,13 @@ async def test_a_fault_of_the_server_is_told_without_its_insides(http: httpx.Asy
     assert "secret" not in answer.text
 
 
+async def test_a_full_engine_is_told_with_when_to_come_back(http: httpx.AsyncClient, engine: FakeEngine) -> None:
+    engine.is_full = True
+    answer = await http.post("/v1/responses", json={"input": "hi"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (429, "engine_busy")
+    assert answer.headers["retry-after"] == "1"
+
+
 async def test_the_engine_hears_who_asks(http: httpx.AsyncClient, engine: FakeEngine) -> None:
     for said in ({}, {"user": "mira"}, {"user": "mira", "safety_identifier": "m1"}):
         body = (await http.post("/v1/responses", json={"input": "hi"} | said)).json()
