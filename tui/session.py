@@ -53,8 +53,8 @@ class Session:
         self._is_loaded = False
         self._has_chosen = False
         """Whether a chat was opened, the blank page included, so that the newest need not be."""
-        self._last_listed: str | None = None
-        """Where the server's list goes on; a chat that was looked up stands in ours out of order."""
+        self._last_change: int | None = None
+        """The change where the server's list goes on; a chat that was looked up stands in ours out of order."""
         self._behind: set[str] = set()
         """Loaded chats in which something happened that is not shown yet."""
         self._gone: set[str] = set()
@@ -164,17 +164,17 @@ class Session:
 
     async def _load_chats(self) -> None:
         page = await self.client.conversations(limit=max(CHATS_PAGE, len(self.state.chats)))
-        self._last_listed = page.last_id
+        self._note_last(page)
         self._set(transitions.chats_listed(self.state, self._left(page), has_more=page.has_more))
 
     async def _load_more_chats(self) -> None:
-        try:
-            page = await self.client.conversations(limit=CHATS_PAGE, after=self._last_listed)
-        except NotFound:  # the last one listed was deleted
-            await self._load_chats()
-            page = await self.client.conversations(limit=CHATS_PAGE, after=self._last_listed)
-        self._last_listed = page.last_id
+        page = await self.client.conversations(limit=CHATS_PAGE, before=self._last_change)
+        self._note_last(page)
         self._set(transitions.more_chats_listed(self.state, self._left(page), has_more=page.has_more))
+
+    def _note_last(self, page: Page) -> None:
+        if page.data:
+            self._last_change = page.data[-1]["change"]
 
     def _left(self, page: Page) -> list[JsonObject]:
         return [body for body in page.data if body["id"] not in self._gone]

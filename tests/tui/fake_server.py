@@ -143,7 +143,8 @@ class FakeServer:
         number = len(self.conversations) + 1
         name = f"conv_{number}"
         row: Json = {"id": name, "object": "conversation", "title": title or None, "model": model}
-        self.conversations[name] = row | {"created_at": number, "metadata": {}}
+        self.changes += 1
+        self.conversations[name] = row | {"created_at": number, "metadata": {}, "change": self.changes}
         self.items[name] = []
         for said, answered in turns:
             self._add_item(name, "user", "input_text", said)
@@ -196,8 +197,9 @@ class FakeServer:
             name = self.add_conversation(body.get("title") or "", model=body.get("model"))
             self.tell_change(name)
             return JSONResponse(self.conversations[name])
-        newest_first = list(self.conversations.values())[::-1]
-        return _page(newest_first, request)
+        before = int(request.query_params.get("before", self.changes + 1))
+        newest_first = sorted(self.conversations.values(), key=lambda row: -row["change"])
+        return _page([row for row in newest_first if row["change"] < before], request)
 
     async def one_conversation(self, request: Request) -> JSONResponse:
         name = request.path_params["id"]
