@@ -44,6 +44,7 @@ typedef struct {
     const site *adapter; /* or NULL */
 } token;
 
+#define MANY_ROWS 16 /* from which on threads share what is done row by row */
 #define RUN (4 * ROWS) /* rows that share an adapter and are computed together, at most */
 
 static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
@@ -127,15 +128,21 @@ static void attend_all(const network *n, const layer *l, const token *tokens, in
     }
 }
 
-static void normalise_all(const float *x, const float *weight, float epsilon, int64_t size, int64_t count, float *y) {
+static void normalise_all(const float *x, const float *weight, float epsilon, int64_t size, int64_t count, float *y,
+                          int threads) {
+#pragma omp parallel for num_threads(threads) if (threads > 1 && count >= MANY_ROWS)
     for (int64_t i = 0; i < count; i++) normalise(x + i * size, weight, epsilon, size, y + i * size);
 }
 
 /* Compute silu(gate) * up from rows of both `[count, 2 * size]`. */
-static void gate(const float *both, int64_t size, int64_t count, float *out) {
-    for (int64_t row = 0; row < count; row++, both += 2 * size, out += size)
+static void gate(const float *both, int64_t size, int64_t count, float *out, int threads) {
+#pragma omp parallel for num_threads(threads) if (threads > 1 && count >= MANY_ROWS)
+    for (int64_t row = 0; row < count; row++) {
+        const float *gates = both + row * 2 * size, *up = gates + size;
+        float *y = out + row * size;
 #pragma omp simd
-        for (int64_t i = 0; i < size; i++) out[i] = both[i] / (1 + exponential(-both[i])) * both[size + i];
+        for (int64_t i = 0; i < size; i++) y[i] = gates[i] / (1 + exponential(-gates[i])) * up[i];
+    }
 }
 
 /* Numbers of scratch that a token needs. */
@@ -179,8 +186,9 @@ void forward(const network *n, const token *tokens, int64_t count, const int64_t
     token wanted[larger(1, end_count)];
     for (int64_t i = 0; i < n->layer_count; i++) {
         const layer *l = n->layers + i;
-        normalise_all(x, l->norm, n->epsilon, hidden, count, normal);
+        normalise_all(x, l->norm, n->epsilon, hidden, count, normal, (int)threads);
         adapted(&l->qkv, 4 * i, tokens, count, normal, wide, width, 0, (int)threads);
+#pragma omp parallel for num_threads((int)threads) if (threads > 1 && count >= MANY_ROWS)
         for (int64_t t = 0; t < count; t++) place_heads(n, l, tokens + t, wide + t * width);
         if (i == n->layer_count - 1) { /* of the other tokens nothing but keys and values was wanted */
             for (int64_t end = 0; end < end_count; end++) {
@@ -193,11 +201,11 @@ void forward(const network *n, const token *tokens, int64_t count, const int64_t
         }
         attend_all(n, l, tokens, count, wide, narrow, (int)threads);
         adapted(&l->out, 4 * i + 1, tokens, count, narrow, x, hidden, 1, (int)threads);
-        normalise_all(x, l->mlp_norm, n->epsilon, hidden, count, normal);
+        normalise_all(x, l->mlp_norm, n->epsilon, hidden, count, normal, (int)threads);
         adapted(&l->gate_up, 4 * i + 2, tokens, count, normal, wide, 2 * n->feed_forward, 0, (int)threads);
-        gate(wide, n->feed_forward, count, narrow);
+        gate(wide, n->feed_forward, count, narrow, (int)threads);
         adapted(&l->down, 4 * i + 3, tokens, count, narrow, x, hidden, 1, (int)threads);
     }
-    normalise_all(x, n->norm, n->epsilon, hidden, count, normal);
+    normalise_all(x, n->norm, n->epsilon, hidden, count, normal, (int)threads);
     adapted(&n->lm_head, 4 * n->layer_count, tokens, count, normal, logits, n->vocabulary, 0, (int)threads);
 }
