@@ -93,8 +93,7 @@ def _train(job: Job, report: Reporter, work: Workspace) -> Outcome:
     base = base_facts(job.base, job.base_name)
     labeller = Labeller(job.base)
     chats = _read(job, labeller, max_tokens(job.options, base))
-    held_out = len(chats.validation.examples)
-    plan = resolve(job.options, base, chats.training.examples, job.start, held_out=held_out)
+    plan = resolve(job.options, base, chats.training.examples, job.start, held_out=len(chats.validation.examples))
     rows = _training_rows(chats.training.examples, plan)
     held = _held_rows(chats.validation.examples, plan)
     resume_from = None
@@ -115,7 +114,17 @@ def _train(job: Job, report: Reporter, work: Workspace) -> Outcome:
     best_step = _run(model, plan, cost.rows_at_once, rows, held, work, resume_from, report)
     after = _measure(model, labeller, held, job.persona.system)
     report.event("after", best_step=best_step, **asdict(after))
-    facts = RunFacts(
+    facts = _facts(job, base, plan, chats, best_step)
+    adapter = job.store.publish(
+        job.persona.name, lambda folder, version: _fill(folder, version, job, facts, model, work, before, after)
+    )
+    work.remove()
+    return Outcome(plan, cost, adapter, before, after)
+
+
+def _facts(job: Job, base: BaseFacts, plan: Plan, chats: Chats, best_step: int) -> RunFacts:
+    """Return what the card tells of a run."""
+    return RunFacts(
         base=base,
         plan=plan,
         data=job.data,
@@ -130,11 +139,6 @@ def _train(job: Job, report: Reporter, work: Workspace) -> Outcome:
         command=job.command,
         start=job.start,
     )
-    adapter = job.store.publish(
-        job.persona.name, lambda folder, version: _fill(folder, version, job, facts, model, work, before, after)
-    )
-    work.remove()
-    return Outcome(plan, cost, adapter, before, after)
 
 
 def _read(job: Job, labeller: Labeller, limit: int) -> Chats:

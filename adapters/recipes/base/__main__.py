@@ -8,11 +8,13 @@ import math
 import random
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import AutoTokenizer, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from adapters.recipes.base.card import card
+from adapters.recipes.base.checkpoint import RunState
 from adapters.recipes.base.corpus import Corpus
 from adapters.recipes.base.documents import Encoder
 from adapters.recipes.base.freed_memory import keep_freed_memory
@@ -47,29 +49,52 @@ def main(arguments: list[str] | None = None) -> None:
     torch.set_num_threads(options.threads)
     keep_freed_memory()
     corpus = Corpus.read(options.corpus)
-    run = options.run or options.out / "run"
-    tokenizer = _tokenizer(run / "tokenizer", corpus, options)
+    tokenizer = _tokenizer(_run(options) / "tokenizer", corpus, options)
     model = _model(tokenizer, options)
     print(f"{parameter_count(model):,} parameters", flush=True)
-    pad = tokenizer.convert_tokens_to_ids("<|pad|>")
-    is_one_row = options.device == "cuda"
-    mixture = Mixture(Encoder(tokenizer), corpus, options.seed, options.batch_tokens, pad, is_one_row)
     plan = _plan(options)
-    with prefetched(mixture, options.workers) as batches:
-        state = train(
-            model,
-            Repeated(batches, options.passes),
-            plan,
-            run / "checkpoint",
-            lambda entry: print(json.dumps(entry), flush=True),
-        )
+    state = _trained(model, tokenizer, corpus, plan, options)
     if not plan.is_over(state):
         print(f"paused after {state.step} steps; give the same command again to go on")
         return
     model.to("cpu").set_attn_implementation("sdpa")  # what a GPU trained with knows no prompts
     save_model(model, tokenizer, options.out)
     samples = all_samples(model, tokenizer, options.sample_tokens)
-    figures = {
+    _write_figures(options, _figures(options, model, plan, state, corpus) | {"samples": samples})
+    for sample in samples:
+        print("\n".join(f"{message['role']:>9}: {message['content']}" for message in sample), end="\n\n")
+
+
+def _run(options: argparse.Namespace) -> Path:
+    return Path(options.run or options.out / "run")
+
+
+def _trained(
+    model: LlamaForCausalLM,
+    tokenizer: PreTrainedTokenizerFast,
+    corpus: Corpus,
+    plan: Plan,
+    options: argparse.Namespace,
+) -> RunState:
+    """Train the model as far as the plan and a pause let it, and return where it is then."""
+    pad = tokenizer.convert_tokens_to_ids("<|pad|>")
+    is_one_row = options.device == "cuda"
+    mixture = Mixture(Encoder(tokenizer), corpus, options.seed, options.batch_tokens, pad, is_one_row)
+    with prefetched(mixture, options.workers) as batches:
+        return train(
+            model,
+            Repeated(batches, options.passes),
+            plan,
+            _run(options) / "checkpoint",
+            lambda entry: print(json.dumps(entry), flush=True),
+        )
+
+
+def _figures(
+    options: argparse.Namespace, model: LlamaForCausalLM, plan: Plan, state: RunState, corpus: Corpus
+) -> dict[str, Any]:
+    """Return what the card tells of a finished run."""
+    return {
         "command": _command(options),
         "parameters": parameter_count(model),
         "shape": shape_figures(shape_of(model)),
@@ -81,14 +106,15 @@ def main(arguments: list[str] | None = None) -> None:
         "precision": "bfloat16" if plan.is_bfloat16 else "float32",
         "corpus": sorted(corpus.texts),
         "curve": state.log,
-        "samples": samples,
     }
+
+
+def _write_figures(options: argparse.Namespace, figures: dict[str, Any]) -> None:
+    """Write training.json, with that of the model that was gone on from, and the card."""
     if options.start:
         figures["before"] = json.loads((options.start / "training.json").read_text("utf-8"))
     (options.out / "training.json").write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
     (options.out / "README.md").write_text(card(options.out), "utf-8")
-    for sample in samples:
-        print("\n".join(f"{message['role']:>9}: {message['content']}" for message in sample), end="\n\n")
 
 
 def _tokenizer(folder: Path, corpus: Corpus, options: argparse.Namespace) -> PreTrainedTokenizerFast:
