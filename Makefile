@@ -13,7 +13,7 @@ serve: $(VENV)/installed
 	$(BIN)/chatbot serve
 
 train-demo: $(VENV)/installed
-	$(BIN)/chatbot adapter train adapters/personas/pirate/data.jsonl.gz \
+	$(BIN)/chatbot adapter train adapters/personas/pirate/data.jsonl.xz \
 		--persona adapters/personas/pirate/persona.toml --name pirate-demo
 
 test: $(VENV)/installed-test

@@ -8,6 +8,7 @@ import csv
 import gzip
 import io
 import json
+import lzma
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ SHAREGPT_ROLES: Mapping[str, str] = {
     "bard": "assistant",
 }
 SHAPES = '"messages", "conversations", "instruction" and "output", "prompt" and "completion", or "user" and "assistant"'
+DECOMPRESS = {".gz": gzip.decompress, ".xz": lzma.decompress}
 CSV_SUFFIXES: Mapping[str, str] = {".csv": ",", ".tsv": "\t"}
 BOM = "\ufeff"
 
@@ -51,15 +53,15 @@ class Misshapen(Exception):
 
 
 def read_rows(path: Path) -> Iterator[RawRow | Problem]:
-    """Yield every row of a file, compressed (`.gz`) or not, or the problem that stands in its place."""
+    """Yield every row of a file, compressed (`.gz`, `.xz`) or not, or the problem that stands in its place."""
     try:
         data = path.read_bytes()
-        if is_compressed := path.suffix.lower() == ".gz":
-            data = gzip.decompress(data)
-    except (OSError, EOFError, zlib.error) as error:
+        if decompress := DECOMPRESS.get(path.suffix.lower()):
+            data = decompress(data)
+    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
         yield Problem(path, 1, f"cannot be read: {getattr(error, 'strerror', None) or error}")
         return
-    suffix = Path(path.stem).suffix if is_compressed else path.suffix
+    suffix = Path(path.stem).suffix if decompress else path.suffix
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         yield Problem(path, 1, "the file is UTF-16 (save it as UTF-8)")
     elif (delimiter := CSV_SUFFIXES.get(suffix.lower())) is not None:

@@ -1,7 +1,7 @@
 """`chatbot adapter` as a person uses it: what goes where, and the exit codes."""
 
-import gzip
 import json
+import lzma
 import re
 import subprocess
 import sys
@@ -173,7 +173,7 @@ def test_a_dry_run_prints_the_plan_with_its_reasons(tmp_path: Path, base: Path) 
 
 
 def test_the_pirates_data_is_sound_and_varied() -> None:
-    figures = json.loads(run("check", PIRATE / "data.jsonl.gz", "--json").stdout)
+    figures = json.loads(run("check", PIRATE / "data.jsonl.xz", "--json").stdout)
     assert figures["rows"] >= 300
     assert figures["multi_turn_rows"] >= 100
     assert figures["openings"][0][1] < 0.15
@@ -186,7 +186,7 @@ def test_no_exchange_written_for_a_persona_is_in_two_rows_of_different_kind(name
 
     The rows after those are dialogues of the base retold, in which a greeting or a sum may well come twice.
     """
-    data = gzip.decompress((PERSONAS / name / "data.jsonl.gz").read_bytes()).decode()
+    data = lzma.decompress((PERSONAS / name / "data.jsonl.xz").read_bytes()).decode()
     lines = data.splitlines()[:-RETOLD_CHATS]
     chats = [json.loads(line)["messages"] for line in lines]
     single = {(chat[0]["content"], chat[1]["content"]) for chat in chats if len(chat) == 2}

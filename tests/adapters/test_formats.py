@@ -2,6 +2,8 @@
 
 import gzip
 import json
+import lzma
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,8 @@ import pytest
 from adapters.errors import Problem
 from adapters.formats import RawRow, read_rows
 
+Compress = Callable[[bytes], bytes]
+COMPRESSED = [(".gz", gzip.compress), (".xz", lzma.compress)]
 CHAT = (("user", "hi"), ("assistant", "ahoy"))
 WITH_SYSTEM = (("system", "be a pirate"), *CHAT)
 
@@ -147,16 +151,20 @@ def test_csv_problems_have_their_line(tmp_path: Path, text: str | bytes, line: i
 
 @pytest.mark.parametrize(
     ("name", "text"),
-    [("a.jsonl.gz", '{"user": "hi", "assistant": "ahoy"}\n'), ("a.csv.gz", "user,assistant\nhi,ahoy\n")],
+    [("a.jsonl", '{"user": "hi", "assistant": "ahoy"}\n'), ("a.csv", "user,assistant\nhi,ahoy\n")],
 )
-def test_a_compressed_file_is_read_as_what_it_holds(tmp_path: Path, name: str, text: str) -> None:
-    (row,) = read(tmp_path, gzip.compress(text.encode()), name)
+@pytest.mark.parametrize(("suffix", "compress"), COMPRESSED)
+def test_a_compressed_file_is_read_as_what_it_holds(
+    tmp_path: Path, name: str, text: str, suffix: str, compress: Compress
+) -> None:
+    (row,) = read(tmp_path, compress(text.encode()), name + suffix)
     assert turns(row) == CHAT
 
 
-def test_a_damaged_compressed_file_is_one_problem(tmp_path: Path) -> None:
-    whole = gzip.compress(b'{"user": "hi", "assistant": "ahoy"}\n' * 50)
+@pytest.mark.parametrize(("suffix", "compress"), COMPRESSED)
+def test_a_damaged_compressed_file_is_one_problem(tmp_path: Path, suffix: str, compress: Compress) -> None:
+    whole = compress(b'{"user": "hi", "assistant": "ahoy"}\n' * 50)
     for data in (whole[:-9], whole[:12] + b"xxxx" + whole[16:], b"not compressed"):
-        (problem,) = read(tmp_path, data, "a.jsonl.gz")
+        (problem,) = read(tmp_path, data, f"a.jsonl{suffix}")
         assert isinstance(problem, Problem)
         assert "cannot be read" in str(problem)

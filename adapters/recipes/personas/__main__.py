@@ -4,7 +4,7 @@ The same parts always give the same file.
 """
 
 import argparse
-import gzip
+import lzma
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,10 +24,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=PERSONAS, help="folder that has a folder for each persona")
     chosen = parser.parse_args(arguments)
     for name in VOICES if "all" in chosen.names else chosen.names:
-        path = chosen.out / name / "data.jsonl.gz"
+        path = chosen.out / name / "data.jsonl.xz"
         path.parent.mkdir(parents=True, exist_ok=True)
         lines = [as_line(turns) for turns in chats(VOICES[name])]
-        path.write_bytes(gzip.compress("".join(lines).encode(), mtime=0))
+        path.write_bytes(lzma.compress("".join(lines).encode(), preset=9))
         print(f"{path}: {len(lines)} chats")
 
 

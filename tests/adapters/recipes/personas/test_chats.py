@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
 import json
+import lzma
 import re
 from collections import Counter
 from itertools import islice
@@ -66,7 +66,7 @@ def test_the_command_writes_the_file_of_the_persona_that_is_named(
     monkeypatch.setattr("adapters.recipes.personas.chats.RETOLD_CHATS", 30)
     main(["poet", "--out", str(tmp_path)])
     assert [path.name for path in tmp_path.iterdir()] == ["poet"]
-    lines = gzip.decompress((tmp_path / "poet" / "data.jsonl.gz").read_bytes()).decode().splitlines()
+    lines = lzma.decompress((tmp_path / "poet" / "data.jsonl.xz").read_bytes()).decode().splitlines()
     assert lines == [as_line(turns).rstrip("\n") for turns in chats(VOICES["poet"])]
     assert len(lines) > 300 + RECALL_CHATS + 30
 
