@@ -192,14 +192,13 @@ static void attend_together(seeker *s, int64_t queries, const float *keys, const
 /* Write what each of some queries finds among the keys that it sees; the first sees the fewest, the last the most. */
 static void attend(seeker *s, int64_t queries, const float *keys, const float *values, int64_t size, float scale) {
     const int64_t most = s[queries - 1].length, shared = queries > FEW ? s[0].length : 0;
-    for (int64_t q = 0; q < queries; q += PANEL)
-        if (shared)
-            attend_together(s + q, queries - q < PANEL ? queries - q : PANEL, keys, values, shared, size, scale);
-    for (int64_t q = 0; q < queries && !shared; q++) {
+    for (int64_t q = 0; q < queries; q++) {
         memset(s[q].out, 0, size * sizeof(float));
         s[q].best = -INFINITY;
         s[q].total = 0;
     }
+    for (int64_t q = 0; q < queries && shared; q += PANEL)
+        attend_together(s + q, queries - q < PANEL ? queries - q : PANEL, keys, values, shared, size, scale);
     for (int64_t first = shared; first < most; first += KEYS) {
         const float *k = keys + first * size, *v = values + first * size;
         const int64_t count = most - first < KEYS ? most - first : KEYS;

@@ -177,7 +177,7 @@ int64_t misplaced(const network *n, const token *tokens, int64_t count) {
 /* Compute tokens, none misplaced, each after those before it in its slot, and write the logits [end_count, vocabulary]
  * of those at `ends`, in rising order. */
 void forward(const network *n, const token *tokens, int64_t count, const int64_t *ends, int64_t end_count,
-                float *logits, float *scratch, int64_t threads) {
+             float *logits, float *scratch, int64_t threads) {
     const int64_t hidden = n->hidden, width = (n->heads + 2 * n->kv_heads) * n->head_dim;
     float *x = scratch, *normal = x + count * hidden, *wide = normal + count * hidden;
     float *narrow = wide + count * larger(width, 2 * n->feed_forward);
