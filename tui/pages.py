@@ -11,6 +11,9 @@ from chatbot.client import JsonObject
 from tui.safe_text import safe_text
 from tui.state import Chat, Message, MessageStatus
 
+ITEM = "msg_"
+"""What an item's id begins with; what was typed here goes by the key it was sent with."""
+
 
 def prepended(chat: Chat, newest_first: list[JsonObject], *, has_more: bool) -> Chat:
     """Put a page of history before what is there already."""
@@ -20,6 +23,13 @@ def prepended(chat: Chat, newest_first: list[JsonObject], *, has_more: bool) -> 
     older = [_message(item, chat.persona) for item in reversed(newest_first) if item["role"] != "system"]
     new = tuple(m for m in older if m.key not in known and m.response_id not in known)
     return replace(chat, messages=new + chat.messages, is_loaded=True, oldest_item=oldest)
+
+
+def without_oldest(chat: Chat) -> Chat:
+    """Leave out the item where history goes on; it goes on at the next one that came from the server."""
+    left = tuple(message for message in chat.messages if message.key != chat.oldest_item)
+    oldest = next((message.key for message in left if message.key.startswith(ITEM)), None)
+    return replace(chat, messages=left, oldest_item=oldest)
 
 
 def merged(chat: Chat, newest_first: list[JsonObject], *, has_more: bool, stored: Collection[str]) -> Chat:

@@ -4,9 +4,8 @@ Knows no widget. `on_change` is told after every step; it must be quick, and dec
 """
 
 import asyncio
-import time
 import uuid
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
@@ -18,14 +17,14 @@ from chatbot.client import (
     JsonObject,
     NotFound,
     Page,
-    Reply,
-    RequestRejected,
 )
 from tui import transitions
-from tui.state import Chat, Message, State
+from tui.background import Background
+from tui.history import History
+from tui.shown import Shown
+from tui.state import Chat, State
 
 CHATS_PAGE = 50
-ITEMS_PAGE = 40
 
 
 class Session:
@@ -39,7 +38,10 @@ class Session:
         api_key: str | None,
         on_change: Callable[[], None],
     ) -> None:
-        self.state = State()
+        self._shown = Shown(on_change)
+        self.note, self._set = self._shown.note, self._shown.set
+        self.background = Background(self.note)
+        self._spawn = self.background.spawn
         self.client = Client(
             url,
             api_key,
@@ -48,21 +50,20 @@ class Session:
             on_state=self._connection_changed,
             on_event=self._stray_event,
         )
-        self._on_change = on_change
+        self.history = History(self.client, self._shown, self.background, self._deleted_elsewhere)
         self._wanted: str | None = None
         self._is_loaded = False
         self._has_chosen = False
         """Whether a chat was opened, the blank page included, so that the newest need not be."""
         self._last_change: int | None = None
         """The change where the server's list goes on; a chat that was looked up stands in ours out of order."""
-        self._behind: set[str] = set()
-        """Loaded chats in which something happened that is not shown yet."""
         self._gone: set[str] = set()
         """Conversations that were deleted, here or elsewhere; a list that was read before may still have them."""
         self._sending = asyncio.Lock()
-        self._loading = asyncio.Lock()
-        # Any: tasks end with nothing of interest.
-        self._tasks: set[asyncio.Task[Any]] = set()
+
+    @property
+    def state(self) -> State:
+        return self._shown.state
 
     def start(self, conversation: str | None = None) -> None:
         """Load the list and open a conversation by id or title: by default the newest."""
@@ -71,8 +72,7 @@ class Session:
         self._spawn(self.client.watch())
 
     async def close(self) -> None:
-        for task in self._tasks:
-            task.cancel()
+        self.background.cancel()
         await self.client.close()
 
     def open(self, chat_id: str | None) -> None:
@@ -81,9 +81,9 @@ class Session:
         self._set(transitions.opened(self.state, chat_id))
         chat = self.state.chat
         if chat and not chat.is_loaded:
-            self._spawn(self._load_items(chat.id))
+            self._spawn(self.history.load(chat.id))
         elif chat and not chat.is_draft and self.state.connection == "live":
-            self._spawn(self._catch_up(chat.id))
+            self._spawn(self.history.catch_up(chat.id))
 
     async def open_titled(self, title: str) -> bool:
         """Look a conversation up by its title, in the list or not, and show it; False if there is none."""
@@ -123,8 +123,8 @@ class Session:
     def load_older(self) -> None:
         """Fetch the page of history before what the open chat shows."""
         chat = self.state.chat
-        if chat and chat.oldest_item and not self._loading.locked():
-            self._spawn(self._load_items(chat.id, is_older=True))
+        if chat:
+            self.history.load_older(chat)
 
     def load_more_chats(self) -> None:
         self._spawn(self._load_more_chats())
@@ -132,10 +132,7 @@ class Session:
     async def refresh_models(self) -> None:
         """Ask who can answer, for a persona may have been trained since; without a server keep what is known."""
         if self.state.connection == "live":
-            await self._told(self._load_models())
-
-    def note(self, text: str) -> None:
-        self._set(transitions.noted(self.state, text))
+            await self.background.told(self._load_models())
 
     async def _load(self) -> None:
         """Load everything for the first time; a server that goes away in between is asked again by the next."""
@@ -156,7 +153,7 @@ class Session:
         await self._load_models()
         chat = self.state.chat
         if chat and chat.is_loaded and not chat.is_draft:
-            await self._catch_up(chat.id)
+            await self.history.catch_up(chat.id)
 
     async def _load_models(self) -> None:
         models = await self.client.models()
@@ -179,58 +176,6 @@ class Session:
     def _left(self, page: Page) -> list[JsonObject]:
         return [body for body in page.data if body["id"] not in self._gone]
 
-    async def _load_items(self, chat_id: str, *, is_older: bool = False) -> None:
-        """Load the newest page of a chat once, or the page before what is there."""
-        async with self._loading:
-            chat = self.state.find(chat_id)
-            if chat is None or chat.is_loaded != is_older or (is_older and chat.oldest_item is None):
-                return
-            page = await self.client.items(chat_id, order="desc", limit=ITEMS_PAGE, after=chat.oldest_item)
-            self._set(transitions.items_loaded(self.state, chat_id, page.data, has_more=page.has_more))
-        loaded = self.state.find(chat_id)
-        for message in loaded.messages[: len(page.data)] if loaded else ():
-            await self._take_up(message)
-
-    async def _catch_up(self, chat_id: str) -> None:
-        """Show what was said in a loaded chat from elsewhere, such as another terminal.
-
-        What is being sent from here cannot be told from what others say; then it is done after the acknowledgement.
-        """
-        self._behind.add(chat_id)
-        async with self._loading:
-            chat = self.state.find(chat_id)
-            if chat is None or not chat.is_loaded or chat.is_sending or chat_id not in self._behind:
-                return
-            self._behind.discard(chat_id)
-            try:
-                page = await self.client.items(chat_id, order="desc", limit=ITEMS_PAGE)
-            except NotFound:
-                self._deleted_elsewhere(chat_id)  # perhaps while nobody could tell
-                return
-            except ChatbotError:
-                self._behind.add(chat_id)
-                raise
-            known, chat = chat, self.state.find(chat_id)
-            if chat is None or chat.is_sending:
-                self._behind.add(chat_id)
-                return
-            stored = {message.key for message in known.messages}
-            self._set(transitions.caught_up(self.state, chat_id, page.data, has_more=page.has_more, stored=stored))
-        seen, shown = self.state.find(chat_id), {message.key for message in chat.messages}
-        for message in seen.messages if seen else ():
-            if message.key not in shown:
-                await self._take_up(message)
-
-    async def _take_up(self, message: Message) -> None:
-        """Follow a loaded reply that still runs; learn why one is incomplete."""
-        if message.response_id is None or message.status not in ("streaming", "interrupted"):
-            return
-        if message.status == "streaming":
-            self._spawn(self._follow(await self.client.attach(message.response_id)))
-            return
-        response = await self.client.response(message.response_id)
-        self._receive({"type": "response.incomplete", "response": response})
-
     async def _send(self, key: str, text: str) -> None:
         try:
             async with self._sending:
@@ -239,44 +184,29 @@ class Session:
         except ChatbotError as error:
             held = self.state.chat_of(key=key)
             self._set(transitions.refused(self.state, key, str(error)))
-            self._sent(held)
+            self.history.acknowledged(held)
             return
         self._set(transitions.acknowledged(self.state, key, reply.response))
-        self._sent(chat)
+        self.history.acknowledged(chat)
         if not chat.title:
             self._spawn(self._describe(self.client.conversation(chat.id)))
-        await self._follow(reply)
-
-    def _sent(self, chat: Chat | None) -> None:
-        """Do what had to wait for an acknowledgement."""
-        if chat and chat.id in self._behind:
-            self._spawn(self._catch_up(chat.id))
+        await self.history.follow(reply)
 
     async def _made(self, chat: Chat | None) -> Chat:
         """Return the chat of a message, made on the server if it was only a draft."""
         if chat is None:
             raise ChatbotError("the conversation was deleted")
         if not chat.is_loaded:
-            await self._load_items(chat.id)  # before the message is stored, or it would show twice
+            await self.history.load(chat.id)  # before the message is stored, or it would show twice
         if chat.is_draft:
             known = await self.client.conversation_titled(chat.title) if chat.title else None
             title = chat.title or None
             body = known or await self.client.create_conversation(title=title, model=chat.persona)
             self._set(transitions.adopted(self.state, chat.id, body, is_loaded=known is None))
-            await self._load_items(body["id"])  # what was said there before, if it was known
+            await self.history.load(body["id"])  # what was said there before, if it was known
             chat = self.state.find(body["id"])
             assert chat is not None
         return chat
-
-    async def _follow(self, reply: Reply) -> None:
-        """Take in what comes of a reply; one that is lost for good is marked so, and the reason told."""
-        try:
-            async for event in reply:
-                self._receive(event)
-        except ChatbotError:
-            lost = {"id": reply.id, "status": "incomplete"}
-            self._receive({"type": "response.incomplete", "response": lost})
-            raise
 
     async def _describe(self, request: Awaitable[dict[str, Any]]) -> None:
         body = await request
@@ -296,9 +226,6 @@ class Session:
         self._set(transitions.removed(self.state, chat_id))
         self.open(self.state.current)
 
-    def _receive(self, event: Event) -> None:
-        self._set(transitions.received(self.state, event, time.monotonic()))
-
     def _stray_event(self, event: Event) -> None:
         match event.get("type"):
             case "chatbot:conversations.watched":  # on every new socket, and when too much changed to be told
@@ -316,7 +243,7 @@ class Session:
             return
         self._set(transitions.chat_changed(self.state, body, running))
         if body["id"] == self.state.current:
-            self._spawn(self._catch_up(body["id"]))
+            self._spawn(self.history.catch_up(body["id"]))
 
     def _deleted_elsewhere(self, chat_id: str) -> None:
         if chat_id not in self._gone:
@@ -325,21 +252,3 @@ class Session:
 
     def _connection_changed(self, connection: ConnectionState) -> None:
         self._set(transitions.connection_changed(self.state, connection))
-
-    def _set(self, state: State) -> None:
-        self.state = state
-        self._on_change()
-
-    def _spawn(self, work: Coroutine[Any, Any, Any]) -> None:
-        task = asyncio.create_task(self._told(work))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _told(self, work: Coroutine[Any, Any, Any]) -> None:
-        """Do something for the user; a refusal is told in the transcript."""
-        try:
-            await work
-        except RequestRejected as refusal:
-            self.note(f"The server refused: {refusal.message}")
-        except ChatbotError as error:
-            self.note(f"That did not work: {error}")

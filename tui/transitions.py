@@ -95,6 +95,11 @@ def items_loaded(state: State, chat_id: str, newest_first: list[JsonObject], *, 
     return _with_chat(state, chat_id, lambda chat: pages.prepended(chat, newest_first, has_more=has_more))
 
 
+def oldest_gone(state: State, chat_id: str) -> State:
+    """Forget the message where a chat's history goes on: somebody else deleted it."""
+    return _with_chat(state, chat_id, pages.without_oldest)
+
+
 def caught_up(
     state: State, chat_id: str, newest_first: list[JsonObject], *, has_more: bool, stored: Collection[str]
 ) -> State:

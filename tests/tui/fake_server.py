@@ -375,7 +375,7 @@ async def _either(*waits: Any) -> None:
 def _page(rows: list[Json], request: Request) -> JSONResponse:
     after, limit = request.query_params.get("after"), int(request.query_params.get("limit", 20))
     if after and all(row["id"] != after for row in rows):
-        return _error(404, "not_found", f"no {after}")
+        return _error(404, "item_not_found", f"no {after}")
     start = next((n + 1 for n, row in enumerate(rows) if row["id"] == after), 0)
     page = rows[start : start + limit]
     last_id = page[-1]["id"] if page else None

@@ -252,14 +252,32 @@ async def test_history_that_is_asked_for_twice_at_once_comes_once(open_app: Open
         await until_shown(pilot, "answer 29;")
         await say(pilot, "hi")
         await until_shown(pilot, "Hello there.")
-        await until(pilot, lambda: not session._tasks)
+        await until(pilot, lambda: session.background.is_idle)
         session.load_older()
         session.load_older()
         await until(pilot, lambda: session.state.chat and len(session.state.chat.messages) >= 62)
-        await until(pilot, lambda: not session._tasks)
+        await until(pilot, lambda: session.background.is_idle)
         assert session.state.chat
         said = [message.text for message in session.state.chat.messages]
         assert (len(said), said.count("hi"), session.state.chat.oldest_item) == (62, 1, None)
+
+
+async def test_history_goes_on_though_the_oldest_shown_message_was_deleted(
+    open_app: OpenApp, server: FakeServer
+) -> None:
+    server.add_conversation("Long", *[(f"question {n};", f"answer {n};") for n in range(30)])
+    async with open_app() as pilot:
+        session = _app(pilot.app).session
+        await until_shown(pilot, "answer 29;")
+        (items,) = server.items.values()
+        gone = next(item for item in items if item["id"] == session.state.chat.oldest_item)  # type: ignore[union-attr]
+        items.remove(gone)
+        session.load_older()
+        await until(pilot, lambda: session.background.is_idle)
+        assert session.state.chat
+        assert [message.text for message in session.state.chat.messages] == [
+            part["text"] for item in items for part in item["content"]
+        ]
 
 
 async def test_what_is_typed_while_the_list_comes_stays_though_others_speak(

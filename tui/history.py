@@ -1,0 +1,122 @@
+"""What was said in a chat: its items page by page, what others add or delete, and the replies that still run."""
+
+import asyncio
+from collections.abc import Callable
+
+from chatbot.client import ChatbotError, Client, NotFound, Page, Reply
+from tui import transitions
+from tui.background import Background
+from tui.shown import Shown
+from tui.state import Chat, Message, State
+
+ITEMS_PAGE = 40
+
+
+class History:
+    """The items of all chats, as far as they were loaded; `gone` is told of a chat that the server no longer has."""
+
+    def __init__(self, client: Client, shown: Shown, background: Background, gone: Callable[[str], None]) -> None:
+        self._client = client
+        self._shown = shown
+        self._background = background
+        self._gone = gone
+        self._behind: set[str] = set()
+        """Loaded chats in which something happened that is not shown yet."""
+        self._loading = asyncio.Lock()
+
+    async def load(self, chat_id: str) -> None:
+        """Load the newest page of a chat, once."""
+        came: list[Message] = []
+        async with self._loading:
+            chat = self._shown.state.find(chat_id)
+            if chat and not chat.is_loaded:
+                came = self._prepend(chat_id, await self._page(chat_id))
+        await self._take_up(came)
+
+    def load_older(self, chat: Chat) -> None:
+        """Fetch the page before what a chat shows, unless something is being fetched."""
+        if chat.oldest_item and not self._loading.locked():
+            self._background.spawn(self._load_older(chat.id))
+
+    async def _load_older(self, chat_id: str) -> None:
+        came: list[Message] = []
+        async with self._loading:
+            while not came and (chat := self._shown.state.find(chat_id)) and chat.oldest_item:
+                try:
+                    came = self._prepend(chat_id, await self._page(chat_id, after=chat.oldest_item))
+                except NotFound as gone:
+                    if gone.code != "item_not_found":
+                        raise
+                    self._shown.set(transitions.oldest_gone(self._shown.state, chat_id))
+        await self._take_up(came)
+
+    async def catch_up(self, chat_id: str) -> None:
+        """Show what was said in a loaded chat from elsewhere, such as another terminal.
+
+        What is being sent from here cannot be told from what others say; then it is done after the acknowledgement.
+        """
+        self._behind.add(chat_id)
+        async with self._loading:
+            chat = self._shown.state.find(chat_id)
+            if chat is None or not chat.is_loaded or chat.is_sending or chat_id not in self._behind:
+                return
+            self._behind.discard(chat_id)
+            try:
+                page = await self._page(chat_id)
+            except NotFound:
+                self._gone(chat_id)  # perhaps while nobody could tell
+                return
+            except ChatbotError:
+                self._behind.add(chat_id)
+                raise
+            came = self._merge(chat, page)
+        await self._take_up(came)
+
+    async def _page(self, chat_id: str, *, after: str | None = None) -> Page:
+        return await self._client.items(chat_id, order="desc", limit=ITEMS_PAGE, after=after)
+
+    def _prepend(self, chat_id: str, page: Page) -> list[Message]:
+        """Put a page before what is shown, and return what came in by it."""
+        state = self._shown.state
+        self._shown.set(transitions.items_loaded(state, chat_id, page.data, has_more=page.has_more))
+        return self._came(state, chat_id)
+
+    def _merge(self, asked: Chat, page: Page) -> list[Message]:
+        """Take in the newest page of a chat, which was `asked` when it was asked for, and return what came in by it."""
+        state = self._shown.state
+        chat = state.find(asked.id)
+        if chat is None or chat.is_sending:
+            self._behind.add(asked.id)
+            return []
+        stored = {message.key for message in asked.messages}
+        self._shown.set(transitions.caught_up(state, asked.id, page.data, has_more=page.has_more, stored=stored))
+        return self._came(state, asked.id)
+
+    def _came(self, before: State, chat_id: str) -> list[Message]:
+        known, chat = before.find(chat_id), self._shown.state.find(chat_id)
+        keys = {message.key for message in known.messages} if known else set()
+        return [message for message in chat.messages if message.key not in keys] if chat else []
+
+    def acknowledged(self, chat: Chat | None) -> None:
+        """Do what had to wait until the server has named what was sent."""
+        if chat and chat.id in self._behind:
+            self._background.spawn(self.catch_up(chat.id))
+
+    async def follow(self, reply: Reply) -> None:
+        """Take in what comes of a reply; one that is lost for good is marked so, and the reason told."""
+        try:
+            async for event in reply:
+                self._shown.receive(event)
+        except ChatbotError:
+            lost = {"id": reply.id, "status": "incomplete"}
+            self._shown.receive({"type": "response.incomplete", "response": lost})
+            raise
+
+    async def _take_up(self, came: list[Message]) -> None:
+        """Follow the loaded replies that still run; learn why others are incomplete."""
+        for message in came:
+            if message.response_id and message.status == "streaming":
+                self._background.spawn(self.follow(await self._client.attach(message.response_id)))
+            elif message.response_id and message.status == "interrupted":
+                response = await self._client.response(message.response_id)
+                self._shown.receive({"type": "response.incomplete", "response": response})

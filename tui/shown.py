@@ -1,0 +1,28 @@
+"""The state that is on the screen, and who is told when it changes."""
+
+import time
+from collections.abc import Callable
+
+from chatbot.client import Event
+from tui import transitions
+from tui.state import State
+
+
+class Shown:
+    """Holds the newest state. `on_change` is told after every step; it must be quick, and decides what to draw."""
+
+    def __init__(self, on_change: Callable[[], None]) -> None:
+        self.state = State()
+        self._on_change = on_change
+
+    def set(self, state: State) -> None:
+        self.state = state
+        self._on_change()
+
+    def receive(self, event: Event) -> None:
+        """Take in what a reply's stream says."""
+        self.set(transitions.received(self.state, event, time.monotonic()))
+
+    def note(self, text: str) -> None:
+        """Tell the user something in the transcript."""
+        self.set(transitions.noted(self.state, text))
