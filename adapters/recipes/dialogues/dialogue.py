@@ -51,7 +51,7 @@ def make(rng: random.Random, limit: int) -> Dialogue:
         if talk.words > limit and event not in _ALWAYS:
             continue
         event(talk)
-    if rng.random() < 0.4:
+    if rng.random() < 0.5:
         ask_recalled(talk)
     elif not talk.turns or rng.random() < 0.15:
         walk(talk, some(talk, LAST))

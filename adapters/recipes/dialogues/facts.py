@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from adapters.recipes.dialogues.frames import asking, telling
 from adapters.recipes.dialogues.grammar import expand, sentence_case
-from adapters.recipes.dialogues.question_frames import framed
 
 _FILE = Path(__file__).with_name("facts.txt")
 _KEYS = ("slot", "tell", "held_tell", "ack", "ask", "noun", "clause", "held_ask", "say", "know", "unknown", "third")
 
-_FRAMED = 0.5
-"""Share of the questions that are put together of a frame and a name of the fact."""
+_FRAMED_ASKS, _FRAMED_TELLS = 0.5, 0.25
+"""Shares of the questions and of the tellings that are put together of a frame and a name of the fact."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,8 @@ class Fact:
 
     def tell(self, rng: random.Random, fill_day: str, *, held_out: bool = False) -> str:
         """The user's sentence that tells it."""
+        if not held_out and rng.random() < _FRAMED_TELLS:
+            return telling(self.kind.noun, self.kind.clause, self.value, rng)
         return self._word(self.kind.held_tell if held_out else self.kind.tell, rng, fill_day)
 
     def ack(self, rng: random.Random) -> str:
@@ -77,8 +79,8 @@ class Fact:
 
 def ask(kind: FactKind, rng: random.Random, *, held_out: bool = False) -> str:
     """The user's question for a fact of this kind, told or not."""
-    if not held_out and rng.random() < _FRAMED:
-        return framed(kind.noun, kind.clause, rng)
+    if not held_out and rng.random() < _FRAMED_ASKS:
+        return asking(kind.noun, kind.clause, rng)
     return expand(rng.choice(kind.held_ask if held_out else kind.ask), rng, str)
 
 

@@ -19,7 +19,10 @@ FIRST = ("hello", "how are you", "good morning")
 """How the names of topics begin with which a talk may open."""
 LAST = ("bye", "good night", "thanks")
 """The same for topics that end a talk, and only there."""
-# How much more often these topics come up than the others of their kind; the assistant must know itself.
+_LISTENING = "echo"
+"""How the names of topics begin whose answers pick up the very words of the user."""
+# How much more often these topics come up than the others of their kind; the assistant must know itself, and listen.
+_LISTENING_OFTEN = 12
 _OFTEN = {"identity": 5, "human": 3, "can do": 2, "maker": 2, "does not know": 2, "cannot do": 2, "danger": 2} | {
     "hello": 8,
     "how are you": 4,
@@ -61,10 +64,14 @@ class _Choice:
 
     @classmethod
     def of(cls, topics: list[Topic]) -> _Choice:
-        return cls(topics, list(accumulate(_OFTEN.get(topic.name, 1) for topic in topics)))
+        return cls(topics, list(accumulate(map(_weight, topics))))
 
     def draw(self, rng: random.Random) -> Topic:
         return rng.choices(self.topics, cum_weights=self.sums)[0]
+
+
+def _weight(topic: Topic) -> int:
+    return _LISTENING_OFTEN if topic.name.startswith(_LISTENING) else _OFTEN.get(topic.name, 1)
 
 
 @cache

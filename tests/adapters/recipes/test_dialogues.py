@@ -9,9 +9,9 @@ import pytest
 
 from adapters.recipes.dialogues import Dialogue, dialogues
 from adapters.recipes.dialogues.facts import fact_kinds, to_first_person
+from adapters.recipes.dialogues.frames import asking, telling
 from adapters.recipes.dialogues.grammar import slots_of
 from adapters.recipes.dialogues.inventions import INVENTORS
-from adapters.recipes.dialogues.question_frames import framed
 from adapters.recipes.dialogues.slots import held_out_words, slot_values
 from adapters.recipes.dialogues.topics import TopicError, all_topics, every_exchange, parse
 from chatbot.conversation.recalled import FOOT, HEAD
@@ -66,9 +66,19 @@ def test_no_question_that_is_put_together_is_held_out() -> None:
     rng = random.Random(3)
     for kind in fact_kinds().values():
         held_out = {wording.lower() for wording in kind.held_ask}
-        made = {framed(kind.noun, kind.clause, rng).lower() for _ in range(2000)}
+        made = {asking(kind.noun, kind.clause, rng).lower() for _ in range(2000)}
         assert not made & held_out, kind.name
         assert len(made) > 150, kind.name
+
+
+def test_no_telling_that_is_put_together_is_held_out() -> None:
+    rng = random.Random(3)
+    for kind in fact_kinds().values():
+        held_out = {wording.lower() for wording in kind.held_tell}
+        made = {telling(kind.noun, kind.clause, "{v}", rng).lower() for _ in range(1000)}
+        assert all(text.count("{v}") == 1 for text in made), kind.name
+        assert not made & held_out, kind.name
+        assert len(made) > 90, kind.name
 
 
 def test_every_fact_wording_that_needs_the_value_has_it() -> None:

@@ -1,6 +1,6 @@
-"""Questions for a fact that are put together: a frame ("I forgot {noun}.") around a name of the fact ("my dish").
+"""Sentences about a fact that are put together: a frame ("I forgot {it}.") around a name of the fact ("my dish").
 
-A wording seen with one fact only teaches that fact; a frame met with all of them teaches what asking is.
+A wording seen with one fact only teaches that fact; a frame met with all of them teaches what asking and telling are.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from adapters.recipes.dialogues.grammar import expand, sentence_case
 
-_AROUND_NOUN = (
+_ASKS_NOUN = (
     "What is {it}?",
     "[So|And|Now,|Ok,|Hey,] what was {it}?",
     "What was {it} again?",
@@ -52,7 +52,7 @@ _AROUND_NOUN = (
     "Name {it}.",
     "How about {it}, any idea?",
 )
-_AROUND_CLAUSE = (
+_ASKS_CLAUSE = (
     "Do you [still|] [know|remember|recall] {it}?",
     "[Can|Would|Will] you tell me {it}[, please|]?",
     "Tell me {it}[, please|].",
@@ -80,9 +80,61 @@ _AROUND_CLAUSE = (
     "I want you to say {it}.",
 )
 
+_TELLS_NOUN = (
+    "{it} is {v}.",
+    "{it}: {v}.",
+    "{it}? {v}[, of course|, clearly|].",
+    "{v} is {it}.",
+    "{v}. That's {it}.",
+    "When it comes to {it}, I [say|answer] {v}.",
+    "If anyone asks for {it}, say {v}.",
+    "Put down {v} as {it}.",
+    "Write this down: {it} is {v}.",
+    "[You may note|Please save] {it}: {v}.",
+    "[Let me|I want to] tell you {it}: {v}.",
+    "For your notes, {it} is {v}.",
+    "Somebody asked for {it} today, and I said {v}.",
+    "I had to fill in a form, and for {it} I wrote {v}.",
+    "I should mention {it}: {v}.",
+    "Guess {it}! It's {v}.",
+    "Did I mention {it}? {v}.",
+    "Speaking of {it}: {v}.",
+    "Keep {it} in mind: {v}.",
+    "Here is {it}: {v}.",
+    "You asked for {it}. It's {v}.",
+    "It's no secret that {it} is {v}.",
+    "I always forget to say {it}: {v}.",
+    "{v}, by the way, is {it}.",
+    "btw {it} is {v}",
+)
+_TELLS_CLAUSE = (
+    "You want to know {it}? {v}.",
+    "I'll tell you {it}: {v}.",
+    "Let me say {it}: {v}.",
+    "People ask me {it}. {v}, I say.",
+    "Here's {it}: {v}.",
+    "Guess {it}! {v}.",
+    "Note {it}: {v}.",
+    "Someone asked me {it}, and I said {v}.",
+    "Did I say {it}? {v}.",
+    "A form asked {it}. I wrote {v}.",
+    "Remember {it}: {v}.",
+    "I haven't said {it} yet. {v}!",
+    "Ever wondered {it}? {v}.",
+    "It's easy to say {it}: {v}.",
+    "They know {it} by now: {v}.",
+)
 
-def framed(nouns: Sequence[str], clauses: Sequence[str], rng: random.Random) -> str:
+
+def asking(nouns: Sequence[str], clauses: Sequence[str], rng: random.Random) -> str:
     """A question for what these noun phrases ("my dish") and these clauses ("what I like to eat") name."""
-    names, frames = rng.choice(((nouns, _AROUND_NOUN), (clauses, _AROUND_CLAUSE)))
+    names, frames = rng.choice(((nouns, _ASKS_NOUN), (clauses, _ASKS_CLAUSE)))
     it = rng.choice(names)
     return sentence_case(expand(rng.choice(frames), rng, lambda _: it))
+
+
+def telling(nouns: Sequence[str], clauses: Sequence[str], value: str, rng: random.Random) -> str:
+    """A sentence that tells the value of what these noun phrases and these clauses name."""
+    names, frames = rng.choice(((nouns, _TELLS_NOUN), (clauses, _TELLS_CLAUSE)))
+    it = rng.choice([name for name in names if " you" not in name])
+    return sentence_case(expand(rng.choice(frames), rng, {"it": it, "v": value}.__getitem__))
