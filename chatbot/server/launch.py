@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -24,36 +25,60 @@ class ServerDidNotStart(Exception):
     """The server that was started in the background went away, or did not answer in time."""
 
 
+class OtherModelServed(ServerDidNotStart):
+    """A model was asked for, and the server that runs on this data has another one."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    """A server that answers, and the model it has."""
+
+    url: str
+    model: str
+
+
 async def ensure_server(settings: Settings) -> str:
-    """Return the address of a server that answers, started now if there is none. Raises ServerDidNotStart."""
+    """Return the address of a server that answers, started now if there is none.
+
+    Raises:
+        OtherModelServed: the settings name a model, and the server that runs has another one.
+        ServerDidNotStart: the server that was started went away, or did not answer in time.
+    """
     async with httpx.AsyncClient(timeout=2.0) as http:
         announcement = Announcement(settings.state_dir)
-        url = await _answering(http, announcement)
-        if url is not None:
-            return url
-        log = settings.state_dir / "server.log"
-        child = _start(settings, log)
-        deadline = time.monotonic() + START_TIMEOUT_S
-        while time.monotonic() < deadline:
-            await asyncio.sleep(POLL_S)
-            url = await _answering(http, announcement)
-            if url is not None:
-                return url
-            if child.poll() not in (None, ALREADY_SERVED):  # another one, just started, will answer in a moment
-                raise ServerDidNotStart(f"the server did not start: {_last_line(log)}\nits log is {log}")
-        raise ServerDidNotStart(f"the server did not answer within {START_TIMEOUT_S:.0f} s; its log is {log}")
+        running = await _running(http, announcement) or await _started(http, announcement, settings)
+    if "model" in settings.model_fields_set and running.model != settings.model_name:
+        raise OtherModelServed(
+            f"expected a server with the model {settings.model_name!r}, but the one at {running.url} has"
+            f" {running.model!r}: stop it first, or leave the model out"
+        )
+    return running.url
 
 
-async def _answering(http: httpx.AsyncClient, announcement: Announcement) -> str | None:
+async def _started(http: httpx.AsyncClient, announcement: Announcement, settings: Settings) -> _Running:
+    log = settings.state_dir / "server.log"
+    child = _start(settings, log)
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while time.monotonic() < deadline:
+        await asyncio.sleep(POLL_S)
+        running = await _running(http, announcement)
+        if running is not None:
+            return running
+        if child.poll() not in (None, ALREADY_SERVED):  # another one, just started, will answer in a moment
+            raise ServerDidNotStart(f"the server did not start: {_last_line(log)}\nits log is {log}")
+    raise ServerDidNotStart(f"the server did not answer within {START_TIMEOUT_S:.0f} s; its log is {log}")
+
+
+async def _running(http: httpx.AsyncClient, announcement: Announcement) -> _Running | None:
     announced = announcement.read()
     if announced is None:
         return None
     try:
         answer = await http.get(f"{announced.url}/health")
-        is_ours = answer.is_success and answer.json()["status"] == "ok"
+        health = answer.json()
+        return _Running(announced.url, health["model"]) if health["status"] == "ok" else None
     except (httpx.HTTPError, ValueError, KeyError, TypeError):
         return None  # nobody, or some other program that has the port now
-    return announced.url if is_ours else None
 
 
 def _start(settings: Settings, log: Path) -> "subprocess.Popen[bytes]":

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from chatbot.server import launch
-from chatbot.server.launch import ServerDidNotStart, ensure_server
+from chatbot.server.launch import OtherModelServed, ServerDidNotStart, ensure_server
 from chatbot.settings import Settings
 from tests.fake_engine import FakeEngine
 from tests.live_server import live_server
@@ -18,6 +18,12 @@ from tests.live_server import live_server
 async def test_a_server_that_runs_is_found(tmp_path: Path) -> None:
     async with live_server(tmp_path, FakeEngine()) as url:
         assert await ensure_server(Settings(home=tmp_path)) == url
+
+
+async def test_a_server_with_another_model_than_was_asked_for_is_refused(tmp_path: Path) -> None:
+    async with live_server(tmp_path, FakeEngine()) as url:
+        with pytest.raises(OtherModelServed, match=f"expected .* 'gpt2', but the one at {url} has"):
+            await ensure_server(Settings(home=tmp_path, model="gpt2"))
 
 
 BOTH = """
