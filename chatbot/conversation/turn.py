@@ -124,8 +124,11 @@ class Turns:
             reply.stop("cancelled")
 
     async def cancel_all(self, conversation_id: str, item_id: str | None = None) -> None:
-        """Stop the replies of a conversation, or those that read or write an item, and wait for their ends."""
-        while logs := [log for log in self.running_in(conversation_id) if item_id in (None, *_item_ids(log.response))]:
+        """Stop the replies of a conversation, or those that show the model or write an item, and wait for their ends.
+
+        Who deletes calls this before, and again once that is stored: a reply may have begun meanwhile.
+        """
+        while logs := [log for log in self.running_in(conversation_id) if item_id in (None, *_item_ids(log))]:
             for log in logs:
                 await self.cancel(log.response.id)
 
@@ -243,8 +246,10 @@ class Turns:
         return reply.log if reply else ResponseLog.settled(response)
 
 
-def _item_ids(response: Response) -> tuple[str, ...]:
-    return (*response.input_item_ids, response.output_item_id)
+def _item_ids(log: ResponseLog) -> tuple[str, ...]:
+    """Return the items that a reply answers, shows the model and writes."""
+    kept = (log.context or {}).get("kept", ())
+    return (*log.response.input_item_ids, *kept, log.response.output_item_id)
 
 
 def new_items(messages: Sequence[Message]) -> tuple[NewItem, ...]:

@@ -90,6 +90,7 @@ class ConversationRoutes:
         await self._services.turns.cancel_all(conversation_id)
         with told_in_protocol():
             await self._store.delete_conversation(conversation_id)
+        await self._services.turns.cancel_all(conversation_id)
         self._feed.changed(conversation_id)
         await self._services.engine.forget(conversation_id)
         return JSONResponse(deleted_conversation(conversation_id))
@@ -126,6 +127,7 @@ class ConversationRoutes:
         await self._services.turns.cancel_all(conversation_id, item_id)
         with told_in_protocol():
             await self._store.delete_item(conversation_id, item_id)
+            await self._services.turns.cancel_all(conversation_id, item_id)
             self._feed.changed(conversation_id)
             await self._services.engine.forget(conversation_id)
             conversation = await self._store.conversation(conversation_id)

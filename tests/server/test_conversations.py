@@ -4,6 +4,7 @@ import httpx
 import pytest
 
 from chatbot.client.http_api import HttpApi
+from storage.store import Store
 from tests.fake_engine import FakeEngine
 
 
@@ -85,6 +86,54 @@ async def test_the_engine_forgets_what_is_deleted(http: httpx.AsyncClient, engin
     assert engine.forgotten == [conversation_id]
     await http.delete(path)
     assert engine.forgotten == [conversation_id, conversation_id]
+
+
+async def _begin_reply(http: httpx.AsyncClient, engine: FakeEngine, conversation_id: str) -> str:
+    """Return the id of a reply that the engine works on."""
+    asked = len(engine.requests)
+    body = {"input": "go on", "conversation": conversation_id, "background": True}
+    response_id: str = (await http.post("/v1/responses", json=body)).json()["id"]
+    while len(engine.requests) == asked:
+        await asyncio.sleep(0)
+    return response_id
+
+
+@pytest.mark.parametrize("begins", ["before the deletion", "while the message is being deleted"])
+async def test_a_reply_that_shows_the_model_a_deleted_message_is_stopped(
+    http: httpx.AsyncClient, engine: FakeEngine, begins: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    conversation_id = await new(http, items=[{"role": "user", "content": "my pin is 4711"}])
+    path = f"/v1/conversations/{conversation_id}/items"
+    secret = (await http.get(path)).json()["data"][0]["id"]
+    engine.free = 0
+    begun = [] if begins.startswith("while") else [await _begin_reply(http, engine, conversation_id)]
+    delete_item = Store.delete_item
+
+    async def delete(store: Store, *ids: str) -> None:
+        begun[:] = begun or [await _begin_reply(http, engine, conversation_id)]
+        await delete_item(store, *ids)
+
+    monkeypatch.setattr(Store, "delete_item", delete)
+    await http.delete(f"{path}/{secret}")
+    assert (await http.get(f"/v1/responses/{begun[0]}")).json()["status"] == "cancelled"
+    assert engine.cancelled == 1
+
+
+async def test_a_reply_that_begins_while_its_conversation_is_deleted_is_stopped(
+    http: httpx.AsyncClient, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    conversation_id = await new(http)
+    engine.free = 0
+    delete_conversation = Store.delete_conversation
+
+    async def delete(store: Store, conversation_id: str) -> None:
+        await _begin_reply(http, engine, conversation_id)
+        await delete_conversation(store, conversation_id)
+
+    monkeypatch.setattr(Store, "delete_conversation", delete)
+    await http.delete(f"/v1/conversations/{conversation_id}")
+    assert engine.cancelled == 1
+    assert (await http.get("/ready")).json()["running"] == 0
 
 
 async def test_the_first_words_become_the_title(http: httpx.AsyncClient) -> None:
