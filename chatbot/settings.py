@@ -63,7 +63,7 @@ class Settings(BaseSettings):
     """`medium` lets a CPU with bfloat16 units round what goes into large products (prompts, many chats at once), which
     is several times faster there; `highest` computes them as transformers does. Takes 2 more bytes for each weight."""
     max_waiting: Annotated[int, Field(ge=1)] = 256
-    """Turns that may wait for the engine before new ones are refused; a user of whom none waits may add one even so."""
+    """Turns that may wait for the engine before new ones are refused; a user who has none there may add one even so."""
     prefill_ms: Annotated[float, Field(gt=0)] = 50.0
     """Longest time that replies being streamed pause, token for token, for the prompts of others."""
     stuck_after_s: Annotated[float, Field(gt=0)] = 60.0

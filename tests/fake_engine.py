@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
-from chatbot.engine.base import BaseModel, ChatMessage, Delta, EngineBusy, Finish, GenerationRequest, Health, Usage
+from chatbot.engine.base import BaseModel, ChatMessage, Delta, Finish, GenerationRequest, Health, Usage
+from chatbot.engine.room import Room
 
 Reply = Callable[[GenerationRequest], Sequence[str | BaseException]]
 
@@ -31,7 +33,7 @@ class FakeEngine:
         self.free: int | None = None
         self.trouble = ""
         """Why the engine is not ready, if it is not."""
-        self.is_full = False
+        self.room = Room(1000, 0)
 
     async def start(self) -> None: ...
 
@@ -40,9 +42,8 @@ class FakeEngine:
     def health(self) -> Health:
         return Health(not self.trouble, self.trouble)
 
-    def refuse_if_full(self, user: str | None) -> None:
-        if self.is_full:
-            raise EngineBusy("full")
+    def place(self, user: str | None) -> AbstractContextManager[None]:
+        return self.room.place(user)
 
     def count_tokens(self, messages: Sequence[ChatMessage]) -> int:
         return sum(1 + len(message.text.split()) for message in messages)

@@ -132,6 +132,7 @@ class Reply:
             sampling=_sampling(self.request, self.persona, backend.limits),
             adapter=adapter,
             user=self.request.asks_for,
+            has_place=True,
         )
         async for event in backend.engine.generate(request):
             if isinstance(event, Delta):

@@ -87,9 +87,10 @@ class Turns:
             turn = _new_turn(request, conversation, persona, idempotency_key)
             if self._is_draining:  # not before: a repeat of what is stored already is not refused
                 raise Unavailable("server_draining", "the server is stopping; connect again in a moment")
-            self._backend.engine.refuse_if_full(request.asks_for)
+            place = ExitStack()
+            place.enter_context(self._backend.engine.place(request.asks_for))
             # A caller that goes away must not leave a stored turn that nobody runs.
-            begun = self._spawn(self._begin(turn, request, persona, system))
+            begun = self._spawn(self._begin(turn, request, persona, system, place))
             self._beginning[turn.response_id] = begun
             begun.add_done_callback(lambda _: self._beginning.pop(turn.response_id))
             try:
@@ -184,8 +185,11 @@ class Turns:
         if tokens > budget:
             raise ContextTooLong(tokens, budget)
 
-    async def _begin(self, turn: NewTurn, request: ResponseCreate, persona: Persona, system: str) -> ResponseLog:
-        with ExitStack() as holding:
+    async def _begin(
+        self, turn: NewTurn, request: ResponseCreate, persona: Persona, system: str, place: ExitStack
+    ) -> ResponseLog:
+        """Store the turn and start its reply, which holds its places in the engine and the lane until it ends."""
+        with place as holding:
             holding.enter_context(self._lanes.place(turn.conversation_id or turn.response_id))
             response, is_new = await self._store.begin_turn(turn)
             if not is_new:

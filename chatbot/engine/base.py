@@ -14,6 +14,7 @@ Errors::
 """
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -89,6 +90,8 @@ class GenerationRequest:
     """Content digest of a loaded adapter; None is the plain base model."""
     user: str | None = None
     """Who asks: users take turns. All that name nobody are one user."""
+    has_place: bool = False
+    """Whether whoever asks holds `Engine.place` until the end; otherwise the generation takes a place itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +152,8 @@ class Engine(Protocol):
     def health(self) -> Health:
         """Say whether generations asked for now would be answered. Costs nothing."""
 
-    def refuse_if_full(self, user: str | None) -> None:
-        """Raise EngineBusy if a generation that this user asked for now would be refused. Costs nothing."""
+    def place(self, user: str | None) -> AbstractContextManager[None]:
+        """Hold a place for one generation of this user inside the block. Raises EngineBusy if there is none."""
 
     def count_tokens(self, messages: Sequence[ChatMessage]) -> int:
         """Return the length of the prompt these messages make, the opening of the reply included.

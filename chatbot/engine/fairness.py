@@ -50,9 +50,6 @@ class FairQueue(Generic[OwnedT]):
         if not sessions:
             del self._users[item.user]
 
-    def has_user(self, user: str | None) -> bool:
-        return user in self._users
-
     def items(self) -> list[OwnedT]:
         """Return all items, in no order that means anything."""
         return [item for sessions in self._users.values() for line in sessions.values() for item in line]

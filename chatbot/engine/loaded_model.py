@@ -141,7 +141,6 @@ class LoadedModel:
             self.runner,
             PrefillBudget(parity, prefill_s=settings.prefill_s, prefill_tokens=settings.prefill_tokens),
             end_ids=self._end_ids,
-            max_waiting=settings.max_waiting,
             threads=settings.computing_threads,
             speculative=settings.speculative,
             tiers=self.tiers,

@@ -28,6 +28,7 @@ from chatbot.engine.base import (
 from chatbot.engine.generation import Event, Generation
 from chatbot.engine.loaded_model import LoadedModel
 from chatbot.engine.model_settings import ModelSettings, Options
+from chatbot.engine.room import Room
 from chatbot.engine.sampling import RowSampler
 from chatbot.engine.worker import STOPPED, Deliver
 
@@ -47,6 +48,7 @@ class LocalEngine:
     def __init__(self, model: str | Path, **options: Unpack[Options]) -> None:
         """Name the model and its limits (model_settings.py); nothing is loaded before `start`."""
         self._settings = ModelSettings(model, **options)
+        self._room = Room(self._settings.slots, self._settings.max_waiting)
         self._adapters: dict[str, LoraAdapter] = {}
         self._queues: dict[Generation, asyncio.Queue[Event]] = {}
         self._renderings: set[_Rendering] = set()
@@ -77,10 +79,9 @@ class LocalEngine:
             return Health(False, "the engine is not running")
         return self._loaded.watchdog.health()
 
-    def refuse_if_full(self, user: str | None) -> None:
-        """Raise EngineBusy if a generation that this user asked for now would be refused."""
-        if self._loaded is not None:
-            self._loaded.worker.refuse_if_full(user)
+    def place(self, user: str | None) -> contextlib.AbstractContextManager[None]:
+        """Hold a place for one generation of this user inside the block. Raises EngineBusy if there is none."""
+        return self._room.place(user)
 
     def count_tokens(self, messages: Sequence[ChatMessage]) -> int:
         """Return the length of the prompt these messages make, the opening of the reply included."""
@@ -120,29 +121,30 @@ class LocalEngine:
         if loaded is None:
             raise GenerationFailed(STOPPED)
         adapter = self._adapter(request.adapter)
-        rendering = _Rendering(request.session)
-        self._renderings.add(rendering)
-        try:
-            prompt, file = await loaded.render(request.messages, request.adapter)
-        finally:
-            self._renderings.remove(rendering)
-        generation = self._admit(loaded, request, prompt, adapter)
-        generation.leaves_kv, generation.asked_at = rendering.leaves_kv, rendering.asked_at
-        queue = self._queues[generation] = asyncio.Queue()
-        try:
-            if file is not None:
-                await asyncio.to_thread(loaded.tiers.read_ahead, file)
-            await asyncio.to_thread(loaded.worker.submit, generation)
-            while True:
-                event = await queue.get()
-                if isinstance(event, EngineError):
-                    raise event
-                yield event
-                if isinstance(event, Finish):
-                    return
-        finally:
-            generation.is_cancelled = True
-            del self._queues[generation]
+        with contextlib.nullcontext() if request.has_place else self.place(request.user):
+            rendering = _Rendering(request.session)
+            self._renderings.add(rendering)
+            try:
+                prompt, file = await loaded.render(request.messages, request.adapter)
+            finally:
+                self._renderings.remove(rendering)
+            generation = self._admit(loaded, request, prompt, adapter)
+            generation.leaves_kv, generation.asked_at = rendering.leaves_kv, rendering.asked_at
+            queue = self._queues[generation] = asyncio.Queue()
+            try:
+                if file is not None:
+                    await asyncio.to_thread(loaded.tiers.read_ahead, file)
+                await asyncio.to_thread(loaded.worker.submit, generation)
+                while True:
+                    event = await queue.get()
+                    if isinstance(event, EngineError):
+                        raise event
+                    yield event
+                    if isinstance(event, Finish):
+                        return
+            finally:
+                generation.is_cancelled = True
+                del self._queues[generation]
 
     def _admit(
         self, loaded: LoadedModel, request: GenerationRequest, prompt: list[int], adapter: LoraAdapter | None

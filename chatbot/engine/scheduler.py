@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Generic, TypeVar
 
-from chatbot.engine.base import EngineBusy
 from chatbot.engine.fairness import Claim, FairQueue, split_nested
 from chatbot.engine.prefill_budget import SMALLEST_CHUNK, PrefillBudget
 from chatbot.engine.prefill_rate import PrefillRate
@@ -73,10 +72,9 @@ class Step(Generic[RowT]):
 class Scheduler(Generic[RowT]):
     """The waiting and running generations of one engine."""
 
-    def __init__(self, slots: SlotTable, budget: PrefillBudget, *, max_waiting: int) -> None:
+    def __init__(self, slots: SlotTable, budget: PrefillBudget) -> None:
         self._slots = slots
         self._budget = budget
-        self._max_waiting = max_waiting
         self._waiting: FairQueue[RowT] = FairQueue()
         self._prefilling: FairQueue[RowT] = FairQueue()
         self._decoding: list[RowT] = []
@@ -91,19 +89,8 @@ class Scheduler(Generic[RowT]):
         return bool(self._waiting or self._prefilling or self._decoding)
 
     def submit(self, row: RowT) -> None:
-        """Queue a row. Raises EngineBusy if as many wait as may wait."""
-        self.refuse_if_full(row.user)
+        """Queue a row, however many wait: how many may is for those to say who ask (room.py)."""
         self._waiting.add(row)
-
-    def refuse_if_full(self, user: str | None) -> None:
-        """Raise EngineBusy if a row of this user would be refused now. Only counts, so that no lock is needed.
-
-        Those of whom nothing waits yet find twice the room, so that the crowd of one user shuts nobody else out.
-        """
-        held = len(self._prefilling) + len(self._decoding) + len(self._waiting)
-        may_wait = self._max_waiting if self._waiting.has_user(user) else 2 * self._max_waiting
-        if held >= len(self._slots.slots) + may_wait:
-            raise EngineBusy(f"{held} generations are waiting or running already; try again later")
 
     def plan(self, copy_prefix: CopyPrefix) -> Step[RowT]:
         """Drop cancelled rows, admit waiting ones while there are slots, and return the next step."""

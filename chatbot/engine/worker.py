@@ -43,7 +43,6 @@ class Worker:
         budget: PrefillBudget,
         *,
         end_ids: frozenset[int],
-        max_waiting: int,
         threads: int,
         speculative: bool,
         tiers: KVTiers,
@@ -55,7 +54,7 @@ class Worker:
         self._deliver = deliver
         self._tiers = tiers.over(runner.kv)
         self._slots = SlotTable(runner.kv.shape.slots, self._tiers)
-        self._scheduler: Scheduler[Generation] = Scheduler(self._slots, budget, max_waiting=max_waiting)
+        self._scheduler: Scheduler[Generation] = Scheduler(self._slots, budget)
         self._changed = threading.Condition()
         self._replies = Replies(self._scheduler, self._slots, self._changed, runner.kv.wipe, end_ids)
         self._forward = Forward(runner, budget, Drafting(end_ids) if speculative else None, self._replies.fail)
@@ -96,7 +95,7 @@ class Worker:
             self._changed.release()
 
     def submit(self, generation: Generation) -> None:
-        """Queue a generation. Raises EngineBusy, or GenerationFailed once the thread ended or was told to.
+        """Queue a generation. Raises GenerationFailed once the thread ended or was told to.
 
         May wait while the KV of another conversation is copied.
         """
@@ -105,10 +104,6 @@ class Worker:
                 raise GenerationFailed(self._ended_because)
             self._scheduler.submit(generation)
             self._changed.notify()
-
-    def refuse_if_full(self, user: str | None) -> None:
-        """Raise EngineBusy if a generation of this user would be refused now, as far as can be said without waiting."""
-        self._scheduler.refuse_if_full(user)
 
     def keep_adapters(self, digests: set[str]) -> None:
         """Say which adapters are loaded, so that the others' weights are freed once no row uses them."""

@@ -8,6 +8,7 @@ import pytest
 from chatbot.conversation.stream import ResponseLog
 from chatbot.conversation.turn import Turns
 from chatbot.engine.base import GenerationFailed
+from chatbot.engine.room import Room
 from chatbot.protocol.errors import Conflict, InvalidRequest, NotFound, Overloaded, ProtocolError, Unavailable
 from chatbot.protocol.requests import ResponseCreate, validate
 from storage.errors import StorageBusy, StorageFull
@@ -171,15 +172,27 @@ async def test_a_turn_that_finds_the_engine_full_is_refused_and_can_be_sent_agai
     turns: Turns, store: Store, engine: FakeEngine
 ) -> None:
     await store.create_conversation("conv_1")
-    engine.is_full = True
+    engine.room, spacious = Room(0, 0), engine.room
     with pytest.raises(Overloaded) as caught:
         await turns.create(say("hi", conversation="conv_1"), "key")
     assert caught.value.code == "engine_busy"
     assert await transcript(store, "conv_1") == []
-    engine.is_full = False
+    engine.room = spacious
     said = await end_of(await turns.create(say("hi", conversation="conv_1"), "key"))
-    engine.is_full = True  # what is stored is not asked for again
+    engine.room = Room(0, 0)  # what is stored is not asked for again
     assert (await turns.create(say("hi", conversation="conv_1"), "key")).response == said
+
+
+async def test_of_turns_that_come_together_no_more_are_stored_than_the_engine_takes(
+    turns: Turns, engine: FakeEngine
+) -> None:
+    engine.room, engine.free = Room(1, max_waiting=1), 0
+    asked = await asyncio.gather(*(turns.create(say("hi")) for _ in range(5)), return_exceptions=True)
+    begun = [each for each in asked if isinstance(each, ResponseLog)]
+    assert [type(each) for each in asked[2:]] == [Overloaded] * 3
+    engine.gate.set()
+    assert [(await end_of(log)).state for log in begun] == ["completed", "completed"]
+    assert (await end_of(await turns.create(say("hi")))).state == "completed"
 
 
 async def test_a_message_that_can_never_fit_is_refused_and_not_stored(turns: Turns, store: Store) -> None:

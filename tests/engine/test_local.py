@@ -264,14 +264,19 @@ async def test_too_many_at_once_are_refused_and_the_others_served(tiny: Path) ->
     assert len({result.text for result in results if not isinstance(result, BaseException)}) == 1
 
 
-async def test_who_asks_hears_that_the_engine_is_full_without_a_generation(tiny: Path) -> None:
+async def test_a_generation_with_a_place_is_not_refused_and_one_without_takes_its_own(tiny: Path) -> None:
     engine = LocalEngine(tiny, slots=1, threads=1, max_waiting=0, ignore_end=True)
     await engine.start()
-    engine.refuse_if_full(None)
+    with engine.place(None):
+        with pytest.raises(EngineBusy):
+            await ask(engine, says("hello"))
+        stream = engine.generate(GenerationRequest("a", says("hello"), LONG, has_place=True))
+        await anext(stream)
+        await stream.aclose()
     stream = engine.generate(GenerationRequest("a", says("hello"), LONG))
     await anext(stream)
-    with pytest.raises(EngineBusy):
-        engine.refuse_if_full(None)
+    with pytest.raises(EngineBusy), engine.place(None):
+        pass
     await stream.aclose()
     await engine.stop()
 

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chatbot.engine.base import EngineBusy
 from chatbot.engine.prefill_budget import SMALLEST_CHUNK, PrefillBudget
 from chatbot.engine.scheduler import Row, Scheduler, by_adapter
 from chatbot.engine.slots import SlotTable
@@ -20,7 +19,6 @@ def _no_copy(source: int, target: int, length: int) -> None:
 def _scheduler(
     slots: int = 4,
     *,
-    max_waiting: int = 2,
     prefill_tokens: int = 64,
     most_tokens: int | None = None,
     parity: float = math.inf,
@@ -29,7 +27,7 @@ def _scheduler(
     budget = PrefillBudget(parity, prefill_s=1, prefill_tokens=most_tokens or prefill_tokens)
     for is_streaming in (True, False):
         budget.note_prefill(prefill_tokens, 1, is_streaming=is_streaming)
-    return Scheduler(SlotTable(slots), budget, max_waiting=max_waiting)
+    return Scheduler(SlotTable(slots), budget)
 
 
 def _row(name: str, length: int, digest: str | None = None, *, user: str | None = None) -> Row:
@@ -59,17 +57,6 @@ def _compute(scheduler: Scheduler[Row]) -> dict[str, int]:
             row.reply.append(0)
             scheduler.began(row)
     return computed
-
-
-def test_more_than_slots_and_queue_hold_is_refused() -> None:
-    scheduler = _scheduler(2, max_waiting=1)
-    for name in "abc":
-        scheduler.submit(_row(name, 5))
-    with pytest.raises(EngineBusy):
-        scheduler.submit(_row("d", 5))
-    _compute(scheduler)
-    with pytest.raises(EngineBusy):
-        scheduler.submit(_row("d", 5))
 
 
 def test_rows_are_admitted_in_the_order_they_came() -> None:
@@ -127,7 +114,7 @@ def test_chunks_are_grouped_by_adapter() -> None:
 
 
 def test_a_crowd_of_one_user_delays_another_by_one_admission() -> None:
-    scheduler = _scheduler(1, max_waiting=60)
+    scheduler = _scheduler(1)
     crowd = [_row(f"crowd {i}", 5, user="x") for i in range(50)]
     _submit(scheduler, crowd)
     _compute(scheduler)
@@ -139,7 +126,7 @@ def test_a_crowd_of_one_user_delays_another_by_one_admission() -> None:
 
 
 def test_a_conversation_is_answered_in_the_order_it_asked() -> None:
-    scheduler = _scheduler(1, max_waiting=9)
+    scheduler = _scheduler(1)
     rows = [_row("same", length, user="x") for length in (5, 6, 7)]
     _submit(scheduler, rows)
     for row in rows:
@@ -149,25 +136,12 @@ def test_a_conversation_is_answered_in_the_order_it_asked() -> None:
 
 
 def test_the_budget_is_shared_between_users_and_then_between_their_conversations() -> None:
-    scheduler = _scheduler(8, max_waiting=9, prefill_tokens=240)
+    scheduler = _scheduler(8, prefill_tokens=240)
     _submit(scheduler, [_row(name, 1000, user="x") for name in "abc"])
     _submit(scheduler, [_row("d", 1000, user="y")])
     computed = _compute(scheduler)
     assert computed["d"] == pytest.approx(120, abs=24)
     assert all(computed[name] == pytest.approx(40, abs=8) for name in "abc")
-
-
-def test_a_full_queue_of_one_user_still_takes_the_first_request_of_another() -> None:
-    scheduler = _scheduler(1, max_waiting=2)
-    _submit(scheduler, [_row(name, 5, user="x") for name in "abc"])
-    with pytest.raises(EngineBusy):
-        scheduler.submit(_row("d", 5, user="x"))
-    scheduler.submit(_row("e", 5, user="y"))
-    with pytest.raises(EngineBusy):
-        scheduler.submit(_row("f", 5, user="y"))
-    scheduler.submit(_row("g", 5, user="z"))
-    with pytest.raises(EngineBusy):
-        scheduler.submit(_row("h", 5, user="w"))
 
 
 def test_the_end_of_a_long_prompt_is_computed_in_smaller_pieces_that_take_as_long() -> None:
@@ -197,7 +171,7 @@ def test_a_prompt_goes_on_at_the_smallest_chunk_however_slow_it_is() -> None:
 def test_no_step_exceeds_the_budget_and_every_prompt_is_computed_once(
     rows: list[tuple[int, str]], budget: int, parity: float
 ) -> None:
-    scheduler = _scheduler(3, max_waiting=10, prefill_tokens=budget, parity=parity)
+    scheduler = _scheduler(3, prefill_tokens=budget, parity=parity)
     waiting = [_row(chr(65 + i), length, user=user) for i, (length, user) in enumerate(rows)]
     _submit(scheduler, waiting)
     prefilled = dict.fromkeys((row.session for row in waiting), 0)

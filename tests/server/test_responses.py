@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
+from chatbot.engine.room import Room
 from chatbot.server.app import create_app
 from chatbot.server.services import Services, open_services
 from chatbot.settings import Settings
@@ -173,7 +174,7 @@ async def test_a_fault_of_the_server_is_told_without_its_insides(http: httpx.Asy
 
 
 async def test_a_full_engine_is_told_with_when_to_come_back(http: httpx.AsyncClient, engine: FakeEngine) -> None:
-    engine.is_full = True
+    engine.room = Room(0, 0)
     answer = await http.post("/v1/responses", json={"input": "hi"})
     assert (answer.status_code, answer.json()["error"]["code"]) == (429, "engine_busy")
     assert answer.headers["retry-after"] == "1"
