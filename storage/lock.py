@@ -25,7 +25,7 @@ class DatabaseLock:
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise StorageReadOnly(f"{path}: expected a writable lock file, but {error.strerror}") from error
+            raise _not_writable(path, error) from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -36,7 +36,11 @@ class DatabaseLock:
                 " stop that one or choose another database path"
             ) from error
         was_unclean = bool(_read_pid(descriptor))
-        _write_pid(descriptor, str(os.getpid()))
+        try:
+            _write_pid(descriptor, str(os.getpid()))
+        except OSError as error:
+            os.close(descriptor)
+            raise _not_writable(path, error) from error
         return cls(descriptor, was_unclean)
 
     def release(self, *, is_clean: bool) -> None:
@@ -55,5 +59,10 @@ def _read_pid(descriptor: int) -> str:
 
 
 def _write_pid(descriptor: int, pid: str) -> None:
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, pid.encode("ascii"), 0)
+    """Replace the pid; if that fails, the earlier one stays."""
+    written = os.pwrite(descriptor, pid.encode("ascii"), 0)
+    os.ftruncate(descriptor, written)
+
+
+def _not_writable(path: Path, error: OSError) -> StorageReadOnly:
+    return StorageReadOnly(f"{path}: expected a writable lock file, but {error.strerror}")

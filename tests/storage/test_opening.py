@@ -1,6 +1,7 @@
 """A store opens for one process, on a file that can be written, or says why not."""
 
 import asyncio
+import errno
 import os
 import sqlite3
 import stat
@@ -13,7 +14,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from storage import Store
-from storage.errors import StorageBroken, StorageForeign, StorageLocked
+from storage.errors import StorageBroken, StorageForeign, StorageLocked, StorageReadOnly
 from tests.storage.worlds import content, damage_items, whole_turn, write
 
 OPEN_READ_ONLY = """
@@ -56,6 +57,23 @@ async def test_close_gives_the_lock_back(database: Path) -> None:
     for _ in range(3):
         store = await Store.open(database)
         await store.close()
+
+
+async def test_a_disk_without_room_for_the_lock_is_told_and_leaves_the_mark_of_an_unclean_end(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = database.with_name("chats.db.lock")
+    lock.write_text("12345")
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "pwrite", full)
+        with pytest.raises(StorageReadOnly, match=r"chats\.db\.lock: .* No space left on device"):
+            await Store.open(database)
+    assert lock.read_text() == "12345"
+    await (await Store.open(database)).close()
 
 
 async def test_a_refused_open_gives_the_lock_back(database: Path) -> None:
