@@ -22,7 +22,7 @@ from storage.lock import DatabaseLock
 from storage.reader import Reader
 from storage.schema import change_counter
 from storage.sqlite_errors import DISK_ADVICE, translate
-from storage.upgrade import upgrade
+from storage.upgrade import known_revisions, upgrade
 from storage.writer import Writer
 
 
@@ -61,7 +61,7 @@ def _prepare(path: Path) -> tuple[Path, DatabaseLock, Connection]:
         undo.callback(lock.release, is_clean=not lock.was_unclean)  # what is refused now has to be checked next time
         _make_private_file(database)
         try:
-            backups = [] if upgrade(database) else backups_of(database)
+            backups = [] if upgrade(database) else backups_of(database, known_revisions())
             engine = writer_engine(database)
             undo.callback(engine.dispose)
             connection = engine.connect()

@@ -28,7 +28,7 @@ def upgrade(database: Path) -> bool:
     if revision == script.get_current_head():
         return False
     if revision is not None:
-        _require_known(database, revision, script)
+        _require_known(database, revision, script.get_current_head())
         back_up(database, revision)
     engine = migrating_engine(database)
     try:
@@ -37,6 +37,11 @@ def upgrade(database: Path) -> bool:
     finally:
         engine.dispose()
     return True
+
+
+def known_revisions() -> set[str]:
+    """Revisions that this program can upgrade from, and the newest."""
+    return {entry.revision for entry in ScriptDirectory.from_config(_config()).walk_revisions()}
 
 
 def current_revision(database: Path) -> str | None:
@@ -53,11 +58,10 @@ def current_revision(database: Path) -> str | None:
     return None if row is None else str(row[0])
 
 
-def _require_known(database: Path, revision: str, script: ScriptDirectory) -> None:
-    known = {entry.revision for entry in script.walk_revisions()}
-    if revision not in known:
+def _require_known(database: Path, revision: str, newest: str | None) -> None:
+    if revision not in known_revisions():
         raise StorageNewer(
-            f"{database}: expected schema {script.get_current_head()} or older, but it has {revision},"
+            f"{database}: expected schema {newest} or older, but it has {revision},"
             " which a newer version of chatbot wrote; update chatbot"
         )
 

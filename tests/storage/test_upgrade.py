@@ -88,11 +88,21 @@ async def test_the_backup_goes_at_the_next_opening_that_needs_no_upgrade(
     await make_old(database)
     next_revision(monkeypatch, lambda db: db.exec_driver_sql("ALTER TABLE items ADD COLUMN mood TEXT"))
     await (await Store.open(database)).close()
-    database.with_name("chats.db.backup-0001.partial").touch()
-    other = database.with_name("other.db.backup-0001")
-    other.touch()
+    database.with_name(f"chats.db.backup-{HEAD}.partial").touch()
+    others = {database.with_name(name) for name in (f"other.db.backup-{HEAD}", "chats.db.backup-2026-11-27")}
+    for path in others:
+        path.touch()
     await (await Store.open(database)).close()
-    assert list(database.parent.glob("*backup*")) == [other]
+    assert set(database.parent.glob("*backup*")) == others
+
+
+async def test_a_backup_that_fails_leaves_nothing(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    await make_old(database)
+    next_revision(monkeypatch, lambda db: pytest.fail("upgraded without a backup"))
+    damage_items(database)
+    with pytest.raises(StorageBroken):
+        await Store.open(database)
+    assert list(database.parent.glob("*backup*")) == []
 
 
 async def test_the_backup_of_a_database_that_is_damaged_stays(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
