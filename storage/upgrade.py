@@ -58,6 +58,14 @@ def current_revision(database: Path) -> str | None:
     return None if row is None else str(row[0])
 
 
+def require_ours(database: Path) -> None:
+    """Raise StorageForeign or StorageNewer unless the file is a database that this program can use."""
+    revision = current_revision(database)
+    if revision is None:
+        raise StorageForeign(f"{database}: expected a chatbot database, but it is empty; choose another file")
+    _require_known(database, revision, ScriptDirectory.from_config(_config()).get_current_head())
+
+
 def _require_known(database: Path, revision: str, newest: str | None) -> None:
     if revision not in known_revisions():
         raise StorageNewer(

@@ -6,7 +6,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from chatbot import __version__
-from chatbot.cli import adapter, ask, chat, export, serve
+from chatbot.cli import adapter, ask, chat, db, export, serve
 from chatbot.cli import model as models
 from chatbot.cli.configured import fail
 
@@ -22,6 +22,7 @@ app.command("serve")(serve.serve)
 adapter.app.command()(export.export)
 app.add_typer(adapter.app, name="adapter")
 app.add_typer(models.app, name="model")
+app.add_typer(db.app, name="db")
 
 
 @app.callback(invoke_without_command=True)

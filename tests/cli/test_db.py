@@ -1,0 +1,87 @@
+import os
+import shutil
+import sqlite3
+import stat
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from chatbot.cli.program import app
+from storage import Store
+from tests.storage.worlds import damage_items, user
+
+
+@pytest.fixture
+def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("CHATBOT_HOME", str(tmp_path / "home"))
+    return tmp_path / "home" / "data" / "chats.db"
+
+
+def db(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, ["db", *map(str, arguments)])
+
+
+async def said(database: Path) -> list[str]:
+    store = await Store.open(database)
+    texts = [item.text for item in await store.items("conv_1")]
+    await store.close()
+    return texts
+
+
+async def test_a_copy_of_a_database_in_use_brings_back_what_was_said_until_then(database: Path, tmp_path: Path) -> None:
+    copy, crashed = tmp_path / "copy.db", tmp_path / "crashed"
+    store = await Store.open(database)
+    await store.create_conversation("conv_1", items=[user("a")])
+    assert db("backup", copy).exit_code == 0
+    assert stat.S_IMODE(copy.stat().st_mode) == 0o600
+    await store.append_items("conv_1", [user("b")])
+    assert "expected to be the only server" in db("restore", copy).output
+    shutil.copytree(database.parent, crashed)  # its WAL holds the second message
+    await store.close()
+    shutil.rmtree(database.parent)
+    os.rename(crashed, database.parent)
+
+    restored = db("restore", copy)
+    assert restored.exit_code == 0, restored.output
+    assert await said(database) == ["text of a"]
+    assert db("restore", copy).exit_code == 0
+    with closing(sqlite3.connect(database.with_name("chats.db.replaced-1"))) as replaced:
+        assert replaced.execute("SELECT count(*) FROM items").fetchone() == (2,)
+
+
+async def test_a_copy_is_restored_where_there_is_no_database_yet(database: Path, tmp_path: Path) -> None:
+    store = await Store.open(database)
+    await store.create_conversation("conv_1", items=[user("a")])
+    await store.close()
+    db("backup", tmp_path / "copy.db")
+    shutil.rmtree(database.parent)
+    assert db("restore", tmp_path / "copy.db").exit_code == 0
+    assert await said(database) == ["text of a"]
+
+
+async def test_damage_is_found_and_not_restored(database: Path, tmp_path: Path) -> None:
+    store = await Store.open(database)
+    await store.create_conversation("conv_1", items=[user("a")])
+    await store.close()
+    assert db("check").output == f"{database}: sound\n"
+    damaged = tmp_path / "damaged.db"
+    shutil.copy(database, damaged)
+    damage_items(damaged)
+    assert "the database is damaged" in db("restore", damaged).output
+    assert await said(database) == ["text of a"]
+    damage_items(database)
+    found = db("check")
+    assert (found.exit_code, "the database is damaged" in found.output) == (1, True)
+
+
+def test_what_is_no_copy_is_refused_by_name(database: Path, tmp_path: Path) -> None:
+    for content, why in ((b"", "it is empty"), (b"x" * 5000, "not a SQLite database")):
+        other = tmp_path / "other"
+        other.write_bytes(content)
+        refused = db("restore", other)
+        assert (refused.exit_code, str(other) in refused.output, why in refused.output) == (1, True, True)
+    for command in (("check",), ("backup", tmp_path / "copy.db"), ("restore", tmp_path / "nothing")):
+        refused = db(*command)
+        assert (refused.exit_code, "there is no such file" in refused.output) == (1, True)
