@@ -127,15 +127,23 @@ def siblings(db: Connection, conversation_id: str, item_id: str) -> list[Item]:
 def activate(db: Connection, conversation_id: str, item_id: str) -> str:
     """Make the newest leaf at or below the item the active one, and return it."""
     fetch(db, conversation_id, item_id)
-    leaf = item_id
-    while True:
-        newest = select(items.c.id).where(items.c.parent_id == leaf).order_by(items.c.position.desc()).limit(1)
-        child = db.execute(newest).scalar_one_or_none()
-        if child is None:
-            break
-        leaf = str(child)
+    leaf = _newest_leaf(db, conversation_id, item_id)
+    assert leaf is not None
     conversations.change(db, conversation_id, active_leaf=leaf)
     return leaf
+
+
+def _newest_leaf(db: Connection, conversation_id: str, item_id: str | None) -> str | None:
+    """The newest leaf at or below the item, or of the whole conversation (None: it is empty)."""
+    leaf = item_id
+    while True:
+        children = select(items.c.id).where(items.c.parent_id == leaf)
+        if leaf is None:
+            children = children.where(items.c.conversation_id == conversation_id)
+        child = db.execute(children.order_by(items.c.position.desc()).limit(1)).scalar_one_or_none()
+        if child is None:
+            return leaf
+        leaf = str(child)
 
 
 def write_reply(db: Connection, item_id: str, text: str, status: ItemStatus) -> None:
@@ -144,7 +152,10 @@ def write_reply(db: Connection, item_id: str, text: str, status: ItemStatus) -> 
 
 
 def remove(db: Connection, conversation_id: str, item_id: str) -> None:
-    """Delete the item and the response that wrote it; its children move up to its parent."""
+    """Delete the item and the response that wrote it; its children move up to its parent.
+
+    If it was the active leaf, the newest other version of its place is active with what followed it, else its parent.
+    """
     item = fetch(db, conversation_id, item_id)
     parent_id, conversation = item.parent_id, conversations.fetch(db, conversation_id)
     was_active = conversation.active_leaf == item_id
@@ -154,7 +165,7 @@ def remove(db: Connection, conversation_id: str, item_id: str) -> None:
     conversations.change(
         db,
         conversation_id,
-        active_leaf=parent_id if was_active else conversations.UNCHANGED,
+        active_leaf=_newest_leaf(db, conversation_id, parent_id) if was_active else conversations.UNCHANGED,
         title=_next_title(db, conversation_id) if gave_title else conversations.UNCHANGED,
     )
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from storage import Store
 from storage.errors import AlreadyExists, ConversationNotFound, ItemNotFound
-from tests.storage.worlds import ids, user, whole_turn
+from tests.storage.worlds import ids, new_turn, user, whole_turn
 
 
 @pytest.fixture
@@ -99,6 +99,17 @@ async def test_deleting_the_active_leaf_makes_its_parent_active(store: Store) ->
     assert (await store.conversation("conv_1")).active_leaf is None
     (added,) = await store.append_items("conv_1", [user("b")])
     assert (added.parent_id, added.position) == (None, 2)
+
+
+async def test_deleting_the_newest_version_brings_the_one_before_back(branched: Store) -> None:
+    """Nothing else would show that one again."""
+    for item in ("msg_c_reply", "msg_c"):
+        await branched.delete_item("conv_1", item)
+    assert ids(await branched.items("conv_1"))[-2:] == ["msg_b", "msg_b_reply"]
+    await branched.begin_turn(new_turn("d", at_root=True))
+    for item in ("msg_d_reply", "msg_d"):
+        await branched.delete_item("conv_1", item)
+    assert ids(await branched.items("conv_1"))[-2:] == ["msg_b", "msg_b_reply"]
 
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)

@@ -45,6 +45,11 @@ class Tree(RuleBasedStateMachine):
             leaf = self.parents[leaf]
         return upward[::-1]
 
+    def newest_leaf(self, leaf: str | None) -> str | None:
+        while children := [name for name, parent in self.parents.items() if parent == leaf]:
+            leaf = children[-1]
+        return leaf
+
     async def paths(self) -> dict[str, list[Item]]:
         found = await asyncio.gather(*(self.store.path("conv_1", leaf) for leaf in self.parents))
         return dict(zip(self.parents, found, strict=True))
@@ -88,7 +93,7 @@ class Tree(RuleBasedStateMachine):
         self.runner.run(self.store.delete_item("conv_1", item))
         parent = self.parents.pop(item)
         self.parents = {name: parent if above == item else above for name, above in self.parents.items()}
-        self.leaf = parent if self.leaf == item else self.leaf
+        self.leaf = self.newest_leaf(parent) if self.leaf == item else self.leaf
         self.unfinished = [name for name in self.unfinished if f"msg_{name}_reply" != item]
 
     @precondition(lambda self: self.parents)
@@ -96,10 +101,8 @@ class Tree(RuleBasedStateMachine):
     def activate(self, data: st.DataObject) -> None:
         leaf = self.pick(data)
         found = self.runner.run(self.store.activate_branch("conv_1", leaf))
-        while children := [name for name, parent in self.parents.items() if parent == leaf]:
-            leaf = children[-1]
-        self.leaf = leaf
-        assert found == leaf
+        self.leaf = self.newest_leaf(leaf)
+        assert found == self.leaf
 
     @precondition(lambda self: self.unfinished)
     @rule(text=st.text(alphabet=st.characters(exclude_categories=["Cs"])))
