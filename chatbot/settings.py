@@ -43,6 +43,9 @@ class Settings(BaseSettings):
     """Sampling temperature where neither request nor persona says; 0 is greedy."""
     context_tokens: Annotated[int | None, Field(ge=16)] = None
     """Context window; by default what the model was trained for, at most 8192."""
+    recall_tokens: Annotated[int, Field(ge=0)] = 600
+    """Most tokens of older messages, from before the window, that come back with a new one that may be about them; a
+    fifth of the prompt at most. 0 turns this off."""
     slots: Annotated[int, Field(ge=1, le=1024)] = 32
     """Conversations that answer at the same time, and whose attention state is kept in memory."""
     kv_host_mib: Annotated[int, Field(ge=0)] = 512

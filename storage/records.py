@@ -96,7 +96,7 @@ class Response:
     error_message: str | None = None
     usage: Mapping[str, Any] | None = None
     context: Mapping[str, Any] | None = None
-    """What the model saw: kept and dropped item ids, tokens, adapter digest."""
+    """What the model saw: ids of kept and recalled items, tokens, adapter digest."""
 
 
 @dataclass(frozen=True, slots=True)

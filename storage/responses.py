@@ -72,7 +72,8 @@ def start(db: Connection, response_id: str, context: Mapping[str, Any]) -> None:
     committed after the context was read.
     """
     _, conversation_id = _require_state(db, response_id, ("queued",))
-    if missing := items.missing(db, conversation_id, context.get("kept", ())):
+    shown = (*context.get("kept", ()), *context.get("recalled", ()))
+    if missing := items.missing(db, conversation_id, shown):
         raise ContextOutdated(
             f"response {response_id!r}: expected a context of stored items, but {missing[0]!r} was deleted;"
             " build the context again"

@@ -192,7 +192,7 @@ class Store:
         """Move a queued response to in_progress and record what the model is about to see.
 
         Raises:
-            ContextOutdated: an item that the context names as kept was deleted; build it again.
+            ContextOutdated: an item that the context names as kept or recalled was deleted; build it again.
         """
         await self._write(lambda db: responses.start(db, response_id, context))
 

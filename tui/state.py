@@ -45,7 +45,9 @@ class ContextUse:
     tokens: int
     budget_tokens: int
     dropped: int
-    """Older messages that the model did not see."""
+    """Older messages that are not in the model's window."""
+    recalled: int = 0
+    """Those of them that the newest message recalled."""
 
     @property
     def share(self) -> float:

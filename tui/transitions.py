@@ -246,8 +246,12 @@ def _final_pace(pace: Pace | None, response: JsonObject, now: float) -> Pace | N
 
 
 def _context_use(context: JsonObject) -> ContextUse:
-    count = int(context.get("dropped") or 0)
-    return ContextUse(int(context.get("tokens") or 0), int(context.get("budget_tokens") or 0), count)
+    return ContextUse(
+        tokens=int(context.get("tokens") or 0),
+        budget_tokens=int(context.get("budget_tokens") or 0),
+        dropped=int(context.get("dropped") or 0),
+        recalled=len(context.get("recalled") or ()),
+    )
 
 
 def _described(chat: Chat | None, body: JsonObject) -> Chat:

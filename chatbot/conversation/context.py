@@ -2,7 +2,8 @@
 
 Pure. The window moves in large steps: when the history outgrows the budget, its oldest exchanges are dropped until
 it fills two thirds of it. Between steps the prompt only grows at its end, so the engine's KV stays valid
-(trimming one turn per turn would make every turn a full prefill).
+(trimming one turn per turn would make every turn a full prefill). Once something was dropped, a part of the budget is
+kept for what the newest message recalls of it.
 """
 
 from bisect import bisect_left
@@ -11,7 +12,8 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-from chatbot.conversation.recalled import Excerpt, with_excerpts
+from chatbot.conversation.recall import likely
+from chatbot.conversation.recalled import excerpt, with_excerpts
 from chatbot.engine.base import ChatMessage
 from storage.records import Item
 
@@ -20,6 +22,10 @@ CountExchanges = Callable[[Sequence[Sequence[Item]]], int]
 
 KEPT_SHARE = 2 / 3
 """How full the window is after a step."""
+RECALL_SHARE = 1 / 5
+"""The most that recalled messages may take of the budget."""
+MOST_TRIED = 20
+"""How many of the messages that a newest one may be about are tried, whether they fit."""
 
 
 class ContextTooLong(Exception):
@@ -41,7 +47,9 @@ class Context:
     kept: tuple[str, ...]
     """Ids of the items that the model sees, oldest first."""
     dropped: tuple[str, ...]
-    """Ids of older items that it does not see."""
+    """Ids of older items that are not in the window."""
+    recalled: tuple[str, ...]
+    """Ids of those of them that the newest message recalls, oldest first."""
     window_start: str
     """Id of the first item of the window; instructions may be older, they are always seen."""
     tokens: int
@@ -53,6 +61,7 @@ class Context:
             "window_start": self.window_start,
             "kept": list(self.kept),
             "dropped": len(self.dropped),
+            "recalled": list(self.recalled),
             "tokens": self.tokens,
             "budget_tokens": self.budget_tokens,
         }
@@ -65,36 +74,63 @@ def build_context(
     budget_tokens: int,
     count_tokens: CountTokens,
     window_start: str | None = None,
-    recalled: Sequence[Excerpt] = (),
+    recall_tokens: int = 0,
 ) -> Context:
     """Return the context for the newest item of the history, which must be the user's.
 
     `window_start` is where the previous turn's window began; this one begins there again while it fits. What the
-    history holds of system messages is always seen: instructions do not wear off.
-    `recalled` are excerpts of older messages, which go into the user's newest message. Raises ContextTooLong.
+    history holds of system messages is always seen: instructions do not wear off. Of what is dropped, messages that the
+    newest one may be about come back in it as excerpts, of `recall_tokens` and a fifth of the budget at most.
+    Raises ContextTooLong.
     """
 
     standing = [item for item in history if item.role == "system"]
 
     def tokens_of(shown: Sequence[Sequence[Item]]) -> int:
-        return count_tokens(render(system, [*standing, *chain.from_iterable(shown)], recalled))
+        return count_tokens(render(system, [*standing, *chain.from_iterable(shown)]))
 
     exchanges = _exchanges([item for item in history if item.role != "system"])
     begin = _index_of(exchanges, window_start)
-    if tokens_of(exchanges[begin:]) > budget_tokens:
-        begin = _step(exchanges, begin, budget_tokens, tokens_of)
-    dropped = [item.id for exchange in exchanges[:begin] for item in exchange]
-    left_out = set(dropped)
+    reserved = min(recall_tokens, int(budget_tokens * RECALL_SHARE))
+    if tokens_of(exchanges[begin:]) > budget_tokens - (reserved if begin else 0):
+        begin = _step(exchanges, begin, budget_tokens, (budget_tokens - reserved) * KEPT_SHARE, tokens_of)
+    dropped = list(chain.from_iterable(exchanges[:begin]))
+    left_out = {item.id for item in dropped}
     kept = [item for item in history if item.id not in left_out]
+    room = min(reserved, budget_tokens - tokens_of(exchanges[begin:]))
+    recalled = _recalled(history[-1], dropped, room, count_tokens)
+    while recalled and count_tokens(render(system, kept, recalled)) > budget_tokens:
+        del recalled[0]  # next to other text, the same text may take a token more
     messages = render(system, kept, recalled)
     return Context(
         messages=messages,
         kept=tuple(item.id for item in kept),
-        dropped=tuple(dropped),
+        dropped=tuple(item.id for item in dropped),
+        recalled=tuple(item.id for item in recalled),
         window_start=exchanges[begin][0].id,
         tokens=count_tokens(messages),
         budget_tokens=budget_tokens,
     )
+
+
+def _recalled(newest: Item, dropped: Sequence[Item], room_tokens: int, count_tokens: CountTokens) -> list[Item]:
+    """What a message recalls of older ones, the likeliest that fit, in the order in which they were said."""
+
+    def tokens_with(recalled: Sequence[Item]) -> int:
+        return count_tokens(render("", [newest], recalled))
+
+    alone = tokens_with(())
+    chosen: list[Item] = []
+    for item in likely(newest.text, dropped)[:MOST_TRIED]:
+        more = sorted([*chosen, item], key=lambda each: each.position)
+        if tokens_with(more) - alone <= room_tokens:
+            chosen = more
+    return chosen
+
+
+def shown_items(record: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the ids of all items that the model saw by a stored record: those of the window, and the recalled ones."""
+    return (*record.get("kept", ()), *record.get("recalled", ()))
 
 
 def window_start_of(record: Mapping[str, Any] | None) -> str | None:
@@ -102,7 +138,7 @@ def window_start_of(record: Mapping[str, Any] | None) -> str | None:
     return None if record is None else record.get("window_start")
 
 
-def render(system: str, items: Sequence[Item], recalled: Sequence[Excerpt] = ()) -> tuple[ChatMessage, ...]:
+def render(system: str, items: Sequence[Item], recalled: Sequence[Item] = ()) -> tuple[ChatMessage, ...]:
     """Return the messages of a prompt: one system message first, then user and assistant in turn.
 
     What was recalled stands at the head of the last message.
@@ -117,16 +153,19 @@ def render(system: str, items: Sequence[Item], recalled: Sequence[Excerpt] = ())
             messages[-1] = ChatMessage(item.role, f"{messages[-1].text}\n{item.text}")
         else:
             messages.append(ChatMessage(item.role, item.text))
-    messages[-1] = ChatMessage(messages[-1].role, with_excerpts(messages[-1].text, recalled))
+    messages[-1] = ChatMessage(
+        messages[-1].role, with_excerpts(messages[-1].text, [excerpt(item) for item in recalled])
+    )
     return tuple(message for message in messages if message.text)
 
 
-def _step(exchanges: list[list[Item]], begin: int, budget_tokens: int, tokens_of: CountExchanges) -> int:
-    """Return the first exchange to keep so that the window is two thirds full at most."""
-    target = budget_tokens * KEPT_SHARE
+def _step(
+    exchanges: list[list[Item]], begin: int, budget_tokens: int, target_tokens: float, tokens_of: CountExchanges
+) -> int:
+    """Return the first exchange to keep so that the window has the target's tokens at most."""
     last = len(exchanges) - 1
     fits = range(begin, last)  # fewer exchanges are fewer tokens, so the first that fits is found by halves
-    begin += bisect_left(fits, True, key=lambda first: tokens_of(exchanges[first:]) <= target)
+    begin += bisect_left(fits, True, key=lambda first: tokens_of(exchanges[first:]) <= target_tokens)
     tokens = tokens_of(exchanges[begin:])
     if tokens > budget_tokens:
         raise ContextTooLong(tokens, budget_tokens)

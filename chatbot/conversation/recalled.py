@@ -6,6 +6,9 @@ it the engine's KV. The block is part of one prompt only; it is never stored, an
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
+
+from storage.records import Item
 
 HEAD = "[earlier in this chat]"
 FOOT = "[now]"
@@ -20,6 +23,12 @@ class Excerpt:
     day: str
     """When it was said, as people write it: "8 May"."""
     text: str
+
+
+def excerpt(item: Item) -> Excerpt:
+    """Return an item as it is recalled: who said it and on which day, by this machine's time zone."""
+    day = datetime.fromtimestamp(item.created_at)
+    return Excerpt(item.role, f"{day.day} {day:%b}", item.text)
 
 
 def with_excerpts(message: str, excerpts: Sequence[Excerpt]) -> str:

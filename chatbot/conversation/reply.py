@@ -37,6 +37,7 @@ class ReplyLimits:
     max_output_tokens: int
     temperature: float
     checkpoint_s: float
+    recall_tokens: int
 
     def budget_tokens(self, request: ResponseCreate, window_tokens: int) -> int:
         """Return the prompt's share of the window: all but the reply's, which is half of it at most."""
@@ -167,6 +168,7 @@ class Reply:
             budget_tokens=backend.limits.budget_tokens(self.request, engine.base.context_tokens),
             count_tokens=engine.count_tokens,
             window_start=window_start_of(previous),
+            recall_tokens=backend.limits.recall_tokens,
         )
 
     async def _save_regularly(self, store: Store, checkpoint_s: float) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Coroutine, Sequence
 from contextlib import ExitStack
 from typing import Any, TypeVar
 
-from chatbot.conversation.context import ContextTooLong
+from chatbot.conversation.context import ContextTooLong, shown_items
 from chatbot.conversation.faults import told_in_protocol
 from chatbot.conversation.feed import Feed
 from chatbot.conversation.lane import Lanes
@@ -252,8 +252,7 @@ class Turns:
 
 def _item_ids(log: ResponseLog) -> tuple[str, ...]:
     """Return the items that a reply answers, shows the model and writes."""
-    kept = (log.context or {}).get("kept", ())
-    return (*log.response.input_item_ids, *kept, log.response.output_item_id)
+    return (*log.response.input_item_ids, *shown_items(log.context or {}), log.response.output_item_id)
 
 
 def new_items(messages: Sequence[Message]) -> tuple[NewItem, ...]:

@@ -69,6 +69,7 @@ async def _assemble(settings: Settings, store: Store, engine: Engine) -> Service
         max_output_tokens=settings.max_output_tokens,
         temperature=settings.temperature,
         checkpoint_s=settings.checkpoint_s,
+        recall_tokens=settings.recall_tokens,
     )
     turns = Turns(
         Backend(store, engine, personas, limits),

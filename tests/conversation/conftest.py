@@ -28,7 +28,7 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 @pytest.fixture
 async def turns(store: Store, engine: FakeEngine, tmp_path: Path) -> AsyncIterator[Turns]:
     personas = Personas(engine, AdapterStore([tmp_path / "adapters"]))
-    limits = ReplyLimits(max_output_tokens=64, temperature=0.0, checkpoint_s=0.01)
+    limits = ReplyLimits(max_output_tokens=64, temperature=0.0, checkpoint_s=0.01, recall_tokens=600)
     running = Turns(Backend(store, engine, personas, limits), instructions="be kind", max_queued_turns=1)
     yield running
     await running.drain(0)

@@ -4,8 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatbot.conversation.context import KEPT_SHARE, ContextTooLong, build_context, render
-from chatbot.conversation.recalled import Excerpt
+from chatbot.conversation.context import (
+    KEPT_SHARE,
+    RECALL_SHARE,
+    ContextTooLong,
+    build_context,
+    render,
+    shown_items,
+)
 from chatbot.engine.base import ChatMessage
 from storage.records import Item, ItemRole
 
@@ -98,22 +104,58 @@ def test_the_record_says_what_was_kept_and_dropped() -> None:
         "window_start": "msg_2",
         "kept": ["msg_2"],
         "dropped": 2,
+        "recalled": [],
         "tokens": 2,
         "budget_tokens": 12,
     }
 
 
-def test_what_was_recalled_stands_in_the_newest_message_and_counts_against_the_budget() -> None:
-    recalled = [Excerpt("user", "8 May", words(6))]
-    history = chat(words(4), words(4), "hi")
+def told_and_talked(count_of_fillers: int) -> list[Item]:
+    """A fact, talk about nothing, and a question for the fact."""
+    return chat("my boat is called Wanda", "nice", *["w w w"] * (2 * count_of_fillers), "what is my boat called")
 
-    alone = build_context("", history, budget_tokens=24, count_tokens=count)
-    context = build_context("", history, budget_tokens=24, count_tokens=count, recalled=recalled)
 
-    assert context.messages[-1].text.endswith("w w w w w w\n[now]\nhi")
-    assert len(alone.messages) == 3
-    assert len(context.messages) == 1
-    assert context.tokens == count(context.messages) <= 24
+def test_what_was_dropped_is_recalled_by_a_message_about_it() -> None:
+    context = build_context("", told_and_talked(20), budget_tokens=100, count_tokens=count, recall_tokens=50)
+    assert context.recalled == ("msg_0", "msg_1")
+    assert context.messages[-1].text.splitlines()[1].endswith(": my boat is called Wanda")
+    assert context.messages[-1].text.endswith("[now]\nwhat is my boat called")
+    assert context.record()["recalled"] == ["msg_0", "msg_1"]
+    assert shown_items(context.record()) == (*context.kept, "msg_0", "msg_1")
+
+
+def test_what_is_in_the_window_is_not_recalled_and_recall_can_be_turned_off() -> None:
+    assert build_context("", told_and_talked(2), budget_tokens=100, count_tokens=count, recall_tokens=50).recalled == ()
+    off = build_context("", told_and_talked(20), budget_tokens=100, count_tokens=count, recall_tokens=0)
+    assert off.dropped
+    assert not off.recalled
+
+
+@given(histories, st.integers(20, 120), st.integers(0, 60))
+def test_recalled_messages_keep_to_the_budget_and_to_their_share(
+    history: list[Item], budget: int, recall_tokens: int
+) -> None:
+    context = build_context("be kind", history, budget_tokens=budget, count_tokens=count, recall_tokens=recall_tokens)
+    plain = count(render("be kind", [entry for entry in history if entry.id in context.kept]))
+    assert context.tokens == count(context.messages) <= budget
+    assert context.tokens - plain <= min(recall_tokens, budget * RECALL_SHARE)
+    assert set(context.recalled) <= set(context.dropped)
+
+
+def test_recall_does_not_move_the_window_from_turn_to_turn() -> None:
+    history: list[Item] = []
+    start: str | None = None
+    moves = 0
+    for turn in range(40):
+        history.append(item(2 * turn, "user", f"w{turn} boat w w"))
+        context = build_context(
+            "be kind", history, budget_tokens=100, count_tokens=count, window_start=start, recall_tokens=50
+        )
+        moves += start not in (None, context.window_start)
+        start = context.window_start
+        history.append(item(2 * turn + 1, "assistant", words(4)))
+    assert context.recalled
+    assert moves <= 40 / 3
 
 
 def test_instructions_in_the_history_do_not_wear_off() -> None:

@@ -143,6 +143,25 @@ async def test_a_message_that_is_deleted_while_a_reply_begins_is_not_in_its_prom
     assert [message.text for message in engine.requests[-1].messages] == ["be kind", "fine", "hi"]
 
 
+async def test_what_has_left_the_window_is_recalled_until_it_is_deleted(
+    turns: Turns, store: Store, engine: FakeEngine
+) -> None:
+    engine.reply = lambda request: ["fine"]
+    await store.create_conversation("conv_1")
+    told = await end_of(await turns.create(say("my boat is called Wanda", conversation="conv_1")))
+    for _ in range(12):
+        await end_of(await turns.create(say("la " * 100, conversation="conv_1")))
+
+    asked = await end_of(await turns.create(say("what is my boat called?", conversation="conv_1")))
+    assert "my boat is called Wanda\n" in engine.requests[-1].messages[-1].text
+    assert asked.context is not None
+    assert told.input_item_ids[0] in asked.context["recalled"]
+
+    await store.delete_item("conv_1", told.input_item_ids[0])
+    await end_of(await turns.create(say("so what is it called, my boat?", conversation="conv_1")))
+    assert all("Wanda" not in message.text for message in engine.requests[-1].messages)
+
+
 async def test_the_engine_has_a_reply_before_anybody_hears_that_it_started(
     turns: Turns, store: Store, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

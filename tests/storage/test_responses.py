@@ -78,6 +78,8 @@ async def test_a_reply_does_not_start_with_a_message_that_was_deleted(store: Sto
     await store.delete_item("conv_1", "msg_x")
     with pytest.raises(ContextOutdated, match="msg_x"):
         await store.start_response("resp_a", {"kept": ["msg_y", "msg_x", "msg_a"]})
+    with pytest.raises(ContextOutdated, match="msg_x"):
+        await store.start_response("resp_a", {"kept": ["msg_y", "msg_a"], "recalled": ["msg_x"]})
     assert (await store.response("resp_a")).state == "queued"
     await store.start_response("resp_a", {"kept": ["msg_y", "msg_a"]})
 

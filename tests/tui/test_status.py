@@ -24,3 +24,9 @@ STATE = State((CHAT,), "c", (Model("chatbot-mini", False),), "live", was_live=Tr
 )
 def test_what_can_be_done_and_whether_the_server_is_there_show_at_any_width(width: int, text: str) -> None:
     assert status_text(STATE, width).plain == text
+
+
+def test_what_was_recalled_of_older_messages_is_told() -> None:
+    chat = Chat("c", context=ContextUse(612, 960, 28, recalled=2))
+    text = status_text(State((chat,), "c", connection="live", was_live=True), 120).plain
+    assert "28 older not seen by the model, 2 recalled" in text

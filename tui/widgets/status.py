@@ -52,7 +52,7 @@ def _parts(state: State) -> Iterator[tuple[str, Content | tuple[str, str]]]:
     if chat and chat.context:
         yield "context", gauge(chat.context)
         if chat.context.dropped:
-            yield "dropped", (f"{chat.context.dropped} older not seen by the model", "")
+            yield "dropped", (_left_out(chat.context), "")
     if chat and chat.pace and chat.pace.tokens_per_s:
         yield "pace", (f"{chat.pace.tokens_per_s:.0f} tok/s", "")
     if chat and chat.open_reply and chat.open_reply.response_id:
@@ -60,6 +60,12 @@ def _parts(state: State) -> Iterator[tuple[str, Content | tuple[str, str]]]:
     is_starting = state.connection != "lost" and not state.was_live
     connection = "starting…" if is_starting else CONNECTION[state.connection]
     yield "connection", (connection, "$success" if state.connection == "live" else "$warning")
+
+
+def _left_out(use: ContextUse) -> str:
+    """Tell how many messages the model did not see, and how many of those it was reminded of."""
+    recalled = f", {use.recalled} recalled" if use.recalled else ""
+    return f"{use.dropped} older not seen by the model{recalled}"
 
 
 def gauge(use: ContextUse) -> Content:

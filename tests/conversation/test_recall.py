@@ -1,0 +1,80 @@
+"""Which earlier messages a new one may be about."""
+
+from datetime import datetime
+
+from chatbot.conversation.recall import PASSAGE_CHARACTERS, likely
+from storage.records import Item, ItemRole
+
+MAY = int(datetime(2026, 5, 8, 12).timestamp())
+JUNE = int(datetime(2026, 6, 9, 12).timestamp())
+
+
+def item(position: int, role: ItemRole, text: str, at: int = MAY) -> Item:
+    return Item(f"msg_{position}", "conv_1", None, position, role, "completed", text, None, at)
+
+
+def said(*texts: str) -> list[Item]:
+    roles: list[ItemRole] = ["user", "assistant"]
+    return [item(n, roles[n % 2], text) for n, text in enumerate(texts)]
+
+
+def texts(question: str, earlier: list[Item]) -> list[str]:
+    return [found.text for found in likely(question, earlier)]
+
+
+CHAT = said(
+    "My sister Ana keeps bees.",
+    "How many hives does she have?",
+    "Three. And my brother collects stamps.",
+    "Stamps last longer than honey!",
+    "What should I cook on Sunday?",
+    "A soup with mushrooms would be nice.",
+)
+
+
+def test_a_question_finds_what_has_its_words_however_they_are_bent() -> None:
+    assert texts("Which bee keeper is in my family?", CHAT)[0] == "My sister Ana keeps bees."
+    assert texts("what does my brother collect", CHAT)[0] == "Three. And my brother collects stamps."
+
+
+def test_a_question_for_what_the_assistant_said_finds_its_messages_first() -> None:
+    history = said("Mushrooms are cheap this week.", "Fine.", "Hm.", "Try them with garlic, mushrooms love garlic.")
+    assert texts("Which mushrooms did I call cheap?", history)[0] == "Mushrooms are cheap this week."
+    assert texts("What did you say about mushrooms?", history)[0] == "Try them with garlic, mushrooms love garlic."
+
+
+def test_a_short_answer_is_found_by_what_it_answers() -> None:
+    history = said("Hi!", "Where were you born?", "In Tromsø.", "That is far north.", "Yes.", "Do you miss it?")
+    assert "In Tromsø." in texts("Where was I born?", history)
+
+
+def test_the_day_on_which_something_was_said_can_be_asked_for() -> None:
+    history = [item(0, "user", "I planted beans."), item(1, "user", "I planted peas.", JUNE)]
+    assert texts("What did I plant in June?", history)[0] == "I planted peas."
+
+
+def test_of_a_long_message_only_the_passage_comes_that_fits() -> None:
+    filler = "The weather was grey and nothing happened at all. " * 20
+    (found,) = likely("What is the code of the gate?", said(f"{filler}The gate code is 4711. {filler}"))
+    assert "4711" in found.text
+    assert len(found.text) <= PASSAGE_CHARACTERS
+
+
+def test_the_same_question_asked_before_is_no_answer() -> None:
+    history = said("What is the name of my dog?", "Your dog is Rex.")
+    assert texts("what was my dog's name", history) == ["Your dog is Rex."]
+
+
+def test_words_that_say_nothing_and_words_never_said_find_nothing() -> None:
+    assert likely("And what was that again?", CHAT) == []
+    assert likely("Do you like submarines?", CHAT) == []
+    assert likely("bees", []) == []
+
+
+def test_what_people_type_is_never_a_query_language() -> None:
+    for hostile in ('"bees', "bees OR", "NEAR(bees", "bees*", "passage:bees", "bees -sister", "'; DROP TABLE bees"):
+        assert texts(hostile, CHAT)[0] == "My sister Ana keeps bees."
+
+
+def test_instructions_are_not_recalled_for_they_are_always_seen() -> None:
+    assert likely("bees", [item(0, "system", "Speak of bees.")]) == []
