@@ -59,30 +59,23 @@ def fetch(db: Connection, conversation_id: str) -> Conversation:
     return rows.conversation(row)
 
 
-def listed(db: Connection, limit: int, after: str | None, before: int | None) -> list[Conversation]:
+def listed(
+    db: Connection, *, limit: int, after: str | None, before: int | None, title: str | None
+) -> list[Conversation]:
     """Listed conversations, last changed first.
 
     `before` is the number of the change that the previous page ended with: it stays where it was while conversations
-    change or go. `after` is the id that it ended with, wherever that one is now.
+    change or go. `after` is the id that it ended with, wherever that one is now. `title` leaves out all others.
     """
     query = rows.select_conversations().where(conversations.c.listed.is_(True))
+    if title is not None:
+        query = query.where(conversations.c.title == title)
     if before is not None:
         query = query.where(conversations.c.updated_order < before)
     if after is not None:
         query = query.where(conversations.c.updated_order < fetch(db, after).updated_order)
     found = db.execute(query.order_by(conversations.c.updated_order.desc()).limit(limit))
     return [rows.conversation(row) for row in found]
-
-
-def find_by_title(db: Connection, title: str) -> Conversation | None:
-    """The listed conversation with exactly this title that was changed last."""
-    row = db.execute(
-        rows.select_conversations()
-        .where(conversations.c.title == title, conversations.c.listed.is_(True))
-        .order_by(conversations.c.updated_order.desc())
-        .limit(1)
-    ).one_or_none()
-    return None if row is None else rows.conversation(row)
 
 
 def change(db: Connection, conversation_id: str, **values: Any) -> None:

@@ -93,17 +93,16 @@ class Store:
         return await self._read(lambda db: conversations.fetch(db, conversation_id))
 
     async def conversations(
-        self, *, limit: int = 50, after: str | None = None, before: int | None = None
+        self, *, limit: int = 50, after: str | None = None, before: int | None = None, title: str | None = None
     ) -> list[Conversation]:
         """Listed conversations, last changed first; the next page is `before` the change that this one ended with.
 
-        Or `after` the id that it ended with, if that conversation was not changed since.
+        Or `after` the id that it ended with, if that conversation was not changed since. Only those with exactly this
+        `title`, if one is given.
         """
-        return await self._read(lambda db: conversations.listed(db, limit, after, before))
-
-    async def find_conversation_by_title(self, title: str) -> Conversation | None:
-        """The listed conversation with exactly this title that was changed last."""
-        return await self._read(lambda db: conversations.find_by_title(db, title))
+        return await self._read(
+            lambda db: conversations.listed(db, limit=limit, after=after, before=before, title=title)
+        )
 
     async def update_conversation(
         self,

@@ -58,15 +58,8 @@ class HttpApi:
 
     async def conversation_titled(self, title: str) -> JsonObject | None:
         """Find the newest conversation with this exact title."""
-        before: int | None = None
-        while True:
-            page = await self.conversations(before=before)
-            for conversation in page.data:
-                if conversation.get("title") == title:
-                    return conversation
-            if not page.has_more or not page.data:
-                return None
-            before = page.data[-1]["change"]
+        page = await self._page("/v1/conversations", {"limit": 1, "title": title})
+        return page.data[0] if page.data else None
 
     async def create_conversation(
         self, *, title: str | None = None, model: str | None = None, metadata: JsonObject | None = None

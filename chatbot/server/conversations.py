@@ -50,7 +50,10 @@ class ConversationRoutes:
         before = query_int(request, "before", MAX_CHANGE, low=0, high=MAX_CHANGE)
         with told_in_protocol():
             found = await self._store.conversations(
-                limit=limit + 1, after=request.query_params.get("after"), before=before
+                limit=limit + 1,
+                after=request.query_params.get("after"),
+                before=before,
+                title=request.query_params.get("title"),
             )
         resources = [conversation_resource(conversation) for conversation in found[:limit]]
         return JSONResponse(page(resources, has_more=len(found) > limit))

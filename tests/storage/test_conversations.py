@@ -91,10 +91,9 @@ async def test_a_title_finds_the_listed_conversation_that_was_changed_last(store
         await store.create_conversation(name, title="Same")
     await store.create_conversation("conv_3", title="Same", listed=False)
     await store.update_conversation("conv_1", model="pirate")
-    found = await store.find_conversation_by_title("Same")
-    assert found is not None
-    assert found.id == "conv_1"
-    assert await store.find_conversation_by_title("same") is None
+    await store.create_conversation("conv_4", title="Other")
+    assert [found.id for found in await store.conversations(title="Same")] == ["conv_1", "conv_2"]
+    assert await store.conversations(title="same") == []
 
 
 async def test_deleting_a_conversation_deletes_everything_in_it_and_nothing_else(store: Store) -> None:

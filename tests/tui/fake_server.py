@@ -198,8 +198,9 @@ class FakeServer:
             self.tell_change(name)
             return JSONResponse(self.conversations[name])
         before = int(request.query_params.get("before", self.changes + 1))
+        title = request.query_params.get("title")
         newest_first = sorted(self.conversations.values(), key=lambda row: -row["change"])
-        return _page([row for row in newest_first if row["change"] < before], request)
+        return _page([row for row in newest_first if row["change"] < before and title in (None, row["title"])], request)
 
     async def one_conversation(self, request: Request) -> JSONResponse:
         name = request.path_params["id"]
