@@ -29,11 +29,12 @@ MOST_TRIED = 20
 
 
 class ContextTooLong(Exception):
-    """The system prompt and the newest message alone are over the budget."""
+    """The system prompt, the system messages and the newest message alone are over the budget."""
 
     def __init__(self, tokens: int, budget_tokens: int) -> None:
         super().__init__(
-            f"the message needs {tokens} tokens with its system prompt, and {budget_tokens} fit; shorten it"
+            f"the message needs {tokens} tokens with its system prompt and all system messages of the conversation,"
+            f" and {budget_tokens} fit; shorten what is long of these"
         )
         self.tokens = tokens
         self.budget_tokens = budget_tokens

@@ -84,8 +84,13 @@ def test_the_window_moves_in_a_large_step_and_then_stays() -> None:
 
 
 def test_a_message_over_the_budget_is_refused_with_both_numbers() -> None:
-    with pytest.raises(ContextTooLong, match="needs 24 tokens with its system prompt, and 20 fit"):
+    with pytest.raises(ContextTooLong, match=r"needs 24 tokens with its system prompt .* and 20 fit"):
         build_context("be kind", chat(words(20)), budget_tokens=20, count_tokens=count)
+
+
+def test_what_does_not_fit_for_the_system_messages_names_them() -> None:
+    with pytest.raises(ContextTooLong, match=r"needs 24 tokens .* all system messages"):
+        build_context("", [item(0, "system", words(21)), item(1, "user", "hi")], budget_tokens=20, count_tokens=count)
 
 
 def test_empty_replies_are_left_out_and_two_messages_of_one_speaker_become_one() -> None:
