@@ -4,7 +4,10 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
 
+import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -18,6 +21,8 @@ from chatbot.client import (
     RequestRejected,
     ServerUnreachable,
 )
+from tests.fake_engine import FakeEngine
+from tests.live_server import live_server
 from tests.tui.fake_server import FakeServer
 
 QUICK = Backoff(0.001, 0.01)
@@ -87,6 +92,28 @@ async def test_a_send_whose_acknowledgement_was_lost_is_not_doubled(client: Clie
     await reply.text()
     assert len(server.creates) == 2
     assert [item["role"] for item in server.items[name]] == ["user", "assistant"]
+
+
+async def test_a_send_that_meets_a_stopping_server_is_said_again_to_the_next(tmp_path: Path) -> None:
+    engine, urls = FakeEngine(), list[str]()
+    engine.free = 0
+
+    async def newest() -> str:
+        return urls[-1]
+
+    async with AsyncExitStack() as first, Client("", ensure=newest, backoff=QUICK) as client:
+        urls.append(await first.enter_async_context(live_server(tmp_path, engine)))
+        held = await client.send("hold the door")
+        async with httpx.AsyncClient(base_url=urls[0]) as http:
+            stopping = asyncio.create_task(first.aclose())
+            while (await http.get("/ready")).is_success:
+                pass
+        sending = asyncio.create_task(client.send("hi"))
+        await stopping
+        async with live_server(tmp_path, FakeEngine()) as url:
+            urls.append(url)
+            assert await (await sending).text() == "you said: hi"
+            assert await held.text() == ""
 
 
 async def test_two_conversations_stream_over_one_socket(client: Client, server: FakeServer) -> None:

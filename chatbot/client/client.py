@@ -186,7 +186,8 @@ class Client(HttpApi):
         response_id = event.get("response_id") or event_id.removeprefix("attach_")
         waiting = self._unacknowledged
         if waiting and event_id == waiting.frame["event_id"]:
-            if not waiting.reply.done():
+            is_put_off = error.code == "server_draining"  # its sockets close in a moment: the next one says it again
+            if not is_put_off and not waiting.reply.done():
                 waiting.reply.set_exception(error)
         elif reply := self._replies.pop(response_id, None):
             reply.fail(error)
