@@ -1,5 +1,6 @@
 """Every setting, documented once. Flag > CHATBOT_* environment > ./chatbot.toml > user file > default."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -83,6 +84,24 @@ class Settings(BaseSettings):
     """Stop the server after this many seconds without a client; by default it runs until told."""
     log_level: str = "info"
     """Least severe log line that is printed: debug, info, warning or error."""
+
+    @field_validator("allow_origin")
+    @classmethod
+    def _as_browsers_say_them(cls, origins: list[str]) -> list[str]:
+        """An origin is compared as it is; what no browser sends would never be let in, and nobody would know why."""
+        written = [origin.lower().rstrip("/") for origin in origins]
+        for origin in written:
+            if not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/?#@*\s]+", origin):
+                raise ValueError(f"{origin!r} is no origin: expected scheme://host or scheme://host:port")
+        return [re.sub(r"^(http://.*):80$|^(https://.*):443$", r"\1\2", origin) for origin in written]
+
+    @field_validator("allow_host")
+    @classmethod
+    def _names_alone(cls, hosts: list[str]) -> list[str]:
+        for host in hosts:
+            if not re.fullmatch(r"[A-Za-z0-9_.-]+|\[?[0-9A-Fa-f.]*(:[0-9A-Fa-f.]*){2,}\]?", host):
+                raise ValueError(f"{host!r} is no host: expected a name or an IP address, without scheme and port")
+        return hosts
 
     @field_validator("log_level")
     @classmethod

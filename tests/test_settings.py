@@ -37,5 +37,36 @@ def test_a_key_that_a_browser_could_not_send_is_refused() -> None:
         Settings(api_key="a key")
 
 
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        ("http://localhost:3000/", "http://localhost:3000"),
+        ("HTTPS://Chat.Example:443", "https://chat.example"),
+        ("http://chat.example:80", "http://chat.example"),
+        ("http://chat.example:8080", "http://chat.example:8080"),
+        ("chrome-extension://abcd", "chrome-extension://abcd"),
+    ],
+)
+def test_an_origin_is_kept_as_browsers_send_it(given: str, sent: str) -> None:
+    assert Settings(allow_origin=[given]).allow_origin == [sent]
+
+
+@pytest.mark.parametrize("origin", ["*", "null", "localhost:3000", "https://chat.example/app", "https://*.example", ""])
+def test_an_origin_that_no_browser_sends_is_refused(origin: str) -> None:
+    with pytest.raises(ValidationError, match="expected scheme://host"):
+        Settings(allow_origin=[origin])
+
+
+@pytest.mark.parametrize("host", ["chat.example:8765", "http://chat.example", "*", "[::1]:80", ""])
+def test_a_host_that_no_request_could_name_is_refused(host: str) -> None:
+    with pytest.raises(ValidationError, match="without scheme and port"):
+        Settings(allow_host=[host])
+
+
+def test_hosts_are_names_and_addresses() -> None:
+    hosts = ["chat.example", "my_box", "10.0.0.7", "fd00::1", "[::1]", "::ffff:10.0.0.7"]
+    assert Settings(allow_host=hosts).allow_host == hosts
+
+
 def test_every_setting_is_documented() -> None:
     assert [name for name, field in Settings.model_fields.items() if not field.description] == []

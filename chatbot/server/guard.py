@@ -30,7 +30,7 @@ class Guard:
     def __init__(self, app: ASGIApp, *, hosts: Iterable[str], origins: Iterable[str], api_key: str | None) -> None:
         self._app = app
         self._hosts = {*_LOOPBACK, *(host.lower().strip("[]") for host in hosts)}
-        self._origins = {origin.lower().rstrip("/") for origin in origins}
+        self._origins = set(origins)
         self._api_key = api_key
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -59,7 +59,7 @@ class Guard:
 
     def _check_origin(self, origin: str, host: str) -> None:
         own = {f"http://{host}".lower(), f"https://{host}".lower()}
-        if origin.lower().rstrip("/") not in own | self._origins:
+        if origin.lower() not in own | self._origins:
             message = f"origin {origin!r} may not connect; start with --allow-origin to add it"
             raise Forbidden("origin_not_allowed", message)
 

@@ -71,6 +71,14 @@ async def test_a_page_of_an_allowed_origin_may_use_http_too(guarded: str) -> Non
     assert answer.headers["access-control-allow-origin"] == "https://chat.example"
 
 
+async def test_an_origin_written_with_a_slash_at_its_end_is_allowed_everywhere(tmp_path: Path) -> None:
+    page = {"Origin": "http://localhost:3000"}
+    async with live_server(tmp_path, FakeEngine(), allow_origin=["http://localhost:3000/"]) as url:
+        assert await status_of(url, page) == 101
+        async with httpx.AsyncClient(base_url=url, headers=page) as http:
+            assert (await http.get("/v1/models")).headers["access-control-allow-origin"] == page["Origin"]
+
+
 async def test_an_allowed_origin_passes(guarded: str) -> None:
     headers = {"Origin": "https://chat.example", "Authorization": f"Bearer {KEY}"}
     assert await status_of(guarded, headers) == 101
