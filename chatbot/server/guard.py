@@ -9,12 +9,15 @@ import hmac
 import re
 from collections.abc import Iterable
 
+import structlog
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from chatbot.protocol.errors import Forbidden, ProtocolError, Unauthorized
+
+logger = structlog.get_logger(__name__)
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _PORT = re.compile(r":[0-9]*$")
@@ -39,6 +42,8 @@ class Guard:
         try:
             self._check(scope)
         except ProtocolError as error:
+            # A browser hides why from its page, so whoever runs the server has to be able to read it here.
+            logger.warning("refused", code=error.code, why=error.message)
             return await _deny(error, scope, receive, send)
         return await self._app(scope, receive, send)
 

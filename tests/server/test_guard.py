@@ -5,6 +5,7 @@ from typing import Any
 import httpx
 import pytest
 from starlette.applications import Starlette
+from structlog.testing import capture_logs
 from websockets.exceptions import InvalidStatus
 
 from chatbot.server.guard import Guard
@@ -47,6 +48,14 @@ async def test_only_its_own_pages_may_drive_a_server_from_a_browser(url: str, or
     async with httpx.AsyncClient(base_url=url) as http:
         answer = await http.get("/v1/models", headers=headers)
     assert (answer.status_code == 403) == (status == 403)
+
+
+async def test_the_log_says_why_a_page_could_not_connect(url: str) -> None:
+    with capture_logs() as log:
+        assert await status_of(url, {"Origin": "http://localhost:3000"}) == 403
+    (refused,) = [line for line in log if line["event"] == "refused"]
+    assert (refused["log_level"], refused["code"]) == ("warning", "origin_not_allowed")
+    assert "'http://localhost:3000' may not connect; start with --allow-origin" in refused["why"]
 
 
 @pytest.mark.parametrize(
