@@ -38,6 +38,14 @@ class ConversationReference(Request):
     id: str
 
 
+class TextFormat(Request):
+    type: str
+
+
+class TextOptions(Request):
+    format: TextFormat | None = None
+
+
 class ResponseCreate(Request):
     """One turn: the body of `POST /v1/responses` and the `response.create` event."""
 
@@ -65,6 +73,7 @@ class ResponseCreate(Request):
     background: bool | None = None
     generate: bool | None = None
     tools: list[Any] | None = None
+    text: TextOptions | None = None
     idempotency_key: str | None = None
     safety_identifier: UserName | None = None
     """Who the turn is for, where one client speaks for many: users take turns in the engine."""
@@ -150,19 +159,34 @@ def check_supported(request: ResponseCreate) -> None:
     """Refuse what this server cannot honour, rather than ignore it in silence."""
     if request.tools:
         raise InvalidRequest("unsupported_parameter", "tools are not supported by this server", "tools")
+    if request.text and request.text.format and request.text.format.type != "text":
+        message = f"replies are plain text, {request.text.format.type[:60]!r} cannot be promised; leave text.format out"
+        raise InvalidRequest("unsupported_parameter", message, "text.format.type")
     if request.generate is False:
         raise InvalidRequest("unsupported_parameter", "generate: false is not supported", "generate")
-    if request.conversation_id and request.previous_response_id:
-        message = "give either conversation or previous_response_id, not both"
-        raise InvalidRequest("mutually_exclusive_parameters", message, "previous_response_id")
-    if request.store is False and (request.conversation_id or request.previous_response_id):
-        message = "store: false cannot continue a stored conversation; leave store out"
-        raise InvalidRequest("unsupported_parameter", message, "store")
+    _check_place(request)
     messages = request.messages
     if not messages or messages[-1].role != "user":
         raise InvalidRequest("invalid_input", "input must end with a message of the user", "input")
     if not messages[-1].text.strip():
         raise InvalidRequest("empty_message", "the user's message is empty", "input")
+
+
+def _check_place(request: ResponseCreate) -> None:
+    """Refuse what does not say one place for the turn, or a place where it could never be read."""
+    continues = request.conversation_id or request.previous_response_id
+    if request.conversation_id and request.previous_response_id:
+        message = "give either conversation or previous_response_id, not both"
+        raise InvalidRequest("mutually_exclusive_parameters", message, "previous_response_id")
+    if request.parent_item_id and not continues:
+        message = "parent_item_id is an item of a conversation; give that conversation too"
+        raise InvalidRequest("missing_required_parameter", message, "conversation")
+    if request.store is False and continues:
+        message = "store: false cannot continue a stored conversation; leave store out"
+        raise InvalidRequest("unsupported_parameter", message, "store")
+    if request.store is False and request.background:
+        message = "background: true needs a reply that is stored; leave store or background out"
+        raise InvalidRequest("unsupported_parameter", message, "background")
 
 
 def _path(location: tuple[int | str, ...]) -> list[int | str]:

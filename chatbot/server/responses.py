@@ -107,7 +107,8 @@ class EventStream(StreamingResponse):
 
 def idempotency_key(request: ResponseCreate, header: str | None = None) -> str | None:
     """Return the key from the header, the field, or the metadata (where typed SDKs can put it)."""
-    key = header or request.idempotency_key or (request.metadata or {}).get("idempotency_key")
+    given = (header, request.idempotency_key, (request.metadata or {}).get("idempotency_key"))
+    key = next((key for key in given if key is not None), None)
     if key is not None and not 0 < len(key) <= MAX_KEY_CHARS:
         raise InvalidRequest("invalid_parameter", f"an idempotency key has 1 to {MAX_KEY_CHARS} characters")
     return key

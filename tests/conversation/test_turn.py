@@ -227,11 +227,14 @@ async def test_a_message_that_can_never_fit_is_refused_and_not_stored(turns: Tur
     [
         ({"conversation": "conv_none"}, 404, "conversation_not_found"),
         ({"previous_response_id": "resp_none"}, 400, "previous_response_not_found"),
-        ({"parent_item_id": "msg_none"}, 404, "item_not_found"),
+        ({"parent_item_id": "msg_none", "conversation": "conv_1"}, 404, "item_not_found"),
         ({"model": "pirrate"}, 404, "model_not_found"),
     ],
 )
-async def test_unknown_names_are_told_apart(turns: Turns, fields: dict[str, str], status: int, code: str) -> None:
+async def test_unknown_names_are_told_apart(
+    turns: Turns, store: Store, fields: dict[str, str], status: int, code: str
+) -> None:
+    await store.create_conversation("conv_1")
     with pytest.raises(ProtocolError) as caught:
         await turns.create(say("hi", **fields))
     assert (caught.value.status, caught.value.code, caught.value.param) == (status, code, next(iter(fields)))

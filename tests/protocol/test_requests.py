@@ -65,6 +65,9 @@ def test_a_missing_input_is_said_to_be_missing() -> None:
     ("fields", "code"),
     [
         ({"tools": [{"type": "function"}]}, "unsupported_parameter"),
+        ({"text": {"format": {"type": "json_schema", "name": "x", "schema": {}}}}, "unsupported_parameter"),
+        ({"background": True, "store": False}, "unsupported_parameter"),
+        ({"parent_item_id": "msg_1"}, "missing_required_parameter"),
         ({"generate": False}, "unsupported_parameter"),
         ({"conversation": "c", "previous_response_id": "r"}, "mutually_exclusive_parameters"),
         ({"conversation": "c", "store": False}, "unsupported_parameter"),
@@ -77,6 +80,10 @@ def test_what_cannot_be_honoured_is_refused(fields: dict[str, Any], code: str) -
     with pytest.raises(InvalidRequest) as caught:
         check_supported(create(**fields))
     assert caught.value.code == code
+
+
+def test_plain_text_may_be_asked_for_by_name() -> None:
+    check_supported(create(text={"format": {"type": "text"}, "verbosity": "low"}))
 
 
 def test_stream_ids_are_short_plain_names() -> None:

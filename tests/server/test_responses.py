@@ -68,6 +68,12 @@ async def test_the_same_idempotency_key_gives_one_response(http: httpx.AsyncClie
     assert (other.status_code, other.json()["error"]["code"]) == (409, "idempotency_key_reused")
 
 
+async def test_an_empty_idempotency_key_is_refused_and_not_taken_for_none(http: httpx.AsyncClient) -> None:
+    for given in ({"idempotency_key": ""}, {"metadata": {"idempotency_key": ""}}):
+        answer = await http.post("/v1/responses", json={"input": "hi"} | given)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_parameter")
+
+
 async def test_a_client_that_goes_away_loses_nothing(http: httpx.AsyncClient, engine: FakeEngine) -> None:
     engine.free = 1
     async with http.stream("POST", "/v1/responses", json={"input": "hi", "stream": True}) as stream:
