@@ -14,6 +14,9 @@ from storage.errors import StorageError
 
 logger = structlog.get_logger(__name__)
 
+TURNS_GO = "a turn is POST /v1/responses, or a message on the WebSocket /v1/responses"
+"""What most of those look for who ask for something else, such as `/v1/chat/completions`."""
+
 
 async def read_object(request: Request, max_bytes: int) -> dict[str, Any]:
     """Return the JSON object in the body; an empty body is an empty object. Raises TooLarge, InvalidRequest."""
@@ -50,8 +53,9 @@ async def tell_error(request: Request, error: Exception) -> JSONResponse:
             told = error
         case StorageError():
             told = as_protocol_error(error)
-        case HTTPException(status_code=404):
-            told = NotFound("unknown_route", f"there is no {request.method} {request.url.path}")
+        case HTTPException(status_code=404 | 405):
+            told = NotFound("unknown_route", f"there is no {request.method} {request.url.path}; {TURNS_GO}")
+            told.status = error.status_code
         case HTTPException():
             told = InvalidRequest("invalid_request", error.detail)
             told.status = error.status_code

@@ -162,7 +162,7 @@ async def test_input_items_and_deletion(http: httpx.AsyncClient, engine: FakeEng
         ("POST", "/v1/responses", b'{"input": "' + b"x" * 300_000 + b'"}', 413, "body_too_large"),
         ("GET", "/v1/responses/resp_none", b"", 404, "response_not_found"),
         ("GET", "/v1/nothing", b"", 404, "unknown_route"),
-        ("PUT", "/v1/responses", b"", 405, "invalid_request"),
+        ("PUT", "/v1/responses", b"", 405, "unknown_route"),
         ("GET", "/v1/models/none", b"", 404, "model_not_found"),
     ],
 )
@@ -171,6 +171,17 @@ async def test_every_error_has_one_form(
 ) -> None:
     answer = await http.request(method, path, content=body)
     assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"), [("POST", "/v1/chat/completions", 404), ("GET", "/v1/responses", 405)]
+)
+async def test_who_asks_at_the_wrong_place_is_told_the_right_one(
+    http: httpx.AsyncClient, method: str, path: str, status: int
+) -> None:
+    answer = await http.request(method, path)
+    assert answer.status_code == status
+    assert answer.json()["error"]["message"].startswith(f"there is no {method} {path}; a turn is POST /v1/responses")
 
 
 async def test_a_fault_of_the_server_is_told_without_its_insides(http: httpx.AsyncClient, engine: FakeEngine) -> None:
