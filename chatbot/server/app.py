@@ -33,7 +33,14 @@ def create_app(services: Services, presence: Presence | None = None) -> Starlett
         origins=settings.allow_origin,
         api_key=settings.api_key,
     )
-    cors = Middleware(CORSMiddleware, allow_origins=settings.allow_origin, allow_methods=["*"], allow_headers=["*"])
+    cors = Middleware(
+        CORSMiddleware,
+        allow_origins=settings.allow_origin,
+        allow_methods=["*"],
+        allow_headers=["*"],
+        allow_private_network=True,
+        expose_headers=["Retry-After"],
+    )
     return Starlette(
         routes=[
             WebSocketRoute("/v1/responses", serve_socket),

@@ -74,10 +74,16 @@ def test_an_ipv6_server_is_reached_by_its_own_name() -> None:
 
 
 async def test_a_page_of_an_allowed_origin_may_use_http_too(guarded: str) -> None:
-    headers = {"Origin": "https://chat.example", "Access-Control-Request-Method": "POST"}
+    page = {"Origin": "https://chat.example"}
+    preflight = page | {"Access-Control-Request-Method": "POST", "Access-Control-Request-Private-Network": "true"}
     async with httpx.AsyncClient(base_url=guarded) as http:
-        answer = await http.options("/v1/responses", headers=headers)
-    assert answer.headers["access-control-allow-origin"] == "https://chat.example"
+        answer = await http.options("/v1/responses", headers=preflight)
+        assert answer.status_code == 200
+        assert answer.headers["access-control-allow-origin"] == page["Origin"]
+        assert answer.headers["access-control-allow-private-network"] == "true"
+        refused = await http.get("/v1/models", headers=page)
+        assert refused.headers["access-control-allow-origin"] == page["Origin"]
+        assert refused.headers["access-control-expose-headers"] == "Retry-After"
 
 
 async def test_an_origin_written_with_a_slash_at_its_end_is_allowed_everywhere(tmp_path: Path) -> None:
