@@ -65,6 +65,7 @@ class ResponseRoutes:
         response = await self._turns.cancel(response_id)
         with told_in_protocol():
             await self._services.store.delete_response(response_id)
+        self._turns.feed.changed(response.conversation_id)
         await self._services.engine.forget(response.conversation_id)
         return JSONResponse({"id": response_id, "object": "response", "deleted": True})
 

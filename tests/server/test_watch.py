@@ -74,6 +74,15 @@ async def test_names_items_and_deletions_are_told(url: str, http: httpx.AsyncCli
     }
 
 
+async def test_that_a_response_was_deleted_is_told(url: str, http: httpx.AsyncClient) -> None:
+    conversation = await made(http)
+    reply = (await http.post("/v1/responses", json={"input": "hi", "conversation": conversation})).json()
+    async with watcher(url) as other:
+        await http.delete(f"/v1/responses/{reply['id']}")
+        listed = (await http.get("/v1/conversations")).json()["data"]
+        assert (await other.read())["conversation"] == listed[0]
+
+
 async def test_lists_go_by_the_number_that_is_told(url: str, http: httpx.AsyncClient) -> None:
     for _ in range(3):
         await made(http)
