@@ -4,11 +4,12 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import JSONResponse
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket
 
-from chatbot.protocol.errors import ProtocolError
-from chatbot.server.bodies import tell_error
+from chatbot.protocol.errors import NotFound, ProtocolError
+from chatbot.server.bodies import TURNS_GO, tell_error
 from chatbot.server.conversations import ConversationRoutes
 from chatbot.server.guard import Guard
 from chatbot.server.health import HealthRoutes
@@ -48,7 +49,14 @@ def create_app(services: Services, presence: Presence | None = None) -> Starlett
             *ConversationRoutes(services).routes(),
             *ModelRoutes(services).routes(),
             *HealthRoutes(services).routes(),
+            WebSocketRoute("/{path:path}", _refuse_socket),
         ],
         middleware=[Middleware(PresenceMiddleware, presence=presence or Presence()), cors, guard],
         exception_handlers=dict.fromkeys((ProtocolError, StorageError, HTTPException, Exception), tell_error),
     )
+
+
+async def _refuse_socket(socket: WebSocket) -> None:
+    """Answer a handshake on any other path with 404; Starlette's own answer, 403, looks like a wrong key."""
+    told = NotFound("unknown_route", f"there is no WebSocket {socket.scope['path']}; {TURNS_GO}")
+    await socket.send_denial_response(JSONResponse({"error": told.body()}, told.status))

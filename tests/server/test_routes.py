@@ -3,12 +3,15 @@
 import re
 from pathlib import Path
 
+import pytest
 from starlette.routing import Route
+from websockets.exceptions import InvalidStatus
 
 from chatbot.server.app import create_app
 from chatbot.server.services import open_services
 from chatbot.settings import Settings
 from tests.fake_engine import FakeEngine
+from tests.server.socket_client import frames
 
 PROTOCOL = Path(__file__).parents[2] / "docs" / "protocol.md"
 
@@ -19,3 +22,11 @@ async def test_every_route_is_described(tmp_path: Path) -> None:
     served = {(method, route.path.replace(":path", "")) for route in routes for method in route.methods or ()}
     described = set(re.findall(r"`([A-Z]+) (/[^`?]*)`", PROTOCOL.read_text()))
     assert {(method, path) for method, path in served if method != "HEAD"} <= described
+
+
+async def test_a_socket_on_another_path_is_told_the_right_one(url: str) -> None:
+    with pytest.raises(InvalidStatus) as refused:
+        async with frames(f"{url}/v1"):
+            pass
+    assert refused.value.response.status_code == 404
+    assert b"there is no WebSocket /v1/v1/responses; a turn is POST /v1/responses" in refused.value.response.body
