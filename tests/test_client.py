@@ -156,6 +156,12 @@ async def test_a_failed_turn_raises_on_reading(client: Client, server: FakeServe
         await reply.text()
 
 
+@pytest.mark.parametrize("url", ["127.0.0.1:8765", "localhost", "http://", "ftp://localhost"])
+async def test_an_address_without_its_scheme_is_refused_and_not_waited_for(url: str) -> None:
+    with pytest.raises(ValueError, match=r"expected an address such as http://127\.0\.0\.1:8765, got"):
+        Client(url)
+
+
 async def test_nobody_at_the_address_is_said_within_the_patience() -> None:
     async with Client("http://127.0.0.1:9", patience_s=0.0, backoff=QUICK) as client:
         with pytest.raises(ServerUnreachable, match=r"127\.0\.0\.1:9"):

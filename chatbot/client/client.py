@@ -5,6 +5,7 @@ A send waits only for the acknowledgement of the one before it, never for a repl
 """
 
 import asyncio
+import re
 import uuid
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -46,7 +47,11 @@ class Client(HttpApi):
         An empty `url` means that no address is known yet: `ensure` is asked before anything is sent.
 
         `on_event` gets what belongs to no reply of this client, such as what `watch()` brings.
+
+        Raises ValueError for an address that no server could have.
         """
+        if url and not re.match(r"(http|ws)s?://[^/]", url):
+            raise ValueError(f"url: expected an address such as http://127.0.0.1:8765, got {url!r}")
         self._connection = Connection(
             url.rstrip("/"),
             api_key=api_key,
