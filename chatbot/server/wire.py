@@ -1,10 +1,15 @@
-"""uvicorn's WebSocket protocol with a limit on what a client may leave unread.
+"""uvicorn's WebSocket protocol with a limit on what a client may leave unread, and no error for who is refused.
 
 Pongs are written without waiting: a client that sends pings and reads nothing would fill our memory one for one.
 What the server says itself waits for the client, so honest traffic stays far below the limit.
 """
 
+from typing import TYPE_CHECKING
+
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+if TYPE_CHECKING:
+    from uvicorn._types import ASGISendEvent
 
 MAX_UNREAD_BYTES = 1024 * 1024
 
@@ -15,3 +20,8 @@ class BoundedWebSocketProtocol(WebSocketsSansIOProtocol):
             self.transport.abort()
             return
         super().data_received(data)
+
+    async def send(self, message: "ASGISendEvent") -> None:
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body":
+            self.handshake_complete = True  # it was answered, if with no; uvicorn logs an error where none answers

@@ -50,12 +50,15 @@ async def test_only_its_own_pages_may_drive_a_server_from_a_browser(url: str, or
     assert (answer.status_code == 403) == (status == 403)
 
 
-async def test_the_log_says_why_a_page_could_not_connect(url: str) -> None:
+async def test_the_log_says_why_a_page_could_not_connect(url: str, caplog: pytest.LogCaptureFixture) -> None:
     with capture_logs() as log:
         assert await status_of(url, {"Origin": "http://localhost:3000"}) == 403
     (refused,) = [line for line in log if line["event"] == "refused"]
     assert (refused["log_level"], refused["code"]) == ("warning", "origin_not_allowed")
     assert "'http://localhost:3000' may not connect; start with --allow-origin" in refused["why"]
+    assert not [
+        record for record in caplog.records if record.name.startswith("uvicorn") and record.levelname == "ERROR"
+    ]
 
 
 @pytest.mark.parametrize(
