@@ -21,6 +21,7 @@ logger = structlog.get_logger(__name__)
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _PORT = re.compile(r":[0-9]*$")
+_SCHEME = re.compile(r"^bearer +", re.IGNORECASE)
 _OPEN_PATHS = ("/health", "/ready")
 SUBPROTOCOLS = ("responses", "realtime")
 """Names that a browser may offer; one of them is echoed, never the one that holds the key."""
@@ -69,7 +70,7 @@ class Guard:
             raise Forbidden("origin_not_allowed", message)
 
     def _check_key(self, expected: str, headers: Headers, subprotocols: list[str]) -> None:
-        given = [value.removeprefix("Bearer ") for value in headers.getlist("authorization")]
+        given = [_SCHEME.sub("", value) for value in headers.getlist("authorization")]
         given += [name[len(_KEY_SUBPROTOCOL) :] for name in subprotocols if name.startswith(_KEY_SUBPROTOCOL)]
         if not any(hmac.compare_digest(key.encode(), expected.encode()) for key in given):
             message = "no valid API key; send `Authorization: Bearer KEY`"
