@@ -45,12 +45,17 @@ class RunFacts:
     """The adapter that training went on from."""
 
 
-def verdict(before: Measured, after: Measured, *, went_on: bool = False) -> str:
-    """Return in one line what training did to the held-out chats; `went_on`: from an adapter there was."""
+def verdict(before: Measured, after: Measured, best_step: int, *, went_on: bool = False) -> str:
+    """Return in one line what training did to the held-out chats; `went_on`: from an adapter there was.
+
+    best_step: which step's state is kept; 0 is the state it went on from.
+    """
     if before.perplexity is None or after.perplexity is None:
         return "no chats were held out (fewer than 10), so only the samples tell how it went"
     change = after.perplexity / before.perplexity - 1
     said = f"validation perplexity {before.perplexity:.2f} → {after.perplexity:.2f} ({change:+.1%})"
+    if best_step == 0:
+        return f"{said}: no step was better than what it went on from, which is kept; add rows or take a lower --lr"
     if change > 0.02:
         return f"{said}: worse than before; take a lower --lr or fewer --steps"
     if went_on and change >= -0.02:
@@ -86,7 +91,7 @@ def _result(facts: RunFacts, before: Measured, after: Measured) -> str:
     lines = [
         "## Result",
         "",
-        verdict(before, after, went_on=facts.start is not None).capitalize()
+        verdict(before, after, facts.best_step, went_on=facts.start is not None).capitalize()
         + f"; kept is step {facts.best_step} of {facts.plan.steps}.",
     ]
     if before.perplexity is not None and before.accuracy is not None and after.accuracy is not None:

@@ -31,6 +31,14 @@ class Start:
         return file if file.is_file() else None
 
 
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """The state that a run goes on from, and what it loses on the chats held out: later states have to be better."""
+
+    path: Path
+    loss: float
+
+
 def read_start(folder: Path, name: str) -> Start:
     """Return the adapter in this folder. Raises CannotTrain if there is none that can be gone on from."""
     file = folder / ADAPTER_CONFIG

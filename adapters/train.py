@@ -5,6 +5,7 @@ Each stage says what it found and appends it to events.jsonl. Nothing appears in
 
 import hashlib
 import json
+import math
 import shutil
 from collections.abc import Sequence
 from contextlib import suppress
@@ -23,7 +24,7 @@ from adapters.probe import Probe, probe
 from adapters.progress import Reporter
 from adapters.quiet import quiet_libraries
 from adapters.samples import PROMPTS, replies
-from adapters.start import Start
+from adapters.start import Begun, Start
 from adapters.store import BASE_FILE, CARD_FILE, EVENTS_FILE, AdapterFolder, AdapterStore
 from adapters.validate import ChatData, Row, read_data
 from adapters.workspace import Workspace, data_sha256, only_run
@@ -61,6 +62,8 @@ class Outcome:
     """None after a dry run."""
     before: Measured | None = None
     after: Measured | None = None
+    best_step: int = 0
+    """Which step's state was published; 0 is the one that it went on from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +114,8 @@ def _train(job: Job, report: Reporter, work: Workspace) -> Outcome:
         return Outcome(plan, cost)
     before = _measure(model, labeller, held, job.persona.system)
     report.event("before", **asdict(before))
-    best_step = _run(model, plan, cost.rows_at_once, rows, held, work, resume_from, report)
+    begun = _begun(job.start, before)
+    best_step = _run(model, plan, cost.rows_at_once, rows, held, begun, work, resume_from, report)
     after = _measure(model, labeller, held, job.persona.system)
     report.event("after", best_step=best_step, **asdict(after))
     facts = _facts(job, base, plan, chats, best_step)
@@ -119,7 +123,7 @@ def _train(job: Job, report: Reporter, work: Workspace) -> Outcome:
         job.persona.name, lambda folder, version: _fill(folder, version, job, facts, model, work, before, after)
     )
     work.remove()
-    return Outcome(plan, cost, adapter, before, after)
+    return Outcome(plan, cost, adapter, before, after, best_step)
 
 
 def _facts(job: Job, base: BaseFacts, plan: Plan, chats: Chats, best_step: int) -> RunFacts:
@@ -178,6 +182,7 @@ def _run(
     rows_at_once: int,
     rows: Sequence[PackedRow],
     held: Sequence[PackedRow],
+    begun: Begun | None,
     work: Workspace,
     resume_from: Path | None,
     report: Reporter,
@@ -191,6 +196,7 @@ def _run(
         rows,
         held,
         rows_at_once=rows_at_once,
+        begun=begun,
         checkpoints=work.checkpoints,
         resume_from=resume_from,
         report=report,
@@ -198,10 +204,18 @@ def _run(
 
 
 def _measure(model: Any, labeller: Labeller, held: Sequence[PackedRow], system: str | None) -> Measured:
-    nll, accuracy = mean_nll(model, held, model.device) if held else (float("nan"), float("nan"))
+    said = tuple(replies(model, labeller, system))
     if not held:
-        return Measured(None, None, tuple(replies(model, labeller, system)))
-    return Measured(round(perplexity(nll), 3), round(accuracy, 4), tuple(replies(model, labeller, system)))
+        return Measured(None, None, said)
+    nll, accuracy = mean_nll(model, held, model.device)
+    return Measured(perplexity(nll), accuracy, said)
+
+
+def _begun(start: Start | None, before: Measured) -> Begun | None:
+    """Return what a run that goes on is compared with; None if no chat is held out."""
+    if start is None or before.perplexity is None:
+        return None
+    return Begun(start.path, math.log(before.perplexity))
 
 
 def _fill(

@@ -21,6 +21,7 @@ from adapters.loss import label_nll, mean_nll, row_tensors
 from adapters.packing import PackedRow, end_to_end
 from adapters.plan import Plan, is_done_improving
 from adapters.progress import Reporter
+from adapters.start import Begun
 
 
 def train_adapter(
@@ -30,17 +31,20 @@ def train_adapter(
     held_out: Sequence[PackedRow],
     *,
     rows_at_once: int,
+    begun: Begun | None,
     checkpoints: Path,
     resume_from: Path | None,
     report: Reporter,
 ) -> int:
     """Train the model's adapter, leave its best state in it, and return the step that state is from.
 
-    Raises TrainingInterrupted after a checkpoint, if SIGINT or SIGTERM asked for it.
+    It is 0 for the one that was `begun` with. Raises TrainingInterrupted after a checkpoint, if SIGINT or SIGTERM
+    asked for it.
     """
-    if resume_from and (best := _best_of_a_run_that_stopped(resume_from)):
+    if resume_from and (state := _of_a_run_that_stopped(resume_from, begun)):
+        best = resume_from.with_name(f"{PREFIX_CHECKPOINT_DIR}-{state.best_global_step}")
         model.load_adapter(str(best), model.active_adapter)
-        return _step(best)
+        return _best_step(model, state, begun)
     stop = StopRequest()
     trainer = RowTrainer(
         model=model,
@@ -48,17 +52,17 @@ def train_adapter(
         train_dataset=Rows(rows),
         eval_dataset=Rows(held_out) if held_out else None,
         data_collator=_one_row,
-        callbacks=[Watch(report, stop)],
+        callbacks=[Watch(report, stop, begun)],
     )
     trainer.remove_callback(PrinterCallback)
     done = _step(resume_from) if resume_from else 0
     with stop.listening(), report.training(plan.steps, done=done), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Trainer's and peft's own deprecations are not the user's
         trainer.train(resume_from_checkpoint=str(resume_from) if resume_from else None)
-    is_whole = trainer.state.global_step >= plan.steps or is_done_improving(_losses(trainer.state))
+    is_whole = trainer.state.global_step >= plan.steps or is_done_improving(_losses(trainer.state, begun))
     if stop.is_asked and not is_whole:
         raise TrainingInterrupted(trainer.state.global_step, plan.steps)
-    return int(trainer.state.best_global_step or trainer.state.global_step)
+    return _best_step(model, trainer.state, begun)
 
 
 class Rows(Dataset[PackedRow]):
@@ -129,9 +133,10 @@ class StopRequest:
 class Watch(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
     """Reports each step, ends the run when it no longer improves, and obeys a request to stop."""
 
-    def __init__(self, report: Reporter, stop: StopRequest) -> None:
+    def __init__(self, report: Reporter, stop: StopRequest, begun: Begun | None) -> None:
         self._report = report
         self._stop = stop
+        self._begun = begun
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if state.global_step >= state.max_steps and args.eval_strategy != "no":
@@ -144,23 +149,34 @@ class Watch(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
             self._report.step(state.global_step, state.max_steps, loss=logs["loss"], lr=logs["learning_rate"])
 
     def on_evaluate(self, _args: Any, state: Any, control: Any, metrics: Any = None, **_: Any) -> None:
-        losses = _losses(state)
+        losses = _losses(state, self._begun)
         is_best = metrics["eval_loss"] <= min(losses)
         self._report.validated(state.global_step, loss=metrics["eval_loss"], is_best=is_best)
         if is_done_improving(losses):
             control.should_training_stop = True
 
 
-def _losses(state: Any) -> list[float]:
-    """Return the loss of every evaluation so far."""
-    return [entry["eval_loss"] for entry in state.log_history if "eval_loss" in entry]
+def _losses(state: Any, begun: Begun | None) -> list[float]:
+    """Return the loss of every evaluation so far, that of what was begun with first."""
+    first = [begun.loss] if begun else []
+    return first + [entry["eval_loss"] for entry in state.log_history if "eval_loss" in entry]
 
 
-def _best_of_a_run_that_stopped(newest: Path) -> Path | None:
-    """Return the best checkpoint if the run ended when this one was written, since it no longer improved."""
+def _of_a_run_that_stopped(newest: Path, begun: Begun | None) -> Any:
+    """Return Trainer's state if the run ended when this checkpoint was written, since it no longer improved."""
     state = TrainerState.load_from_json(str(newest / TRAINER_STATE_NAME))
-    is_over = is_done_improving(_losses(state))
-    return newest.with_name(f"{PREFIX_CHECKPOINT_DIR}-{state.best_global_step}") if is_over else None
+    return state if is_done_improving(_losses(state, begun)) else None
+
+
+def _best_step(model: Any, state: Any, begun: Begun | None) -> int:
+    """Return which step's state is the best: Trainer's, which the model holds, or 0 for what was begun with.
+
+    That one is put back into the model.
+    """
+    if begun and begun.loss <= state.best_metric:
+        model.load_adapter(str(begun.path), model.active_adapter)
+        return 0
+    return int(state.best_global_step or state.global_step)
 
 
 def _step(checkpoint: Path) -> int:

@@ -34,4 +34,5 @@ def outcome_json(outcome: "Outcome") -> dict[str, Any]:
         "adapter": adapter_json(outcome.adapter) if outcome.adapter else None,
         "before": asdict(outcome.before) if outcome.before else None,
         "after": asdict(outcome.after) if outcome.after else None,
+        "best_step": outcome.best_step,
     }

@@ -199,7 +199,7 @@ def _tell_outcome(outcome: "Outcome", as_json: bool, *, went_on: bool) -> None:
         return
     from adapters.card import verdict
 
-    typer.echo(verdict(before, after, went_on=went_on), err=True)
+    typer.echo(verdict(before, after, outcome.best_step, went_on=went_on), err=True)
     if not as_json:
         typer.echo(f"{adapter.reference} {adapter.path}")
     typer.echo(f'try: chatbot ask --persona {adapter.name} "hello"', err=True)

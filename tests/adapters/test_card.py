@@ -36,15 +36,15 @@ FACTS = RunFacts(
     ],
 )
 def test_the_verdict_is_one_line_in_words(before: float | None, after: float | None, said: str) -> None:
-    line = verdict(Measured(before, before, ()), Measured(after, after, ()))
+    line = verdict(Measured(before, before, ()), Measured(after, after, ()), 90)
     assert said in line
     assert "\n" not in line
 
 
 def test_going_on_without_getting_worse_is_no_failure() -> None:
     before, after = Measured(20.0, 0.2, ()), Measured(20.1, 0.2, ())
-    assert verdict(before, after, went_on=True).endswith("as good as before")
-    assert "worse" in verdict(before, Measured(21.0, 0.2, ()), went_on=True)
+    assert verdict(before, after, 90, went_on=True).endswith("as good as before")
+    assert "no step was better" in verdict(before, before, 0, went_on=True)
 
 
 def test_the_card_says_base_data_settings_result_samples_and_command() -> None:

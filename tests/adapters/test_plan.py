@@ -115,3 +115,10 @@ def test_a_run_that_goes_on_keeps_the_rank_and_alpha_it_finds() -> None:
     assert plan.reasons["rank"] == plan.reasons["alpha"] == "as pirate@v1 has it"
     with pytest.raises(CannotTrain, match=r"--rank 8: pirate@v1 has rank 5 \(leave out --rank\)"):
         resolve(Options(rank=8), BASE, chats(50), start)
+
+
+def test_a_short_run_that_goes_on_takes_the_usual_rate() -> None:
+    start = Start("pirate@v1", Path(), "0" * 64, rank=5, alpha=9)
+    usual = resolve(Options(epochs=2), BASE, chats(800)).lr
+    assert resolve(Options(steps=20), BASE, chats(50), start).lr == usual
+    assert resolve(Options(steps=20), BASE, chats(50)).lr == 3 * usual

@@ -160,6 +160,23 @@ def test_a_run_goes_on_from_a_persona_where_that_one_ended(tmp_path: Path, base:
     assert f"It went on from toy@v1 (digest `{first.adapter.digest}`)." in (second.adapter.path / CARD_FILE).read_text()
 
 
+def test_a_run_that_only_makes_it_worse_keeps_what_it_went_on_from(tmp_path: Path, base: Path) -> None:
+    toy = tmp_path / "toy.jsonl"
+    first = train(job(tmp_path, base, options=Options(epochs=8, lr=1e-2, rank=4)), Reporter())
+    assert first.adapter is not None
+    other = write_chats(tmp_path / "other.jsonl", [[f"WHY {word}?", "ZZZ QQQ XXX"] for word in "ABCDEFGH"])
+    start = read_start(first.adapter.path, "toy@v1")
+    worse = job(tmp_path, base, data=(other,), validation=toy, start=start, options=Options(epochs=4, lr=1.0))
+    second = train(worse, Reporter())
+    assert second.adapter is not None
+    assert second.best_step == 0
+    assert second.after == second.before
+    weights = [(made.path / ADAPTER_WEIGHTS).read_bytes() for made in (first.adapter, second.adapter)]
+    assert weights[0] == weights[1]
+    card = (second.adapter.path / CARD_FILE).read_text()
+    assert "no step was better than what it went on from, which is kept" in card
+
+
 def test_a_persona_is_taken_to_another_base_of_the_same_sizes_only(tmp_path: Path, base: Path) -> None:
     first = train(job(tmp_path, base), Reporter())
     assert first.adapter is not None
