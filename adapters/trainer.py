@@ -194,7 +194,7 @@ def _arguments(plan: Plan, checkpoints: Path, *, rows_at_once: int, has_validati
         gradient_accumulation_steps=plan.rows_a_step // rows_at_once,
         max_steps=plan.steps,
         learning_rate=plan.lr,
-        lr_scheduler_type="cosine_with_min_lr",
+        lr_scheduler_type="cosine_warmup_with_min_lr",  # unlike the others' warm-up, its first step learns too
         lr_scheduler_kwargs={"min_lr_rate": 0.1},
         warmup_steps=plan.warmup_steps,
         optim="adamw_torch",

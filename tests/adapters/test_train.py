@@ -109,6 +109,13 @@ def test_the_same_seed_gives_the_same_adapter_and_another_seed_another(tmp_path:
     assert digests[0] != digests[2]
 
 
+def test_the_first_step_already_learns(tmp_path: Path, base: Path) -> None:
+    outcome = train(job(tmp_path, base, options=replace(QUICK, steps=1)), Reporter())
+    assert outcome.before is not None
+    assert outcome.after is not None
+    assert outcome.after.perplexity != outcome.before.perplexity
+
+
 def test_too_few_rows_to_hold_any_out_still_train(tmp_path: Path, base: Path) -> None:
     data = write_chats(tmp_path / "few.jsonl", TOY[:3])
     outcome = train(job(tmp_path, base, data=(data,)), Reporter())
