@@ -1,4 +1,4 @@
-"""Reads example chats from JSONL and CSV files; each row's shape is found by its keys, so files can be mixed.
+"""Reads the rows of JSONL, JSON and CSV files, compressed or not; what a row may look like is in `shapes`.
 
 Reading never stops at the first fault: what a row cannot give becomes a Problem with file and line. Whether the turns
 that were read make a chat is for `validate` to say.
@@ -9,33 +9,24 @@ import gzip
 import io
 import json
 import lzma
+import re
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
 from adapters.errors import Problem
+from adapters.shapes import Misshapen, RawTurn, turns_of
 
-SHAREGPT_ROLES: Mapping[str, str] = {
-    "human": "user",
-    "gpt": "assistant",
-    "chatgpt": "assistant",
-    "bing": "assistant",
-    "bard": "assistant",
-}
-SHAPES = '"messages", "conversations", "instruction" and "output", "prompt" and "completion", or "user" and "assistant"'
+CSV_COLUMNS = "user,assistant or prompt,completion or instruction,input,output; a column system may be among them"
 DECOMPRESS = {".gz": gzip.decompress, ".xz": lzma.decompress}
-CSV_SUFFIXES: Mapping[str, str] = {".csv": ",", ".tsv": "\t"}
+CSV_SUFFIXES = (".csv", ".tsv")
+CSV_DELIMITERS = ",;\t"
 BOM = "\ufeff"
-
-
-@dataclass(frozen=True, slots=True)
-class RawTurn:
-    """A turn as it was written; the role may be any text."""
-
-    role: str
-    text: str
+NOT_BETWEEN = re.compile(r"[^\s,]")
+"""What is not between two elements of a JSON array."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +37,6 @@ class RawRow:
     line: int
     shape: str
     turns: tuple[RawTurn, ...]
-
-
-class Misshapen(Exception):
-    """A row whose keys or values are not what its shape asks for."""
 
 
 def read_rows(path: Path) -> Iterator[RawRow | Problem]:
@@ -64,43 +51,64 @@ def read_rows(path: Path) -> Iterator[RawRow | Problem]:
     suffix = Path(path.stem).suffix if decompress else path.suffix
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         yield Problem(path, 1, "the file is UTF-16 (save it as UTF-8)")
-    elif (delimiter := CSV_SUFFIXES.get(suffix.lower())) is not None:
-        yield from _read_csv(path, data, delimiter)
+    elif suffix.lower() in CSV_SUFFIXES:
+        yield from _read_csv(path, data)
+    elif data.removeprefix(BOM.encode()).lstrip()[:1] == b"[":
+        yield from _read_array(path, data)
     else:
         yield from _read_jsonl(path, data)
 
 
-def turns_of(value: object) -> tuple[str, tuple[RawTurn, ...]]:
-    """Return the shape of one JSON row and its turns. Raises Misshapen."""
-    if not isinstance(value, dict):
-        raise Misshapen(f"a row is a JSON object, not {_kind(value)} (use {SHAPES})")
-    if "messages" in value:
-        return "messages", _listed(value, "messages", "role", "content", {})
-    if "conversations" in value:
-        return "conversations", _listed(value, "conversations", "from", "value", SHAREGPT_ROLES)
-    if "instruction" in value:
-        return "alpaca", _alpaca(value)
-    if "prompt" in value:
-        return "prompt", _prompt(value)
-    if "user" in value and "assistant" in value:
-        return "pair", _pair(value, "user", "assistant")
-    keys = ", ".join(f'"{key}"' for key in list(value)[:6]) or "none"
-    raise Misshapen(f"keys unknown: {keys} (use {SHAPES})")
-
-
 def _read_jsonl(path: Path, data: bytes) -> Iterator[RawRow | Problem]:
     lines = data.removeprefix(BOM.encode()).split(b"\n")
-    if data.lstrip()[:1] == b"[":
-        yield Problem(path, 1, "the file is one JSON array (write one object on each line)")
-        return
     for number, raw in enumerate(lines, 1):
         if not raw.strip():
             continue
         try:
-            shape, turns = turns_of(_parse(raw))
-            yield RawRow(path, number, shape, turns)
+            value = _parse(raw)
         except Misshapen as error:
             yield Problem(path, number, str(error))
+        else:
+            yield _row(path, number, value)
+
+
+def _read_array(path: Path, data: bytes) -> Iterator[RawRow | Problem]:
+    """Yield the rows of a file that is one JSON array, each with the line that it begins on."""
+    try:
+        text = data.decode("utf-8-sig")
+        values = json.loads(text)
+    except UnicodeDecodeError as error:
+        yield _not_utf8(path, data, error)
+    except json.JSONDecodeError as error:
+        yield Problem(path, error.lineno, f"not JSON: {error.msg} at column {error.colno} (the file is one array)")
+    except (ValueError, RecursionError) as error:
+        yield Problem(path, 1, f"not JSON that can be read: {error} (nested too deeply, or a number too long)")
+    else:
+        yield from map(_row, repeat(path), _lines_of_elements(text), values)
+
+
+def _lines_of_elements(text: str) -> Iterator[int]:
+    """Yield the line on which each element of a JSON array begins."""
+    decoder, at, line = json.JSONDecoder(), text.index("[") + 1, 1
+    line += text.count("\n", 0, at)
+    while (begin := NOT_BETWEEN.search(text, at)) is not None and begin[0] != "]":
+        line += text.count("\n", at, begin.start())
+        yield line
+        _, at = decoder.raw_decode(text, begin.start())
+        line += text.count("\n", begin.start(), at)
+
+
+def _row(path: Path, line: int, value: object) -> RawRow | Problem:
+    try:
+        shape, turns = turns_of(value)
+    except Misshapen as error:
+        return Problem(path, line, str(error))
+    return RawRow(path, line, shape, turns)
+
+
+def _not_utf8(path: Path, data: bytes, error: UnicodeDecodeError) -> Problem:
+    line = data.count(b"\n", 0, error.start) + 1
+    return Problem(path, line, f"byte 0x{data[error.start]:02x} is not UTF-8 (save the file as UTF-8)")
 
 
 def _parse(raw: bytes) -> Any:  # any JSON value
@@ -120,20 +128,18 @@ def _parse(raw: bytes) -> Any:  # any JSON value
         raise Misshapen(f"not JSON that can be read: {error} (nested too deeply, or a number too long)") from None
 
 
-def _read_csv(path: Path, data: bytes, delimiter: str) -> Iterator[RawRow | Problem]:
+def _read_csv(path: Path, data: bytes) -> Iterator[RawRow | Problem]:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        yield Problem(path, line, f"byte 0x{data[error.start]:02x} is not UTF-8 (save the file as UTF-8)")
+        yield _not_utf8(path, data, error)
         return
+    delimiter = max(CSV_DELIMITERS, key=text.partition("\n")[0].count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         header = [name.strip().lower() for name in next(reader, [])]
-        if not {"user", "assistant"} <= set(header) <= {"user", "assistant", "system"}:
-            yield Problem(
-                path, 1, f"columns {', '.join(header) or 'none'} (use user,assistant or user,assistant,system)"
-            )
+        if isinstance(_row(path, 1, dict.fromkeys(header, "")), Problem):
+            yield Problem(path, 1, f"columns {', '.join(header) or 'none'} (use {CSV_COLUMNS})")
             return
         before = reader.line_num
         for cells in reader:
@@ -145,82 +151,6 @@ def _read_csv(path: Path, data: bytes, delimiter: str) -> Iterator[RawRow | Prob
                     path, line, f"{len(cells)} cells, expected {len(header)} (put texts with commas in quotes)"
                 )
                 continue
-            row = {name: cell for name, cell in zip(header, cells, strict=True) if name != "system" or cell.strip()}
-            yield RawRow(path, line, "csv", _pair(row, "user", "assistant"))
+            yield _row(path, line, dict(zip(header, cells, strict=True)))
     except csv.Error as error:
         yield Problem(path, reader.line_num, f"not CSV: {error} (look for a quote that is not closed)")
-
-
-def _listed(
-    row: Mapping[str, Any], key: str, role_key: str, text_key: str, aliases: Mapping[str, str]
-) -> tuple[RawTurn, ...]:
-    turns = row[key]
-    if not isinstance(turns, list):
-        raise Misshapen(f'"{key}" is {_kind(turns)} (expected a list of turns)')
-    head = (RawTurn("system", _text(row, "system", '"system"')),) if row.get("system") else ()
-    return head + tuple(
-        _turn(turn, f"turn {number}", role_key, text_key, aliases) for number, turn in enumerate(turns, 1)
-    )
-
-
-def _turn(turn: object, where: str, role_key: str, text_key: str, aliases: Mapping[str, str]) -> RawTurn:
-    if not isinstance(turn, dict):
-        raise Misshapen(f'{where}: {_kind(turn)} (expected {{"{role_key}": ..., "{text_key}": ...}})')
-    for key in (role_key, text_key):
-        if key not in turn:
-            raise Misshapen(f'{where}: "{key}" is missing (a turn has "{role_key}" and "{text_key}")')
-    role = turn[role_key]
-    if not isinstance(role, str):
-        raise Misshapen(f'{where}: "{role_key}" is {_kind(role)} (expected a text such as "user")')
-    return RawTurn(aliases.get(role, role), _text(turn, text_key, f'{where}: "{text_key}"'))
-
-
-def _alpaca(row: Mapping[str, Any]) -> tuple[RawTurn, ...]:
-    if "output" not in row:
-        raise Misshapen('"output" is missing (a row with "instruction" has the answer in "output")')
-    asked = _text(row, "instruction", '"instruction"')
-    if extra := (_text(row, "input", '"input"') if row.get("input") else ""):
-        asked = f"{asked}\n\n{extra}"
-    return _pair({**row, "user": asked}, "user", "output")
-
-
-def _prompt(row: Mapping[str, Any]) -> tuple[RawTurn, ...]:
-    if "completion" not in row:
-        raise Misshapen('"completion" is missing (a row with "prompt" has the answer in "completion")')
-    if isinstance(row["prompt"], list):
-        return _listed(row, "prompt", "role", "content", {}) + _completion(row)
-    return _pair(row, "prompt", "completion")
-
-
-def _completion(row: Mapping[str, Any]) -> tuple[RawTurn, ...]:
-    if isinstance(row["completion"], list):
-        return _listed({"completion": row["completion"]}, "completion", "role", "content", {})
-    return (RawTurn("assistant", _text(row, "completion", '"completion"')),)
-
-
-def _pair(row: Mapping[str, Any], asked: str, answered: str) -> tuple[RawTurn, ...]:
-    head = (RawTurn("system", _text(row, "system", '"system"')),) if row.get("system") else ()
-    user = RawTurn("user", _text(row, asked, f'"{asked}"'))
-    return (*head, user, RawTurn("assistant", _text(row, answered, f'"{answered}"')))
-
-
-def _text(row: Mapping[str, Any], key: str, where: str) -> str:
-    """Return a text, or the text parts of an OpenAI content list joined."""
-    value = row[key]
-    if isinstance(value, str):
-        return value.replace("\r\n", "\n")
-    if isinstance(value, list) and all(isinstance(part, dict) and isinstance(part.get("text"), str) for part in value):
-        return "".join(part["text"] for part in value)
-    raise Misshapen(f"{where} is {_kind(value)} (expected a text)")
-
-
-def _kind(value: object) -> str:
-    names = {
-        dict: "an object",
-        list: "a list",
-        str: "a text",
-        bool: "true or false",
-        int: "a number",
-        float: "a number",
-    }
-    return "null" if value is None else names[type(value)]

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import cast
 
 from adapters.errors import BadData, Problem
-from adapters.formats import RawRow, RawTurn, read_rows
+from adapters.formats import RawRow, read_rows
+from adapters.shapes import RawTurn
 from chatbot.engine.base import ChatMessage, Role
 
 ROLES = ("system", "user", "assistant")

@@ -11,7 +11,9 @@ from chatbot.cli.configured import fail
 if TYPE_CHECKING:
     from adapters.statistics import Statistics
 
-DataFiles = Annotated[list[Path], typer.Argument(help="JSONL or CSV files with example chats.", show_default=False)]
+DataFiles = Annotated[
+    list[Path], typer.Argument(help="JSONL, JSON or CSV files with example chats.", show_default=False)
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 

@@ -15,6 +15,7 @@ Compress = Callable[[bytes], bytes]
 COMPRESSED = [(".gz", gzip.compress), (".xz", lzma.compress)]
 CHAT = (("user", "hi"), ("assistant", "ahoy"))
 WITH_SYSTEM = (("system", "be a pirate"), *CHAT)
+LONGER = (*WITH_SYSTEM, ("user", "who?"), ("assistant", "Flint"))
 
 
 def read(tmp_path: Path, text: str | bytes, name: str = "a.jsonl") -> list[RawRow | Problem]:
@@ -49,7 +50,10 @@ def turns(row: RawRow | Problem) -> tuple[tuple[str, str], ...]:
             },
             WITH_SYSTEM,
         ),
+        ({"conversations": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "ahoy"}]}, CHAT),
+        ({"messages": [{"from": "human", "value": "hi"}, {"from": "gpt", "value": "ahoy"}]}, CHAT),
         ({"instruction": "hi", "output": "ahoy"}, CHAT),
+        ({"instruction": "who?", "output": "Flint", "history": [["hi", "ahoy"]], "system": "be a pirate"}, LONGER),
         ({"instruction": "hi", "input": "", "output": "ahoy", "system": "be a pirate"}, WITH_SYSTEM),
         ({"instruction": "say", "input": "hi", "output": "ahoy"}, (("user", "say\n\nhi"), ("assistant", "ahoy"))),
         ({"prompt": "hi", "completion": "ahoy"}, CHAT),
@@ -82,7 +86,7 @@ def test_a_byte_order_mark_at_the_start_is_no_problem(tmp_path: Path) -> None:
     [
         ("{", "not JSON: Expecting property name enclosed in double quotes at column 2"),
         ('{"a": 1', "not JSON"),
-        ("[" * 100_000, "the file is one JSON array (write one object on each line)"),
+        ("[" * 100_000, "not JSON that can be read"),
         ('{"a":' + "[" * 100_000, "not JSON that can be read"),
         ('{"a":' + "9" * 5000 + "}", "not JSON that can be read"),
         ('"text"', "a row is a JSON object, not a text"),
@@ -96,8 +100,10 @@ def test_a_byte_order_mark_at_the_start_is_no_problem(tmp_path: Path) -> None:
         ('{"messages": [{"role": 3, "content": "x"}]}', 'turn 1: "role" is a number'),
         ('{"messages": [{"role": "user", "content": null}]}', 'turn 1: "content" is null (expected a text)'),
         ('{"conversations": [{"from": "human"}]}', 'turn 1: "value" is missing'),
+        ('{"messages": [{"role": "assistant", "content": "x", "weight": 0}]}', 'turn 1: "weight" is 0 (every reply'),
         ('{"instruction": "x"}', '"output" is missing'),
         ('{"instruction": 3, "output": "x"}', '"instruction" is a number (expected a text)'),
+        ('{"instruction": "x", "output": "x", "history": [["a"]]}', '"history" is no list of pairs'),
         ('{"prompt": "x"}', '"completion" is missing'),
         ('{"prompt": "x", "completion": true}', '"completion" is true or false'),
     ],
@@ -107,6 +113,20 @@ def test_a_row_without_shape_says_what_is_wrong_and_what_to_do(tmp_path: Path, l
     assert isinstance(problem, Problem)
     assert problem.line == 1
     assert problem.text.startswith(said)
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_a_file_may_be_one_array_whose_rows_have_the_lines_they_begin_on(tmp_path: Path, mark: bytes) -> None:
+    row = json.dumps({"prompt": "hi", "completion": "ahoy"}, indent=1)
+    rows = read(tmp_path, mark + f"\n[{row},\n3,\n\n {row}]\n".encode(), "a.json")
+    assert [row.line for row in rows] == [2, 6, 8]
+    assert turns(rows[0]) == turns(rows[2]) == CHAT
+    assert "a row is a JSON object, not a number" in str(rows[1])
+
+
+def test_an_array_that_is_no_json_or_no_utf8_is_told_with_its_line(tmp_path: Path) -> None:
+    assert "a.jsonl:2: not JSON: Expecting value at column 1" in str(read(tmp_path, "[\n}")[0])
+    assert "a.jsonl:2: byte 0xe9 is not UTF-8" in str(read(tmp_path, b'[\n"\xe9"]')[0])
 
 
 def test_bytes_that_are_not_utf8_are_told_with_line_and_column(tmp_path: Path) -> None:
@@ -130,7 +150,20 @@ def test_csv_with_quotes_and_an_optional_system_column(tmp_path: Path) -> None:
     assert turns(rows[0]) == WITH_SYSTEM
     assert turns(rows[1]) == (("user", "a,\nb"), ("assistant", 'say "arr"'))
     assert [row.line for row in rows] == [2, 3]
-    assert turns(read(tmp_path, "user\tassistant\nhi\tahoy\n", "a.tsv")[0]) == CHAT
+    for delimiter in "\t;":
+        assert turns(read(tmp_path, "user,assistant\nhi,ahoy\n".replace(",", delimiter), "a.csv")[0]) == CHAT
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("id,prompt,completion\n1,hi,ahoy\n", CHAT),
+        ("instruction,input,output\nhi,,ahoy\n", CHAT),
+        ("instruction,input,output\nsay,hi,ahoy\n", (("user", "say\n\nhi"), ("assistant", "ahoy"))),
+    ],
+)
+def test_csv_columns_are_the_keys_of_a_row(tmp_path: Path, text: str, expected: object) -> None:
+    assert turns(read(tmp_path, text, "a.csv")[0]) == expected
 
 
 @pytest.mark.parametrize(
