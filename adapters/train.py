@@ -3,7 +3,6 @@
 Each stage says what it found and appends it to events.jsonl. Nothing appears in the store before the last line.
 """
 
-import hashlib
 import json
 import math
 import shutil
@@ -15,20 +14,19 @@ from typing import Any
 
 from adapters.adapted import adapted_model, base_facts, save_adapter
 from adapters.card import Measured, RunFacts, render_card
-from adapters.labels import Labelled, Labeller
+from adapters.chats import Chats, read_chats
+from adapters.labels import Labeller
 from adapters.loss import mean_nll, perplexity
 from adapters.packing import Example, PackedRow, packed_epoch, packed_in_order
 from adapters.persona import PERSONA_FILE, PersonaCard, render_persona
-from adapters.plan import BaseFacts, Options, Plan, held_out, max_tokens, resolve
+from adapters.plan import BaseFacts, Options, Plan, max_tokens, resolve
 from adapters.probe import Probe, probe
 from adapters.progress import Reporter
 from adapters.quiet import quiet_libraries
 from adapters.samples import PROMPTS, replies
 from adapters.start import Begun, Start
 from adapters.store import BASE_FILE, CARD_FILE, EVENTS_FILE, AdapterFolder, AdapterStore
-from adapters.validate import ChatData, Row, read_data
 from adapters.workspace import Workspace, data_sha256, only_run
-from chatbot.engine.base import ChatMessage
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +64,6 @@ class Outcome:
     """Which step's state was published; 0 is the one that it went on from."""
 
 
-@dataclass(frozen=True, slots=True)
-class Chats:
-    """The labelled chats to train on and to validate on."""
-
-    data: ChatData
-    training: Labelled
-    validation: Labelled
-
-
 def train(job: Job, report: Reporter) -> Outcome:
     """Train and publish an adapter. Raises AdapterError; TrainingInterrupted leaves a run that can be resumed."""
     home = job.store.home(job.persona.name)
@@ -85,17 +74,10 @@ def train(job: Job, report: Reporter) -> Outcome:
             _remove_if_empty(home)
 
 
-def with_system(row: Row, system: str | None) -> tuple[ChatMessage, ...]:
-    """Return a row's messages, with the persona's system message where it has none: the server will send it."""
-    if row.system is not None or not system:
-        return row.messages
-    return (ChatMessage("system", system), *row.messages)
-
-
 def _train(job: Job, report: Reporter, work: Workspace) -> Outcome:
     base = base_facts(job.base, job.base_name)
     labeller = Labeller(job.base)
-    chats = _read(job, labeller, max_tokens(job.options, base))
+    chats = read_chats(job.data, job.validation, job.persona.system, labeller, max_tokens(job.options, base))
     plan = resolve(job.options, base, chats.training.examples, job.start, held_out=len(chats.validation.examples))
     rows = _training_rows(chats.training.examples, plan)
     held = _held_rows(chats.validation.examples, plan)
@@ -106,7 +88,10 @@ def _train(job: Job, report: Reporter, work: Workspace) -> Outcome:
         work.begin(_identity(job, base, plan))
     if not job.is_dry_run:
         report.record_to(work.events)
-    _tell_data(report, chats, job.persona.name, base)
+    report.event("data", persona=job.persona.name, base=base.name, **chats.figures())
+    report.say(f"{job.persona.name} on {base.name}: {chats.told()}")
+    if note := chats.note(job.persona.system):
+        report.say(f"note: {note}")
     model = adapted_model(job.base, plan, job.start)
     cost = probe(model, plan, rows, len(held))
     _tell_plan(report, plan, cost)
@@ -137,32 +122,12 @@ def _facts(job: Job, base: BaseFacts, plan: Plan, chats: Chats, best_step: int) 
         examples=len(chats.training.examples),
         held_out=len(chats.validation.examples),
         duplicates=chats.data.duplicates,
-        cut=chats.training.cut,
-        dropped=chats.training.dropped,
+        cut=chats.cut,
+        dropped=chats.dropped,
         best_step=best_step,
         command=job.command,
         start=job.start,
     )
-
-
-def _read(job: Job, labeller: Labeller, limit: int) -> Chats:
-    """Return the chats to train and to validate on, as tokens."""
-    data = read_data(job.data)
-    rows, kept = list(data.rows), []
-    if job.validation is not None:
-        known = {row.messages for row in rows}
-        kept = [row for row in read_data([job.validation]).rows if row.messages not in known]
-    else:
-        chosen = held_out([_key(row) for row in rows])
-        kept = [row for index, row in enumerate(rows) if index in chosen]
-        rows = [row for index, row in enumerate(rows) if index not in chosen]
-    system = job.persona.system
-    training = labeller.label_all([with_system(row, system) for row in rows], limit)
-    return Chats(data, training, labeller.label_all([with_system(row, system) for row in kept], limit))
-
-
-def _key(row: Row) -> bytes:
-    return hashlib.sha256("\0".join(f"{m.role}\0{m.text}" for m in row.messages).encode()).digest()
 
 
 def _training_rows(examples: Sequence[Example], plan: Plan) -> list[PackedRow]:
@@ -248,38 +213,6 @@ def _identity(job: Job, base: BaseFacts, plan: Plan) -> dict[str, Any]:
         "from": job.start.digest if job.start else None,
         "persona": asdict(job.persona),
     }
-
-
-def _tell_data(report: Reporter, chats: Chats, name: str, base: BaseFacts) -> None:
-    training, held = chats.training, chats.validation
-    tokens = sum(len(example.ids) for example in training.examples)
-    learned = sum(sum(example.is_label) for example in training.examples)
-    report.event(
-        "data",
-        persona=name,
-        base=base.name,
-        chats=len(training.examples),
-        held_out=len(held.examples),
-        duplicates=chats.data.duplicates,
-        cut=training.cut,
-        dropped=training.dropped,
-        tokens=tokens,
-        learned_tokens=learned,
-    )
-    lost = [
-        f"{number} {what}"
-        for number, what in (
-            (chats.data.duplicates, "duplicates dropped"),
-            (training.cut, "too long and cut"),
-            (training.dropped, "too long and dropped"),
-        )
-        if number
-    ]
-    detail = f" ({', '.join(lost)})" if lost else ""
-    report.say(
-        f"{name} on {base.name}: {len(training.examples)} chats to learn from, {len(held.examples)} held out{detail}; "
-        f"{tokens} tokens, {learned} of them the assistant's"
-    )
 
 
 def _tell_plan(report: Reporter, plan: Plan, cost: Probe) -> None:

@@ -179,6 +179,8 @@ def _run(job: "Job") -> "Outcome":
         fail(str(error), 2)
     except AdapterError as error:
         fail(str(error))
+    except OSError as error:
+        fail(f"{error.filename or job.store.home(job.persona.name)}: {error.strerror or error}")
 
 
 def _spare_a_core() -> None:

@@ -164,6 +164,13 @@ def test_a_system_message_that_all_rows_share_becomes_the_personas(tmp_path: Pat
     assert AdapterStore([tmp_path / "out"]).resolve("corsair").system == "You are a corsair."
 
 
+def test_where_nothing_can_be_written_is_told(tmp_path: Path, base: Path) -> None:
+    data = write_chats(tmp_path / "a.jsonl", [["hi", "Arr!"]])
+    result = run("train", data, "--name", "corsair", "--base", base, "--out", data)
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[-1] == f"{data}/corsair: Not a directory"
+
+
 def test_a_dry_run_prints_the_plan_with_its_reasons(tmp_path: Path, base: Path) -> None:
     data = write_chats(tmp_path / "a.jsonl", [["hi", "Arr!"]])
     result = run("train", data, "--name", "corsair", "--base", base, "--dry-run")

@@ -10,6 +10,7 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
+from adapters.chats import with_system
 from adapters.errors import BadData, CannotTrain
 from adapters.labels import Labeller
 from adapters.loss import mean_nll
@@ -19,7 +20,7 @@ from adapters.plan import Options
 from adapters.progress import Reporter
 from adapters.start import read_start
 from adapters.store import CARD_FILE, AdapterStore
-from adapters.train import Job, train, with_system
+from adapters.train import Job, train
 from adapters.validate import read_data
 from adapters.workspace import only_run
 from chatbot.engine.adapter_files import read_adapter
