@@ -28,9 +28,11 @@ def export(
     from chatbot.engine.base import ModelNotFound
     from chatbot.engine.checkpoint import locate
 
-    settings = settings_with()
+    settings, system = settings_with(), None
     if out.exists():
         fail(f"{out} exists already; name one that does not", 2)
+    if not out.parent.is_dir():
+        fail(f"{out.parent}: no such folder; make it, or name another", 2)
     try:
         folder = locate(base or settings.model_path)
         if reference == "base":
@@ -38,31 +40,30 @@ def export(
         else:
             adapter = adapter_store(settings).resolve(reference)
             _check_base(folder, adapter.reference, adapter.base_digest)
+            system = adapter.system
             _write(folder, adapter.path, out, to, adapter.name)
     except (AdapterError, ModelNotFound) as error:
         fail(str(error), 2)
     typer.echo(str(out))
+    if system:
+        typer.echo(f"to be given with it, for it was learned with this system prompt: {system}", err=True)
 
 
 def _write(folder: Path, adapter: Path | None, out: Path, to: Form, name: str) -> None:
     from adapters.gguf_file import write_gguf
     from adapters.merged import merge
+    from adapters.quiet import quiet_libraries
 
-    if to is Form.MERGED:
-        if adapter is None:
-            fail(f"the plain base is a transformers folder already: {folder}", 2)
-        _tell(merge(folder, adapter, out))
-        return
-    with tempfile.TemporaryDirectory() as scratch:
+    if to is Form.MERGED and adapter is None:
+        fail(f"the plain base is a transformers folder already: {folder}", 2)
+    with quiet_libraries(), tempfile.TemporaryDirectory() as scratch:
         if adapter is not None:
-            merged = Path(scratch) / "merged"
-            _tell(merge(folder, adapter, merged))
+            merged = out if to is Form.MERGED else Path(scratch) / "merged"
+            difference = merge(folder, adapter, merged)
+            typer.echo(f"logits differ from base plus adapter by {difference:.2g} standard deviations", err=True)
             folder = merged
-        write_gguf(folder, out, name)
-
-
-def _tell(difference: float) -> None:
-    typer.echo(f"logits differ from base plus adapter by {difference:.2g} standard deviations", err=True)
+        if to is Form.GGUF:
+            write_gguf(folder, out, name)
 
 
 def _check_base(folder: Path, reference: str, wanted: str | None) -> None:

@@ -94,14 +94,20 @@ def test_the_command_writes_a_persona_as_one_file(base: Path, tmp_path: Path, mo
     monkeypatch.setenv("CHATBOT_MODEL", str(base))
     version = tmp_path / "home" / "data" / "adapters" / "pirate" / "v1"
     make_tiny_adapter(base, version, seed=1, base_digest=model_digest(base))
-    (version / "persona.toml").write_text(render_persona(PersonaCard(name="pirate")), "utf-8")
+    (version / "persona.toml").write_text(render_persona(PersonaCard("pirate", system="You are Flint.")), "utf-8")
 
     result = run("pirate", tmp_path / "pirate.gguf", "--to", "gguf")
 
     assert result.exit_code == 0, result.output
     assert result.stdout.strip() == str(tmp_path / "pirate.gguf")
     assert "standard deviations" in result.stderr
+    assert result.stderr.endswith("system prompt: You are Flint.\n")
+    assert "Loading weights" not in result.stderr
     assert gguf.GGUFReader(tmp_path / "pirate.gguf").fields["general.name"].contents() == "pirate"
+
+    nowhere = run("pirate", tmp_path / "none" / "pirate.gguf", "--to", "gguf")
+    assert nowhere.exit_code == 2
+    assert nowhere.stderr == f"{tmp_path}/none: no such folder; make it, or name another\n"
 
     other = make_tiny_model(tmp_path / "other", seed=9)
     refused = run("pirate", tmp_path / "p", "--to", "merged", "--base", other)
