@@ -85,7 +85,7 @@ def _train(job: Job, report: Reporter, work: Workspace) -> Outcome:
     if job.is_resumed:
         resume_from = work.resume(_identity(job, base, plan))
     elif not job.is_dry_run:
-        work.begin(_identity(job, base, plan))
+        resume_from = work.begin(_identity(job, base, plan))
     if not job.is_dry_run:
         report.record_to(work.events)
     report.event("data", persona=job.persona.name, base=base.name, **chats.figures())
@@ -155,6 +155,8 @@ def _run(
     from adapters.trainer import train_adapter
 
     report.event("training", steps=plan.steps, resumed_from=resume_from.name if resume_from else None)
+    if resume_from:
+        report.say(f"going on from {resume_from}, where a run like this one was stopped")
     return train_adapter(
         model,
         plan,

@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +28,18 @@ class Workspace:
         self.checkpoints = self.folder / "checkpoints"
         self.events = self.folder / "events.jsonl"
 
-    def begin(self, job: Mapping[str, Any]) -> None:
-        """Start over: forget what an earlier run left, and note what this one is about."""
+    def begin(self, job: Mapping[str, Any]) -> Path | None:
+        """Return where a run about the very same was stopped, which would end as this one; None to begin at the start.
+
+        Then what an earlier run left is forgotten, and what this one is about is noted.
+        """
+        with suppress(CannotTrain):
+            if stopped := self.resume(job):
+                return stopped
         self.remove()
         self.checkpoints.mkdir(parents=True)
         (self.folder / JOB_FILE).write_text(json.dumps(job, indent=2, sort_keys=True), encoding="utf-8")
+        return None
 
     def resume(self, job: Mapping[str, Any]) -> Path | None:
         """Return the newest complete checkpoint; None if the run was stopped before its first.

@@ -65,7 +65,9 @@ def train(
     val: Annotated[Path | None, typer.Option(help="Chats to validate on; by default a tenth of the data.")] = None,
     start: Annotated[str | None, typer.Option("--from", help="Persona or adapter folder to go on from.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder to publish to; by default your own adapters.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with an interrupted run, or fail if there is none.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check, plan and measure, but do not train.")] = False,
     json: AsJson = False,
 ) -> None:

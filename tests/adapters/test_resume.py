@@ -79,7 +79,10 @@ def steps_told(adapter: Path, kind: str) -> list[int]:
     return [event["step"] for event in events if event["event"] == kind]
 
 
-def test_killed_and_resumed_ends_at_the_same_weights(tmp_path: Path, base: Path) -> None:
+@pytest.mark.parametrize("is_told_to", [True, False])
+def test_killed_and_resumed_ends_at_the_same_weights(
+    tmp_path: Path, base: Path, capsys: pytest.CaptureFixture[str], is_told_to: bool
+) -> None:
     data = write_chats(tmp_path / "toy.jsonl", CHATS)
     kill_in_step(20, tmp_path, base, data, "killed")
     assert AdapterStore([tmp_path]).scan() == []
@@ -88,7 +91,8 @@ def test_killed_and_resumed_ends_at_the_same_weights(tmp_path: Path, base: Path)
     half_written = newest.with_name("checkpoint-999")
     shutil.copytree(newest, half_written, ignore=shutil.ignore_patterns("trainer_state.json"))
 
-    resumed = weights(tmp_path, base, data, "killed", is_resumed=True)
+    resumed = weights(tmp_path, base, data, "killed", is_resumed=is_told_to)
+    assert f"going on from {newest}" in capsys.readouterr().err
     assert resumed == weights(tmp_path, base, data, "straight", is_resumed=False)
 
 
@@ -159,6 +163,17 @@ def test_a_run_is_not_resumed_with_other_data_or_settings(tmp_path: Path) -> Non
     assert work.resume({"data": 1, "settings": {"lr": 0.1}}) is None
     with pytest.raises(CannotTrain, match="had other data, settings"):
         work.resume({"data": 2, "settings": {"lr": 0.2}})
+
+
+def test_a_run_about_something_else_begins_at_the_start(tmp_path: Path) -> None:
+    work = Workspace(tmp_path)
+    assert work.begin({"data": 1}) is None
+    checkpoint = work.checkpoints / "checkpoint-9"
+    checkpoint.mkdir()
+    (checkpoint / "trainer_state.json").write_text("{}")
+    assert work.begin({"data": 1}) == checkpoint
+    assert work.begin({"data": 2}) is None
+    assert not checkpoint.exists()
 
 
 def test_the_newest_checkpoint_that_was_written_to_its_end_is_taken(tmp_path: Path) -> None:
