@@ -87,16 +87,11 @@ class KVFiles:
     def write(self, entry: KVEntry, is_wanted: Callable[[], bool] = lambda: True) -> None:
         """Put an entry into its file, unless it is there already or not wanted any more once it is written."""
         path = self._folder / self._name(entry.key)
-        unfinished = path.with_name(path.name + UNFINISHED)
         try:
             if (there := self._index.get(path.name)) is not None and there.tokens == entry.tokens:
                 os.utime(path, (entry.used_at, entry.used_at))
-                return
-            if not self._make_room(entry.size_bytes + 4 * len(entry.tokens) + HEADER_BYTES):
-                return
-            write_kv(unfinished, entry, self._kind)
-            os.utime(unfinished, (entry.used_at, entry.used_at))
-            self._publish(unfinished, path, entry, is_wanted)
+            elif self._make_room(entry.size_bytes + 4 * len(entry.tokens) + HEADER_BYTES):
+                self._write(path, entry, is_wanted)
         except OSError as error:
             self._complain(path, error)
 
@@ -110,13 +105,21 @@ class KVFiles:
                 except OSError as error:
                     log.error("%s: of a deleted conversation, but cannot be removed; remove it: %s", path, error)
 
+    def _write(self, path: Path, entry: KVEntry, is_wanted: Callable[[], bool]) -> None:
+        """Write a file; of one that cannot be written to its end nothing stays, for others need a full disk's room."""
+        unfinished = path.with_name(path.name + UNFINISHED)
+        try:
+            write_kv(unfinished, entry, self._kind)
+            os.utime(unfinished, (entry.used_at, entry.used_at))
+            self._publish(unfinished, path, entry, is_wanted)
+        finally:
+            unfinished.unlink(missing_ok=True)
+
     def _publish(self, unfinished: Path, path: Path, entry: KVEntry, is_wanted: Callable[[], bool]) -> None:
         with self._lock:
             if is_wanted():
                 unfinished.replace(path)
                 self._index[path.name] = KVFile(path, entry.adapter, entry.tokens)
-            else:
-                unfinished.unlink(missing_ok=True)
 
     def _look_through(self) -> None:
         foreign, broken = [], []

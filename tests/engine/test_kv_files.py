@@ -2,6 +2,7 @@
 
 import logging
 import os
+import resource
 import stat
 from collections.abc import Callable
 from dataclasses import replace
@@ -242,6 +243,18 @@ def test_a_folder_that_cannot_be_written_is_told_once(folder: Path, caplog: pyte
         files.write(kept(name, [1, 2, 3]))
     assert len(caplog.records) == 1
     assert "cannot be written" in caplog.text
+
+
+def test_a_file_that_cannot_be_written_to_its_end_takes_no_room(folder: Path) -> None:
+    files = _open(folder)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))  # as on a full disk, the end is not written
+    try:
+        files.write(kept("s", [1] * 500))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(folder.iterdir()) == []
+    assert files.best([1, 1], None) == (None, 0)
 
 
 @settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
