@@ -52,7 +52,8 @@ class Settings(BaseSettings):
     kv_host_mib: Annotated[int, Field(ge=0)] = 512
     """MiB of memory for the attention state of conversations beyond `slots`; 0 turns this off."""
     kv_disk_mib: Annotated[int, Field(ge=0)] = 1024
-    """MiB of disk for what has no room in memory, and for all of it between two runs; 0 turns this off."""
+    """MiB of disk for what has no room in memory, and for all of it between two runs; 0 turns this off.
+    The last 256 MiB of a disk are left to others."""
     threads: Annotated[int | None, Field(ge=1)] = None
     """CPU threads of the engine; by default one less than there are cores."""
     device: str = "auto"

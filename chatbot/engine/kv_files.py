@@ -9,6 +9,7 @@ import hashlib
 import logging
 import os
 import re
+import shutil
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -23,6 +24,8 @@ NAME = re.compile(r"[0-9a-f]{32}-[0-9a-f]{16}\.safetensors")
 UNFINISHED = ".unfinished"
 HEADER_BYTES = 1024
 """More than a header takes."""
+SPARE_BYTES = 256 << 20
+"""Room on the disk that is left to others: what was said is stored there too, and cannot be made again."""
 log = logging.getLogger(__name__)
 
 
@@ -151,15 +154,17 @@ class KVFiles:
                     yield path
 
     def _make_room(self, size_bytes: int) -> bool:
-        """Remove the files used longest ago until so much fits within the limit; False if it never will."""
-        if size_bytes > self._limit_bytes:
-            return False
+        """Remove the files used longest ago until so much fits within limit and disk; False if it never will."""
         found = []
         for path in self._ours():
             with suppress(FileNotFoundError):  # a conversation may be deleted meanwhile
                 state = path.stat()
                 found.append((state.st_mtime, state.st_size, path))
-        excess = sum(size for _, size, _ in found) + size_bytes - self._limit_bytes
+        held = sum(size for _, size, _ in found)
+        room = max(0, min(self._limit_bytes, held + shutil.disk_usage(self._folder).free - SPARE_BYTES))
+        if size_bytes > room:
+            return False
+        excess = held + size_bytes - room
         for _, size, path in sorted(found):
             if excess <= 0:
                 break

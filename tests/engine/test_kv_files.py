@@ -7,13 +7,14 @@ import stat
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chatbot.engine.kv_entry import KVKind, owner_of
-from chatbot.engine.kv_files import KVFiles
+from chatbot.engine.kv_files import SPARE_BYTES, KVFiles
 from tests.engine.kept import BYTES_PER_TOKEN, KIND, is_same, kept
 
 OTHER = replace(KIND, base="c" * 64)
@@ -255,6 +256,23 @@ def test_a_file_that_cannot_be_written_to_its_end_takes_no_room(folder: Path) ->
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert list(folder.iterdir()) == []
     assert files.best([1, 1], None) == (None, 0)
+
+
+def test_the_last_room_of_a_disk_is_left_to_others(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    free = 100 * BYTES_PER_TOKEN
+
+    def usage(path: Path) -> SimpleNamespace:
+        return SimpleNamespace(free=SPARE_BYTES + free - _size_bytes(path))
+
+    monkeypatch.setattr("shutil.disk_usage", usage)
+    files = _open(folder, 1 << 30)
+    for number, name in enumerate("abc"):
+        files.write(kept(name, [number] * 30, used_at=float(number)))
+    files.write(kept("large", [4] * 200))
+    assert [files.best([number] * 30, None)[1] for number in range(5)] == [0, 30, 30, 0, 0]
+    free = -1
+    _open(folder, 1 << 30)
+    assert list(folder.iterdir()) == []
 
 
 @settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
