@@ -11,6 +11,7 @@ Both take the tokens of all chunks side by side, input `[1, sum of lengths]`, ea
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, Protocol
 
 import torch
@@ -30,10 +31,18 @@ class Chunk:
     slot: int
     start: int
     tokens: Sequence[int]
+    wants_logits: bool = True
+    """Whether a prompt goes no further than this, so that something is drawn after its last token."""
 
     @property
     def end(self) -> int:
         return self.start + len(self.tokens)
+
+
+def drawn_after(chunks: Sequence[Chunk]) -> list[int]:
+    """Return where the last tokens of those chunks that want logits are among the tokens of all."""
+    ends = accumulate(len(chunk.tokens) for chunk in chunks)
+    return [end - 1 for chunk, end in zip(chunks, ends, strict=True) if chunk.wants_logits]
 
 
 class Plan(Protocol):

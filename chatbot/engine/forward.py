@@ -141,8 +141,8 @@ class Forward:
         work = sum(self._budget.rate.work(chunk.start, chunk.end) for chunk in chunks)
         self._budget.note_prefill(work, self._since(started), is_streaming=is_streaming)
         _note_computed(rows, [chunk.tokens for chunk in chunks])
-        done = [i for i, row in enumerate(rows) if row.computed == len(row.prompt)]
-        return [Computed([(rows[i], []) for i in done], logits[done])] if done else []
+        done: list[tuple[Generation, list[int]]] = [(row, []) for row in rows if row.computed == len(row.prompt)]
+        return [Computed(done, logits)] if done else []
 
     def _give_way(self, tokens: int) -> None:
         """Free what can be made again, after memory did not suffice for so many tokens, and take smaller steps."""
@@ -166,7 +166,7 @@ def _joined(parts: Sequence[Computed]) -> Computed | None:
 def _prompt_chunk(row: Generation, end: int) -> Chunk:
     """Return the tokens of a row's prompt that are not computed yet, up to `end`."""
     assert row.slot is not None
-    return Chunk(row.slot.index, row.computed, row.prompt[row.computed : end])
+    return Chunk(row.slot.index, row.computed, row.prompt[row.computed : end], wants_logits=end == len(row.prompt))
 
 
 def _reply_chunk(row: Generation, draft: Sequence[int]) -> Chunk:

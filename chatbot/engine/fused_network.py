@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
-from chatbot.engine.attention import Chunk, Plan, PrefillPlan
+from chatbot.engine.attention import Chunk, Plan, PrefillPlan, drawn_after
 from chatbot.engine.decode_plan import DecodePlan
 from chatbot.engine.formats import Keep, Weight, kept
 from chatbot.engine.kv import SlotKV
@@ -103,9 +103,8 @@ class FusedNetwork:
         return self.lm_head(self.norm(x))
 
     def prefill(self, chunks: Sequence[Chunk]) -> torch.Tensor:
-        """Return the logits `[chunks, vocabulary]` of each chunk's last token."""
-        ends = self._ids([len(chunk.tokens) for chunk in chunks]).cumsum(0) - 1
-        return self.compute(*self._inputs(chunks), PrefillPlan(self.kv, chunks), ends)
+        """Return the logits `[wanted, vocabulary]` of the last token of each chunk that wants them."""
+        return self.compute(*self._inputs(chunks), PrefillPlan(self.kv, chunks), self._ids(drawn_after(chunks)))
 
     def compute(
         self, tokens: torch.Tensor, positions: torch.Tensor, plan: Plan, ends: torch.Tensor | None
@@ -137,7 +136,7 @@ class FusedNetwork:
         return turned[:, : self.heads], turned[:, self.heads :], heads[:, self.heads + self.kv_heads :]
 
     def _ids(self, numbers: Sequence[int]) -> torch.Tensor:
-        return torch.tensor(numbers, device=self.embedding.device)
+        return torch.tensor(numbers, dtype=torch.long, device=self.embedding.device)
 
 
 def _feed_forward(layer: FusedLayer, x: torch.Tensor) -> None:

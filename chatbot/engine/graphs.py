@@ -14,7 +14,7 @@ from weakref import WeakSet
 import torch
 
 from chatbot.engine.adapter_files import LoraAdapter
-from chatbot.engine.attention import Chunk
+from chatbot.engine.attention import Chunk, drawn_after
 from chatbot.engine.broken_device import is_device_broken
 from chatbot.engine.kv import SlotKV
 from chatbot.engine.lora import LoraBank
@@ -126,13 +126,13 @@ class Graphs:
         return None if logits is None else logits[graph.batch.places(chunks)]
 
     def prefill(self, chunks: Sequence[Chunk], adapter: LoraAdapter | None) -> torch.Tensor | None:
-        """Return the logits `[1, vocabulary]` after a small chunk, or None for what is not one small chunk."""
+        """Return the logits after a small chunk, if it wants them, or None for what is not one small chunk."""
         shape = BatchShape.holding(chunks, self._kv.shape.max_len)
         if len(chunks) > 1 or not self._is_for(shape):
             return None
         self._bank.use([adapter])
         logits = self._played(self._graph(Kind(shape, self._bank.layout, is_prompt=True)), chunks)
-        return None if logits is None else logits.clone()
+        return None if logits is None else logits[: len(drawn_after(chunks))].clone()
 
     def release(self, keep: set[str]) -> None:
         """Forget the graphs with adapters, if the bank is going to drop all that it laid out."""

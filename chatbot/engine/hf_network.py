@@ -10,7 +10,7 @@ from itertools import chain
 import torch
 
 from chatbot.engine import attention
-from chatbot.engine.attention import Chunk, Plan, PrefillPlan
+from chatbot.engine.attention import Chunk, Plan, PrefillPlan, drawn_after
 from chatbot.engine.decode_plan import DecodePlan
 from chatbot.engine.kv import SlotKV
 from chatbot.engine.lora_stack import Part
@@ -57,8 +57,8 @@ class HFNetwork:
         return self.compute(*self._inputs(chunks), DecodePlan(self._kv, chunks), None)
 
     def prefill(self, chunks: Sequence[Chunk]) -> torch.Tensor:
-        """Return the logits `[chunks, vocabulary]` of each chunk's last token."""
-        ends = torch.tensor([len(chunk.tokens) for chunk in chunks], device=self._kv.keys.device).cumsum(0) - 1
+        """Return the logits `[wanted, vocabulary]` of the last token of each chunk that wants them."""
+        ends = torch.tensor(drawn_after(chunks), dtype=torch.long, device=self._kv.keys.device)
         return self.compute(*self._inputs(chunks), PrefillPlan(self._kv, chunks), ends)
 
     def compute(

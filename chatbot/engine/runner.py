@@ -87,7 +87,10 @@ class Runner:
 
     @torch.inference_mode()
     def prefill(self, chunks: Sequence[Chunk], adapter: LoraAdapter | None) -> torch.Tensor:
-        """Compute chunks of prompts under one adapter and return logits `[chunks, vocabulary]` of their last tokens."""
+        """Compute chunks of prompts under one adapter.
+
+        Returns the logits `[wanted, vocabulary]` of the last token of each chunk that wants them.
+        """
         if self._shortcut is not None and (logits := self._shortcut.prefill(chunks, adapter)) is not None:
             return logits
         self.bank.use([adapter])

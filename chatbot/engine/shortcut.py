@@ -24,7 +24,7 @@ class Shortcut(Protocol):
         """Return the logits `[tokens, vocabulary]` after each token, or None for a step that is not for it."""
 
     def prefill(self, chunks: Sequence[Chunk], adapter: LoraAdapter | None) -> torch.Tensor | None:
-        """Return the logits `[chunks, vocabulary]` after each chunk, or None for a step that is not for it."""
+        """Return the logits `[wanted, vocabulary]` after chunks that want them, or None for a step not for it."""
 
     def release(self, keep: set[str]) -> None:
         """Free what was made for adapters whose digests are not in `keep`."""

@@ -122,6 +122,10 @@ def test_a_step_met_for_the_third_time_is_only_played_back(pair: Pair) -> None:
     assert (pair.tracer.recorded, pair.tracer.played) == (recorded, played + 1)
 
 
+def test_a_prompt_that_goes_on_gets_no_logits_from_a_graph(pair: Pair) -> None:
+    assert all(pair.prefill(Chunk(0, 0, [5, 6, 7], wants_logits=False)) for _ in range(3))
+
+
 def test_rows_may_change_owners_and_slots_without_a_new_record(pair: Pair) -> None:
     assert all(pair.decode([Chunk(slot, 60, [slot]) for slot in (0, 1)], [1, 2]) for _ in range(2))
     recorded = pair.tracer.recorded

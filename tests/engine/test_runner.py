@@ -1,6 +1,8 @@
 """The runner gives the model's own logits, or refuses the model."""
 
 import json
+from ctypes import CDLL
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
 from chatbot.engine.attention import Chunk
 from chatbot.engine.base import ModelNotFound
+from chatbot.engine.compiled.library import load
 from chatbot.engine.hf_network import HFNetwork
 from chatbot.engine.kv import KVShape
 from chatbot.engine.norms import replace_norms
@@ -21,9 +24,9 @@ from chatbot.engine.runner import Runner
 from tests.tiny import make_tiny_model, make_tiny_tokenizer
 
 
-def _runner(folder: Path, slots: int = 4, *, fuses: bool = True) -> Runner:
-    device = torch.device("cpu")
-    return Runner(folder, slots=slots, context_tokens=64, device=device, dtype=torch.float32, fuses=fuses)
+def _runner(folder: Path, slots: int = 4, *, fuses: bool = True, library: CDLL | None = None) -> Runner:
+    device, dtype = torch.device("cpu"), torch.float32
+    return Runner(folder, slots=slots, context_tokens=64, device=device, dtype=dtype, fuses=fuses, library=library)
 
 
 def _model(folder: Path) -> Any:  # the transformers model inside
@@ -45,6 +48,21 @@ def test_logits_equal_those_of_transformers(tmp_path: Path, dtype: torch.dtype) 
             expected = model(torch.tensor([prompt])).logits[0]
         assert torch.allclose(got[i], expected[-2], atol=1e-3)
         assert torch.allclose(decoded[i], expected[-1], atol=1e-3)
+
+
+@pytest.mark.parametrize("way", ["compiled", "fused", "its own code"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_only_chunks_that_want_logits_get_them(tmp_path: Path, way: str, dtype: torch.dtype) -> None:
+    runner = _runner(
+        make_tiny_model(tmp_path, dtype=dtype),
+        fuses=way != "its own code",
+        library=load() if way == "compiled" else None,
+    )
+    prompts = [Chunk(0, 0, [5, 6, 7]), Chunk(1, 0, [8, 9]), Chunk(2, 0, [10, 11, 12])]
+    every = runner.prefill(prompts, None)
+    for wanted in ([], [1], [0, 2]):
+        chunks = [replace(prompt, wants_logits=i in wanted) for i, prompt in enumerate(prompts)]
+        assert torch.allclose(runner.prefill(chunks, None), every[wanted], atol=1e-4)
 
 
 def test_a_16_bit_checkpoint_is_packed_and_a_32_bit_one_is_not(tmp_path: Path, tiny: Path) -> None:

@@ -56,6 +56,17 @@ def _check(results: list[Any], tiny: Path, complaint: str) -> None:
     assert third.text == Alone(tiny).reply(says("three"), GREEDY.max_tokens)
 
 
+async def test_only_the_end_of_a_prompt_gets_logits(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    counts: list[int] = []
+    _spoil(monkeypatch, "prefill", lambda chunks, logits: counts.append(len(logits)))
+    engine = LocalEngine(tiny, slots=1, threads=1, prefill_tokens=16)
+    await engine.start()
+    counts.clear()  # those of the probe
+    reply = await ask(engine, says("in parts, " * 5))
+    await engine.stop()
+    assert counts == [0] * ((reply.usage.prompt_tokens - 1) // 16) + [1]
+
+
 async def test_a_prompt_that_breaks_the_model_fails_alone(
     engine: LocalEngine, tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -90,9 +101,9 @@ async def test_logits_that_are_no_numbers_end_one_reply(
     poisoned: set[int] = set()
 
     def spoil(chunks: Sequence[Chunk], logits: torch.Tensor) -> None:
-        for i, chunk in enumerate(chunks):
-            if POISON in chunk.tokens or chunk.slot in poisoned:
-                poisoned.add(chunk.slot)  # the prompt may be computed in several chunks; only the last one's count
+        poisoned.update(chunk.slot for chunk in chunks if POISON in chunk.tokens)
+        for i, chunk in enumerate(chunk for chunk in chunks if chunk.wants_logits):
+            if chunk.slot in poisoned:
                 logits[i] = float("nan")
 
     _spoil(monkeypatch, "prefill", spoil)

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from chatbot.engine.adapter_files import LoraAdapter
-from chatbot.engine.attention import Chunk
+from chatbot.engine.attention import Chunk, drawn_after
 from chatbot.engine.compiled.panels import WAYS, PanelWeight
 from chatbot.engine.compiled.structs import Layer, Network, Product, Site, Update
 from chatbot.engine.compiled.weight_memory import WeightMemory
@@ -61,12 +61,10 @@ class CompiledForward:
         return self._compute(chunks, adapters, range(count)) if count <= self._most_tokens else None
 
     def prefill(self, chunks: Sequence[Chunk], adapter: LoraAdapter | None) -> torch.Tensor | None:
-        """Return the logits `[chunks, vocabulary]` after each chunk, or None for a batch that is left to torch."""
-        ends, count = [], 0
-        for chunk in chunks:
-            count += len(chunk.tokens)
-            ends.append(count - 1)
-        return self._compute(chunks, [adapter] * len(chunks), ends) if count <= self._most_tokens else None
+        """Return the logits `[wanted, vocabulary]` after chunks that want them, or None for a batch left to torch."""
+        if sum(len(chunk.tokens) for chunk in chunks) > self._most_tokens:
+            return None
+        return self._compute(chunks, [adapter] * len(chunks), drawn_after(chunks))
 
     def release(self, keep: set[str]) -> None:
         """Forget what was made for adapters whose digests are not in `keep`."""
