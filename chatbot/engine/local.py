@@ -50,6 +50,7 @@ class LocalEngine:
         self._settings = ModelSettings(model, **options)
         self._room = Room(self._settings.slots, self._settings.max_waiting)
         self._adapters: dict[str, LoraAdapter] = {}
+        self._keeping_adapters = asyncio.Lock()
         self._queues: dict[Generation, asyncio.Queue[Event]] = {}
         self._renderings: set[_Rendering] = set()
         self._loaded: LoadedModel | None = None
@@ -99,12 +100,17 @@ class LocalEngine:
             device=self._settings.torch_device,
         )
         self._adapters.setdefault(adapter.digest, adapter)
-        await asyncio.to_thread(loaded.keep_adapters, set(self._adapters))
+        await self._keep_adapters()
         return adapter.digest
 
     async def unload_adapter(self, digest: str) -> None:
         """Refuse new generations with this adapter; running ones end with it, then it is freed."""
         if self._adapters.pop(digest, None) is not None:
+            await self._keep_adapters()
+
+    async def _keep_adapters(self) -> None:
+        """Tell the worker which adapters there are: one at a time, or an older set might come last."""
+        async with self._keeping_adapters:
             await asyncio.to_thread(self._running().keep_adapters, set(self._adapters))
 
     async def forget(self, session: str) -> None:

@@ -1,6 +1,7 @@
 """The engine as its users see it, beside transformers and PEFT alone on the same weights."""
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -122,6 +123,27 @@ async def test_a_16_bit_model_with_packed_weights_replies_as_transformers_does(t
     assert [reply.text for reply in replies] == [
         Alone(folder, adapter).reply(chat, GREEDY.max_tokens) for adapter in (None, pirate)
     ]
+
+
+async def test_adapters_loaded_at_once_leave_the_worker_the_newest_set(
+    engine: LocalEngine, pirate: Path, poet: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep, kept, goes_on = LoadedModel.keep_adapters, list[set[str]](), threading.Event()
+
+    def held_with_one(loaded: LoadedModel, digests: set[str]) -> None:
+        if len(digests) == 1:
+            goes_on.wait()
+        keep(loaded, digests)
+        kept.append(digests)
+
+    monkeypatch.setattr(LoadedModel, "keep_adapters", held_with_one)
+    first = asyncio.create_task(engine.load_adapter(pirate))
+    while not engine._keeping_adapters.locked():
+        await asyncio.sleep(0)
+    second = asyncio.create_task(engine.load_adapter(poet))
+    await asyncio.wait({second}, timeout=0.5)
+    goes_on.set()
+    assert {await first, await second} == kept[-1]
 
 
 async def test_counting_tokens_agrees_with_usage(engine: LocalEngine) -> None:
