@@ -21,24 +21,6 @@ if TYPE_CHECKING:
     from adapters.train import Job, Outcome
     from chatbot.settings import Settings
 
-FLAGS = (
-    "base",
-    "persona",
-    "system",
-    "description",
-    "preset",
-    "epochs",
-    "steps",
-    "lr",
-    "rank",
-    "max-length",
-    "seed",
-    "val",
-    "from",
-    "out",
-)
-"""In the order a card tells them in."""
-
 
 class Preset(StrEnum):
     """How long to train."""
@@ -49,6 +31,7 @@ class Preset(StrEnum):
 
 
 def train(
+    context: typer.Context,
     data: DataFiles,
     name: Annotated[str | None, typer.Option(help="Name of the persona; by default that of --persona.")] = None,
     base: Annotated[str | None, typer.Option(help="Model to train on; by default the one that is served.")] = None,
@@ -81,29 +64,22 @@ def train(
     tell_warnings(statistics)
     store = AdapterStore([out]) if out else adapter_store(settings)
     begun = _start(start, store, settings) if start else None
-    card = _card(name, persona or (begun.persona_file if begun else None), system or None, description, shared_system)
-    folder = _base_folder(base or settings.model_path)
-    options = Options(
-        preset=preset.value, epochs=epochs, steps=steps, lr=lr, rank=rank, max_tokens=max_length, seed=seed
-    )
-    went_on = begun.name if begun else None
-    given = (base, persona, system, description, preset, epochs, steps, lr, rank, max_length, seed, val, went_on, out)
-    command = _command(data, card.name, *given)
-    base_name = settings.model_name if base is None else None
-    _spare_a_core()
+    file = persona or (begun.persona_file if begun else None)
+    card = _card(name, file, system or None, description, shared_system)
     job = Job(
         data=tuple(data),
-        base=folder,
+        base=_base_folder(base or settings.model_path),
         persona=card,
         store=store,
-        options=options,
+        options=Options(preset.value, epochs, steps, lr, rank, max_length, seed),
         validation=val,
         start=begun,
         is_resumed=resume,
         is_dry_run=dry_run,
-        base_name=base_name,
-        command=command,
+        base_name=settings.model_name if base is None else None,
+        command=_command(context, card.name, begun),
     )
+    _spare_a_core()
     _tell_outcome(_run(job), json, went_on=begun is not None)
 
 
@@ -156,12 +132,14 @@ def _start(wanted: str, store: "AdapterStore", settings: "Settings") -> "Start":
         fail(str(error), 2)
 
 
-def _command(data: list[Path], name: str, *values: object) -> str:
-    """Return the command that does this again, only with what was given."""
-    words = ["chatbot", "adapter", "train", *map(str, data), "--name", name]
-    for flag, value in zip(FLAGS, values, strict=True):
-        if value is not None:
-            words += [f"--{flag}", str(value)]
+def _command(context: typer.Context, name: str, begun: "Start | None") -> str:
+    """Return the command that does this again, in which a persona to go on from has its version."""
+    given = context.params | {"name": name, "start": begun.name if begun else None}
+    words = ["chatbot", "adapter", "train", *map(str, given["data"])]
+    for option in context.command.params:
+        value = given.get(option.name or "")
+        if isinstance(value, str | int | float | Path) and not isinstance(value, bool):
+            words += [option.opts[0], str(value)]
     return shlex.join(words)
 
 

@@ -132,7 +132,10 @@ def test_train_takes_persona_file_and_flags_and_prints_what_it_published(tmp_pat
     assert (adapter["system"], adapter["description"]) == ("be a corsair", "from the flag")
     assert "validation perplexity" in result.stderr
     assert 'try: chatbot ask --persona corsair "hello"' in result.stderr
-    assert "--description 'from the flag'" in (Path(adapter["path"]) / "README.md").read_text()
+    assert (
+        f"\nchatbot adapter train {data} --name corsair --base {base} --persona p.toml --description 'from the flag' "
+        "--preset normal --epochs 1 --rank 2 --seed 0\n"
+    ) in (Path(adapter["path"]) / "README.md").read_text()
 
 
 def test_a_published_persona_is_gone_on_from_by_its_name_or_folder(tmp_path: Path, base: Path) -> None:
