@@ -25,6 +25,7 @@ class FakeEngine:
         self.reply = reply
         self.requests: list[GenerationRequest] = []
         self.loaded: list[Path] = []
+        self.unloaded: list[str] = []
         self.digest_of: Callable[[Path], str] = lambda folder: f"digest-of-{folder.name}"
         self.cancelled = 0
         self.forgotten: list[str] = []
@@ -52,7 +53,8 @@ class FakeEngine:
         self.loaded.append(folder)
         return self.digest_of(folder)
 
-    async def unload_adapter(self, digest: str) -> None: ...
+    async def unload_adapter(self, digest: str) -> None:
+        self.unloaded.append(digest)
 
     async def forget(self, session: str) -> None:
         self.forgotten.append(session)

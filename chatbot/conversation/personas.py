@@ -1,7 +1,9 @@
 """Model names that clients may ask for: the base model by its name, and one persona for each adapter."""
 
 import difflib
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,6 +35,8 @@ class Personas:
         self._engine = engine
         self._store = store
         self._loaded: set[str] = set()
+        self._uses: Counter[str] = Counter()
+        """How many replies hold each adapter."""
 
     @property
     def base(self) -> Persona:
@@ -59,18 +63,39 @@ class Personas:
         message = f"persona {name!r} was trained on another base model than {base.name}; train it again on this one"
         raise InvalidRequest("model_mismatch", message, "model")
 
-    async def load(self, persona: Persona) -> str | None:
-        """Return the digest of the persona's adapter, loaded; None for the base model."""
+    @asynccontextmanager
+    async def loaded(self, persona: Persona) -> AsyncIterator[str | None]:
+        """Hold the persona's adapter in the engine, and yield its digest; None for the base model.
+
+        Raises InvalidRequest if the engine does not take it.
+        """
         if persona.folder is None:
-            return None
-        if persona.digest in self._loaded:
-            return persona.digest
+            yield None
+            return
+        there = persona.digest if persona.digest in self._loaded else None
+        digest = there or await self._load(persona.folder)
+        self._uses[digest] += 1
         try:
-            digest = await self._engine.load_adapter(persona.folder)
+            if there is None:
+                await self._unload_replaced()
+            yield digest
+        finally:
+            self._uses[digest] -= 1
+
+    async def _load(self, folder: Path) -> str:
+        try:
+            digest = await self._engine.load_adapter(folder)
         except AdapterRejected as error:
             raise InvalidRequest("adapter_rejected", str(error), "model") from None
         self._loaded.add(digest)
         return digest
+
+    async def _unload_replaced(self) -> None:
+        """Free the adapters that no reply holds and that were replaced or removed since they were loaded."""
+        offered = {persona.digest for persona in self.all()}
+        while unused := next((each for each in self._loaded - offered if not self._uses[each]), None):
+            self._loaded.discard(unused)
+            await self._engine.unload_adapter(unused)
 
     def _fits(self, adapter: AdapterFolder) -> bool:
         return adapter.base_digest is None or adapter.base_digest == self._engine.base.digest

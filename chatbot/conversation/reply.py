@@ -125,7 +125,10 @@ class Reply:
                 await saver
 
     async def _generate(self, backend: Backend) -> dict[str, Any]:
-        adapter = await backend.personas.load(self.persona)
+        async with backend.personas.loaded(self.persona) as adapter:
+            return await self._generate_as(backend, adapter)
+
+    async def _generate_as(self, backend: Backend, adapter: str | None) -> dict[str, Any]:
         context = await self._start(backend, adapter)
         request = GenerationRequest(
             session=self.log.response.conversation_id,

@@ -85,6 +85,27 @@ async def test_an_adapter_is_loaded_once(world: World) -> None:
     world.publish("pirate")
     pirate = world.personas.resolve("pirate")
     world.engine.digest_of = lambda folder: pirate.digest or ""
-    assert await world.personas.load(pirate) == await world.personas.load(pirate) == pirate.digest
+    async with world.personas.loaded(pirate) as first, world.personas.loaded(pirate) as second:
+        assert first == second == pirate.digest
     assert len(world.engine.loaded) == 1
-    assert await world.personas.load(world.personas.base) is None
+    async with world.personas.loaded(world.personas.base) as nothing:
+        assert nothing is None
+
+
+async def test_a_replaced_adapter_is_freed_once_no_reply_holds_it(world: World) -> None:
+    world.engine.digest_of = lambda folder: next(found.digest for found in world.store.scan() if found.path == folder)
+    for seed in range(3):
+        world.publish("pirate", seed=seed)
+    personas = [world.personas.resolve(f"pirate@v{version}") for version in (1, 2, 3)]
+    first, second, third = (persona.digest for persona in personas)
+    async with world.personas.loaded(personas[0]):
+        async with world.personas.loaded(personas[1]):
+            pass
+        async with world.personas.loaded(personas[2]):
+            assert world.engine.unloaded == [second]  # the first is still spoken with
+    world.publish("poet", seed=7)
+    async with world.personas.loaded(world.personas.resolve("poet")):
+        assert world.engine.unloaded == [second, first]
+    async with world.personas.loaded(personas[2]):
+        pass
+    assert third not in world.engine.unloaded
