@@ -15,6 +15,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from uuid import uuid4
 
+from safetensors import SafetensorError, safe_open
+
 from adapters.errors import AdapterNotFound, BadPersona
 from adapters.persona import NAME, PERSONA_FILE, PersonaCard, check_name, read_persona
 from chatbot.engine.digest import ADAPTER_CONFIG, ADAPTER_WEIGHTS, adapter_folder_digest
@@ -178,6 +180,7 @@ def _read_version(name: str, version: int, folder: Path) -> AdapterFolder | str:
         if (folder / PERSONA_FILE).is_file():
             card = read_persona(folder / PERSONA_FILE, name=name)
         weights = (folder / ADAPTER_WEIGHTS).stat()
+        _require_whole(folder / ADAPTER_WEIGHTS)
         return AdapterFolder(
             name=name,
             version=version,
@@ -195,6 +198,15 @@ def _read_version(name: str, version: int, folder: Path) -> AdapterFolder | str:
         return f"{error.filename or folder}: {error.strerror or error}; the version is ignored"
     except (BadPersona, ValueError) as error:
         return f"{error}; the version is ignored"
+
+
+def _require_whole(path: Path) -> None:
+    """Refuse weights that were cut off or never were any, before somebody chooses them."""
+    try:
+        with safe_open(path, framework="np"):
+            pass
+    except SafetensorError as error:
+        raise ValueError(f"{path}: not whole safetensors: {error}") from error
 
 
 def _read_base(path: Path) -> tuple[str | None, str | None]:

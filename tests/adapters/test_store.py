@@ -4,7 +4,9 @@ import json
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from adapters import store as store_module
 from adapters.errors import AdapterNotFound, BadPersona
@@ -16,7 +18,7 @@ from .test_persona import HOSTILE
 
 def fill(folder: Path, version: int, *, system: str = "arr") -> None:
     (folder / "adapter_config.json").write_text("{}")
-    (folder / "adapter_model.safetensors").write_bytes(b"weights %d" % version)
+    save_file({"weights": np.full(8, version)}, folder / "adapter_model.safetensors")
     (folder / "base.json").write_text(json.dumps({"name": "tiny", "digest": "d1"}))
     (folder / "persona.toml").write_text(render_persona(PersonaCard("pirate", "a pirate", system, {"top_p": 0.5})))
 
@@ -116,6 +118,15 @@ def test_nothing_that_lies_around_breaks_the_scan(tmp_path: Path) -> None:
     assert len(told) == 3
 
 
+def test_weights_that_were_cut_off_do_not_hide_the_version_before(tmp_path: Path) -> None:
+    store = AdapterStore([tmp_path])
+    good = store.publish("pirate", fill)
+    weights = store.publish("pirate", fill).path / "adapter_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1])
+    assert store.resolve("pirate") == good
+    assert "v2/adapter_model.safetensors: not whole safetensors" in store.problems[0]
+
+
 def test_a_second_scan_reads_nothing_and_a_changed_file_is_read_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -130,7 +141,7 @@ def test_a_second_scan_reads_nothing_and_a_changed_file_is_read_again(
     monkeypatch.setattr(store_module, "folder_digest", noted)
     store.scan()
     assert reads == []
-    (first.path / "adapter_model.safetensors").write_bytes(b"other weights")
+    save_file({"weights": np.zeros(8)}, first.path / "adapter_model.safetensors")
     assert store.scan()[0].digest != first.digest
     assert reads == [first.path]
 
