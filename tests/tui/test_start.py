@@ -76,14 +76,15 @@ async def test_what_is_typed_in_an_unsent_chat_is_there_when_it_has_its_real_nam
         await started.wait()
         return server.url
 
-    async with ChatApp(None, ensure=ensure).run_test(size=(110, 30)) as pilot:
+    app = ChatApp(None, ensure=ensure)
+    async with app.run_test(size=(110, 30)) as pilot:
         editor = pilot.app.query_one(Editor)
         await say(pilot, "hi")
         await until_shown(pilot, "hi")
         await pilot.press(*"and then", "ctrl+n")
         await until(pilot, lambda: not editor.text)
         started.set()
-        await until_shown(pilot, "live", "Conversations", "hi")
+        await until(pilot, lambda: [chat.title for chat in app.session.state.chats] == ["hi"])
         await say(pilot, "/open hi")
         await until(pilot, lambda: editor.text == "and then")
 
