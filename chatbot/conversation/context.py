@@ -120,9 +120,10 @@ def _recalled(newest: Item, dropped: Sequence[Item], room_tokens: int, count_tok
     def tokens_with(recalled: Sequence[Item]) -> int:
         return count_tokens(render("", [newest], recalled))
 
-    alone = tokens_with(())
+    found = likely(newest.text, dropped)[:MOST_TRIED]
+    alone = tokens_with(()) if found else 0
     chosen: list[Item] = []
-    for item in likely(newest.text, dropped)[:MOST_TRIED]:
+    for item in found:
         more = sorted([*chosen, item], key=lambda each: each.position)
         if tokens_with(more) - alone <= room_tokens:
             chosen = more

@@ -23,6 +23,7 @@ from storage.records import Item
 PASSAGE_CHARACTERS = 400
 """A longer message is recalled by its passages, cut between sentences."""
 SHORT_CHARACTERS = 300
+"""How long a message and what it answers may be to be read together."""
 _SPEAKER_BONUS = 0.4
 """What a message of the one who is asked about gets on top, as a share of the best score."""
 _STEM_CHARACTERS = 4

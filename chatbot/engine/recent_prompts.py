@@ -1,4 +1,4 @@
-"""The prompts that were rendered last: a turn counts its prompt once or twice, and then has it computed.
+"""The prompts that were rendered last: a turn counts its own, and the excerpts it recalls, and has it computed.
 
 Rendering takes as long as the conversation is; without this a turn at 30,000 tokens would wait for it three times.
 """
@@ -10,7 +10,7 @@ from chatbot.engine.base import ChatMessage
 
 Render = Callable[[Sequence[ChatMessage]], list[int]]
 
-MOST = 16
+MOST = 64
 
 
 class RecentPrompts:
