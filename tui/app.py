@@ -13,7 +13,6 @@ from chatbot.client import ChatbotError, ServerUnreachable
 from tui.actions import WIDE_COLUMNS, CommandedApp
 from tui.commands import COMMANDS, UnknownCommand, matching, message_of, parse
 from tui.session import Session
-from tui.state import DRAFT, Chat
 from tui.widgets.conversations import ConversationList
 from tui.widgets.dialogs import AskLine, Confirm
 from tui.widgets.editor import Editor
@@ -48,10 +47,9 @@ class ChatApp(CommandedApp):
         super().__init__()
         self.session = Session(url or "", ensure=ensure, api_key=api_key, on_change=self._state_changed)
         self._wanted = conversation
-        self._drafts: dict[str | None, str] = {}
-        self._shown_chat: str | None = None
-        self._shown_keys: frozenset[str] = frozenset()
-        self._known_chats: frozenset[str] = frozenset()
+        self._sheet = self.session.state.sheet
+        self._sheets: dict[str, str] = {}
+        """What was being typed in the chats that are not open."""
         self._is_refreshing = False
         self._drawn_at = 0.0
         self._early: list[events.Event] | None = []
@@ -111,6 +109,7 @@ class ChatApp(CommandedApp):
 
     def _state_changed(self) -> None:
         """Draw soon: at once after a pause, and at most so often while text streams."""
+        self._turn_to_sheet()
         if self.is_running and not self._is_refreshing:
             self._is_refreshing = True
             wait_s = self._drawn_at + FRAME_S - time.monotonic()
@@ -124,11 +123,6 @@ class ChatApp(CommandedApp):
         if not self.query(StatusLine):
             return  # the screen is being taken down
         state = self.session.state
-        self._rename_drafts()
-        if state.current != self._shown_chat:
-            self._swap_draft(state.current)
-        self._shown_keys = _keys(state.chat)
-        self._known_chats = frozenset(chat.id for chat in state.chats if state.is_loaded)
         self.query_one(ConversationList).show(state)
         self.query_one(Transcript).show(state)
         self.query_one(StatusLine).show(state)
@@ -145,30 +139,17 @@ class ChatApp(CommandedApp):
         if not editor.text:
             editor.remember(sent)
 
-    def _rename_drafts(self) -> None:
-        """Keep what was being typed in a chat that has its real id now."""
-        for old in [name for name in self._drafts if name and name.startswith(DRAFT)]:
-            chat = self.session.state.chat_of(key=old.removeprefix(DRAFT))
-            if chat and chat.id != old:
-                self._drafts[chat.id] = self._drafts.pop(old)
-
-    def _swap_draft(self, chat_id: str | None) -> None:
-        """Keep what was being typed with its chat, if that is still there.
-
-        A blank page that became a chat with the first message, and a draft that got its real id, keep the editor.
-        """
-        editor, state = self.query_one(Editor), self.session.state
-        if self._shown_chat is None:
-            is_same_page = chat_id not in self._known_chats
-        else:
-            is_same_page = bool(self._shown_keys) and self._shown_keys <= _keys(state.chat)
-        if not is_same_page:
-            is_gone = self._shown_chat is not None and state.find(self._shown_chat) is None
-            if not is_gone:
-                self._drafts[self._shown_chat] = editor.text
-            if not (is_gone and chat_id is None and editor.text):  # else somebody deleted it under the user's hands
-                editor.replace_all(self._drafts.pop(chat_id, ""))
-        self._shown_chat = chat_id
+    def _turn_to_sheet(self) -> None:
+        """Keep what is being typed with its chat, at once: the next key belongs to what is open now."""
+        state, left = self.session.state, self._sheet
+        if state.sheet == left or not self.query(Editor):
+            return
+        editor, self._sheet = self.query_one(Editor), state.sheet
+        if state.has_sheet(left):
+            self._sheets[left] = editor.text
+        elif editor.text and state.chat is None:
+            return  # somebody deleted the chat under the user's hands
+        editor.replace_all(self._sheets.pop(state.sheet, ""))
 
     def on_editor_submitted(self, event: Editor.Submitted) -> None:
         try:
@@ -229,10 +210,6 @@ class ChatApp(CommandedApp):
             editor = self.query_one(Editor)
             editor.focus()
             editor.insert(text)
-
-
-def _keys(chat: Chat | None) -> frozenset[str]:
-    return frozenset(message.key for message in chat.messages) if chat else frozenset()
 
 
 def run(

@@ -77,8 +77,12 @@ class Session:
 
     def open(self, chat_id: str | None) -> None:
         """Show a chat, or the blank page of a new one."""
-        self._has_chosen = True
         self._set(transitions.opened(self.state, chat_id))
+        self._opened()
+
+    def _opened(self) -> None:
+        """Fetch what the open chat lacks."""
+        self._has_chosen = True
         chat = self.state.chat
         if chat and not chat.is_loaded:
             self._spawn(self.history.load(chat.id))
@@ -140,12 +144,13 @@ class Session:
         await self._load_models()
         body = await self.client.conversation_titled(wanted) if wanted else None
         await self._load_chats()
-        if body:  # from the list to the open chat in one step: what is being typed on the blank page goes along
+        if body:
             self._set(transitions.more_chats_listed(self.state, [body], has_more=self.state.has_more_chats))
         self._is_loaded = True
         chosen = [chat.id for chat in self.state.chats if wanted in (None, chat.id, chat.title)]
         if chosen and self.state.current is None and not self._has_chosen:
-            self.open(chosen[0])
+            self._set(transitions.begun_with(self.state, chosen[0]))
+            self._opened()
 
     async def _come_back(self) -> None:
         """After a pause the list, who can answer and the open chat may have moved on."""

@@ -79,8 +79,15 @@ class Chat:
     """Number of the last change that is known here; the list goes by it."""
     is_draft: bool = False
     """True until the server has made the conversation."""
+    blank_sheet: str | None = None
+    """The blank page that it was begun on, if it was."""
     context: ContextUse | None = None
     pace: Pace | None = None
+
+    @property
+    def sheet(self) -> str:
+        """What its half-typed message is kept under; unlike the id, it is the same once the server has made it."""
+        return self.blank_sheet or self.id
 
     @property
     def is_sending(self) -> bool:
@@ -123,10 +130,20 @@ class State:
     """Something to tell where no chat is open; the next step clears it."""
     has_more_chats: bool = False
     is_loaded: bool = False
+    blank_sheet: str = "blank"
+    """What the half-typed message on the blank page is kept under; a chat that is begun there takes it over."""
 
     @property
     def chat(self) -> Chat | None:
         return self.find(self.current)
+
+    @property
+    def sheet(self) -> str:
+        """What the editor's text belongs to."""
+        return self.chat.sheet if self.chat else self.blank_sheet
+
+    def has_sheet(self, sheet: str) -> bool:
+        return sheet == self.blank_sheet or any(chat.sheet == sheet for chat in self.chats)
 
     @property
     def persona(self) -> str | None:

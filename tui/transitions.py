@@ -79,6 +79,11 @@ def opened(state: State, chat_id: str | None) -> State:
     return _with_chat(state, chat_id, lambda chat: replace(chat, is_unseen=False))
 
 
+def begun_with(state: State, chat_id: str) -> State:
+    """Open the first chat; what is being typed on the blank page goes along."""
+    return opened(_off_the_blank_page(state, chat_id), chat_id)
+
+
 def removed(state: State, chat_id: str) -> State:
     """Forget a chat; the next one in the list opens if it was the open one."""
     ids = [chat.id for chat in state.chats]
@@ -116,7 +121,8 @@ def submitted(state: State, key: str, text: str) -> State:
     messages = (*chat.messages, Message(key, "user", safe_text(text), "sending"), reply)
     others = tuple(other for other in state.chats if other.id != chat.id)
     chats = (replace(chat, messages=messages, pace=None), *others)
-    return replace(state, chats=chats, current=chat.id, notice="")
+    submitted = replace(state, chats=chats, current=chat.id, notice="")
+    return submitted if state.chat else _off_the_blank_page(submitted, chat.id)
 
 
 def adopted(state: State, draft: str, body: JsonObject, *, is_loaded: bool = True) -> State:
@@ -262,6 +268,12 @@ def _described(chat: Chat | None, body: JsonObject) -> Chat:
     if change < chat.change:
         return chat  # known in a newer form
     return replace(chat, title=title or chat.title, persona=persona or chat.persona, change=change)
+
+
+def _off_the_blank_page(state: State, chat_id: str) -> State:
+    """Let a chat take over what is being typed on the blank page; the next blank page is another."""
+    state = _with_chat(state, chat_id, lambda chat: replace(chat, blank_sheet=state.blank_sheet))
+    return replace(state, blank_sheet=f"blank_{chat_id}")
 
 
 def _with_chat(state: State, chat_id: str | None, change: Callable[[Chat], Chat]) -> State:

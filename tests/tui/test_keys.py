@@ -118,6 +118,23 @@ async def test_several_lines_history_and_drafts(open_app: OpenApp, server: FakeS
         assert server.creates[0]["input"] == "one\ntwo\nx"
 
 
+async def test_what_is_typed_right_after_a_switch_belongs_to_the_chat_that_is_open_then(
+    open_app: OpenApp, server: FakeServer
+) -> None:
+    server.add_conversation("Sea", ("earlier", "b"))
+    async with open_app() as pilot:
+        editor, session = pilot.app.query_one(Editor), _app(pilot.app).session
+        await until_shown(pilot, "earlier")
+        editor.insert("to the sea")
+        session.open(None)  # and nothing is drawn in between
+        editor.insert("to nobody")
+        assert editor.text == "to nobody"
+        session.open("conv_1")
+        assert editor.text == "to the sea"
+        session.open(None)
+        assert editor.text == "to nobody"
+
+
 async def test_a_deleted_chat_takes_its_draft_along_and_no_other(open_app: OpenApp, server: FakeServer) -> None:
     server.add_conversation("Sea", ("earlier", "b"))
     server.add_conversation("Hill", ("up there", "c"))
