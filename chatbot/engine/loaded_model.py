@@ -98,6 +98,8 @@ class LoadedModel:
     def forget(self, session: str) -> None:
         """Drop all KV of a conversation, in slots, memory and files, and every prompt that is still at hand."""
         self._prompts.clear()
+        self._counting.forget()
+        self._rendering.forget()
         self.worker.forget(session)
 
     def count_tokens(self, messages: Sequence[ChatMessage]) -> int:

@@ -14,6 +14,7 @@ from transformers import AutoTokenizer
 
 from chatbot.engine.base import ChatMessage, GenerationFailed, ModelNotFound
 from chatbot.engine.detokenize import ByteDetokenizer, Detokenizer, WindowDetokenizer, token_byte_table
+from chatbot.engine.segments import Segments
 
 BRACKETS = "<|>[]{}/ "
 ROLES = frozenset({"system", "user", "assistant"})
@@ -25,6 +26,8 @@ class ChatTemplate:
     def __init__(self, folder: Path) -> None:
         """Load the tokenizer of a model directory. Raises ModelNotFound if it cannot keep text and control apart."""
         self._tokenizer = _load_tokenizer(folder)
+        self._segments: Segments | None = Segments(self._tokenizer)
+        """None where a prompt can only be encoded whole."""
         self._control_ids = frozenset(self._tokenizer.added_tokens_decoder)
         self._byte_table = token_byte_table(self._tokenizer)
         self._accepts_system = self._probe_system_role()
@@ -35,6 +38,7 @@ class ChatTemplate:
         becomes text. Added tokens that are not special, such as <think>, are text like any other.
         """
         self._check_invariant(folder)
+        self._check_segments()
 
     def render(self, messages: Sequence[ChatMessage]) -> list[int]:
         """Return the prompt's token ids, the opening of the assistant's reply included.
@@ -49,6 +53,11 @@ class ChatTemplate:
         except (TemplateError, ValueError, TypeError) as error:
             raise GenerationFailed(f"the chat template refused the messages: {error}") from error
 
+    def forget(self) -> None:
+        """Forget what was rendered. For any thread."""
+        if self._segments is not None:
+            self._segments.forget()
+
     def detokenizer(self) -> Detokenizer:
         """Return a fresh converter from token ids to text for one reply."""
         if self._byte_table is not None:
@@ -62,6 +71,13 @@ class ChatTemplate:
         return text
 
     def _encode(self, chat: list[dict[str, str]]) -> list[int]:
+        if self._segments is None or not self._segments.can_encode(message["content"] for message in chat):
+            return self._encode_whole(chat)
+        prompt = self._tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
+        return self._segments.encode(prompt)
+
+    def _encode_whole(self, chat: list[dict[str, str]]) -> list[int]:
+        """Return the token ids of a chat, in which control tokens that were typed are text."""
         ids = self._tokenizer.apply_chat_template(
             chat, add_generation_prompt=True, sanitize_control_tokens=True, return_dict=False
         )
@@ -85,8 +101,8 @@ class ChatTemplate:
         if len(attempts) % 2 == 0:
             attempts.append("x")  # ends with the user, as a chat does before the reply
         try:
-            plain = self._encode(self._chat_of(["x"] * len(attempts)))
-            attacked = self._encode(self._chat_of(attempts))
+            plain = self._encode_whole(self._chat_of(["x"] * len(attempts)))
+            attacked = self._encode_whole(self._chat_of(attempts))
         except (TemplateError, ValueError, TypeError, NotImplementedError) as error:
             raise ModelNotFound(f"{folder}: the chat template cannot be used: {error}") from error
         if self._control(plain) != self._control(attacked):
@@ -94,6 +110,12 @@ class ChatTemplate:
                 f"{folder}: the chat template lets typed text become control tokens "
                 f"({len(self._control(plain))} expected in a hostile chat, {len(self._control(attacked))} found)"
             )
+
+    def _check_segments(self) -> None:
+        """Do without segments if there is no place to cut, or if a chat of odd spaces shows that they do not add up."""
+        chat = self._chat_of(["x", "  two  spaces ", "\n lines\r\n\n\ttabs\t", "Ünïcödé 你好 👩‍🚀 é 12 345", " "])
+        if not (self._segments and self._segments.places) or self._encode(chat) != self._encode_whole(chat):
+            self._segments = None
 
     def _chat_of(self, contents: Sequence[str]) -> list[dict[str, str]]:
         roles = ("user", "assistant")
