@@ -31,6 +31,8 @@ STOPPED = "the engine was stopped"
 STOP_WITHIN_S = 10.0
 """How long `stop` waits for the current step; a thread that is stuck for good must not keep the server from ending."""
 RETIRE_WITHIN_S = 0.1
+QUIET_AFTER_S = 0.1
+"""How long there is nothing to do before KV that may soon lose its slot is copied: a newcomer waits for the copy."""
 log = logging.getLogger(__name__)
 
 
@@ -153,11 +155,13 @@ class Worker:
 
     def _next_step(self) -> Step[Generation] | None:
         """Wait for work and return what to compute, or None at the end."""
+        is_quiet = False
         with self._changed:
             while self._ended_because is None and not self._scheduler.has_work:
                 self._release_adapters()
-                self._slots.keep_ahead()
-                self._changed.wait()
+                if is_quiet:
+                    self._slots.keep_ahead()
+                is_quiet = not self._changed.wait(None if is_quiet else QUIET_AFTER_S)
             if self._ended_because is not None:
                 return None
             if self._has_unloaded:

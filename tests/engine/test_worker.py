@@ -13,6 +13,7 @@ from chatbot.engine.base import GenerationFailed, GenerationRequest, Sampling
 from chatbot.engine.local import LocalEngine
 from chatbot.engine.replies import Replies
 from chatbot.engine.runner import Runner
+from chatbot.engine.slots import SlotTable
 from tests.engine.alone import Alone
 from tests.engine.talk import GREEDY, ask, says
 
@@ -161,6 +162,18 @@ async def test_the_engine_goes_on_after_an_error_nobody_expected(
     reply = await ask(engine, says("hello"))
     assert reply.usage.cached_tokens == 0
     assert reply.text == Alone(tiny).reply(says("hello"), GREEDY.max_tokens)
+
+
+async def test_kv_is_copied_ahead_when_it_is_quiet_and_who_comes_then_is_answered(
+    engine: LocalEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_quiet = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    monkeypatch.setattr(SlotTable, "keep_ahead", lambda _: loop.call_soon_threadsafe(is_quiet.set))
+    for text in ("one", "two"):
+        is_quiet.clear()
+        assert (await ask(engine, says(text))).text
+        await asyncio.wait_for(is_quiet.wait(), 30)
 
 
 async def test_unused_adapters_leave_the_model_though_it_never_idles(engine: LocalEngine, pirate: Path) -> None:
