@@ -116,6 +116,27 @@ async def test_a_send_that_meets_a_stopping_server_is_said_again_to_the_next(tmp
             assert await held.text() == ""
 
 
+async def test_the_last_message_is_answered_anew_as_it_is_or_changed(tmp_path: Path) -> None:
+    async with live_server(tmp_path, FakeEngine()) as url, Client(url) as client:
+        conversation = (await client.create_conversation(title="Sea"))["id"]
+        for text in ("one\x07", "two"):
+            await (await client.send(text, conversation=conversation)).text()
+        assert await (await client.retry(conversation=conversation)).text() == "you said: two"
+        assert await (await client.retry("three", conversation=conversation)).text() == "you said: three"
+        shown = [item["content"][0]["text"] for item in (await client.items(conversation)).data]
+        assert shown == ["one\x07", "you said: one\x07", "three", "you said: three"]
+
+
+async def test_the_first_message_is_answered_anew_at_the_root(tmp_path: Path) -> None:
+    async with live_server(tmp_path, FakeEngine()) as url, Client(url) as client:
+        conversation = (await client.create_conversation(title="Sea"))["id"]
+        with pytest.raises(NotFound, match="no message to answer"):
+            await client.retry(conversation=conversation)
+        await (await client.send("one\x07", conversation=conversation)).text()
+        assert await (await client.retry(conversation=conversation)).text() == "you said: one\x07"
+        assert len((await client.items(conversation)).data) == 2
+
+
 async def test_two_conversations_stream_over_one_socket(client: Client, server: FakeServer) -> None:
     server.gate.clear()
     one = await client.send("a", conversation=server.add_conversation("One"))

@@ -15,6 +15,7 @@ from tui.widgets.dialogs import AskLine, Confirm
 from tui.widgets.editor import Editor
 from tui.widgets.help import HelpScreen
 from tui.widgets.persona_picker import PersonaPicker
+from tui.widgets.transcript import Transcript
 
 QUIT_WINDOW_S = 2.0
 WIDE_COLUMNS = 100
@@ -73,6 +74,23 @@ class CommandedApp(App[int]):
 
     def command_persona(self, name: str) -> None:
         self.run_worker(self._choose_persona(name), exclusive=True, group="persona")
+
+    def command_retry(self, _: str) -> None:
+        self._answer_anew(None)
+
+    def command_edit(self, text: str) -> None:
+        """Have a text answered in the place of the last message; without one, offer that to be changed."""
+        chat = self.session.state.chat
+        if text or chat is None or chat.question is None:
+            self._answer_anew(text)
+        else:
+            self.query_one(Editor).replace_all(f"/edit {chat.question.text}")
+
+    def _answer_anew(self, text: str | None) -> None:
+        if self.session.retry(text):
+            self.query_one(Transcript).follow()
+        else:
+            self.notify("There is no message to answer anew.", severity="warning", markup=False)
 
     def command_copy(self, number: str) -> None:
         messages = self.session.state.chat.messages if self.session.state.chat else ()

@@ -16,6 +16,8 @@ class Command:
     aliases: tuple[str, ...] = ()
     is_plain: bool = False
     """Whether plain mode has it too."""
+    takes_lines: bool = False
+    """Whether its argument may have several lines."""
 
     @property
     def usage(self) -> str:
@@ -28,6 +30,8 @@ COMMANDS = (
     Command("rename", "rename this conversation", key="ctrl+r", argument="[TITLE]", is_plain=True),
     Command("delete", "delete this conversation", is_plain=True),
     Command("persona", "choose who answers", key="ctrl+t", argument="[NAME]", aliases=("model",), is_plain=True),
+    Command("retry", "answer my last message anew", aliases=("regenerate",), is_plain=True),
+    Command("edit", "change my last message and have it answered", argument="[TEXT]", is_plain=True, takes_lines=True),
     Command("copy", "copy the last reply, or its n-th code block", key="ctrl+o", argument="[N]"),
     Command("stop", "stop the reply that is being written", key="escape"),
     Command("list", "show or hide the list of conversations", key="ctrl+b", is_plain=True),
@@ -55,10 +59,15 @@ def find(name: str) -> Command:
 
 
 def parse(line: str) -> tuple[Command, str] | None:
-    """Split a line into command and argument; None if it is a message (`//` sends a leading slash)."""
-    if not line.startswith("/") or line.startswith("//") or "\n" in line:
+    """Split what was typed into command and argument; None if it is a message (`//` sends a leading slash).
+
+    Several lines are a message, unless they begin with the whole name of a command that takes them.
+    """
+    if not line.startswith("/") or line.startswith("//"):
         return None
     name, _, argument = line[1:].partition(" ")
+    if "\n" in line and not any(name == command.name and command.takes_lines for command in COMMANDS):
+        return None
     return find(name.lower()), argument.strip()
 
 

@@ -147,7 +147,11 @@ class PlainChat:
     async def _say(self, text: str) -> int:
         if self._conversation is None:
             self._conversation = await self._client.create_conversation(model=self._model)
-        reply = await self._client.send(text, conversation=self._conversation["id"], model=self._model)
+        return await self._print(
+            await self._client.send(text, conversation=self._conversation["id"], model=self._model)
+        )
+
+    async def _print(self, reply: Reply) -> int:
         self._reply = reply
         if self._is_terminal:
             print(f"{safe_line(str(reply.response.get('model') or 'Assistant')).capitalize()}: ", end="")
@@ -157,8 +161,7 @@ class PlainChat:
         if not command.is_plain:
             _talk(f"/{command.name} needs the full screen")
             return FAILED
-        await getattr(self, f"command_{command.name}")(argument)
-        return OK
+        return await getattr(self, f"command_{command.name}")(argument) or OK
 
     async def command_new(self, _: str) -> None:
         self._conversation = None
@@ -182,6 +185,23 @@ class PlainChat:
             await self._client.delete_conversation(self._conversation["id"])
             self._conversation = None
             _talk("Deleted. The next line starts a new conversation.")
+
+    async def command_retry(self, _: str) -> int:
+        return await self._answer_anew(None)
+
+    async def command_edit(self, text: str) -> int:
+        if text:
+            return await self._answer_anew(text)
+        _talk("Usage: /edit TEXT, to be answered in the place of your last message.")
+        return FAILED
+
+    async def _answer_anew(self, text: str | None) -> int:
+        if self._conversation:
+            return await self._print(
+                await self._client.retry(text, conversation=self._conversation["id"], model=self._model)
+            )
+        _talk("There is no message to answer anew.")
+        return FAILED
 
     async def command_persona(self, name: str) -> None:
         models = await self._client.models()

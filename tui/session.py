@@ -7,6 +7,7 @@ import asyncio
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from chatbot.client import (
@@ -17,6 +18,7 @@ from chatbot.client import (
     JsonObject,
     NotFound,
     Page,
+    Reply,
 )
 from tui import transitions
 from tui.background import Background
@@ -25,6 +27,8 @@ from tui.shown import Shown
 from tui.state import Chat, State
 
 CHATS_PAGE = 50
+Ask = Callable[..., Awaitable[Reply]]
+"""Asks the server for a reply, given a conversation, who answers and an idempotency key."""
 
 
 class Session:
@@ -101,7 +105,20 @@ class Session:
         """Send a message in the open chat; it shows at once and goes out in order."""
         key = f"key_{uuid.uuid4().hex}"
         self._set(transitions.submitted(self.state, key, text))
-        self._spawn(self._send(key, text))
+        self._spawn(self._send(key, partial(self.client.send, text)))
+
+    def retry(self, text: str | None = None) -> bool:
+        """Have the newest message of the open chat answered anew, or `text` in its place; False if none was sent."""
+        question = self.state.chat.question if self.state.chat else None
+        if question is None or question.status == "sending":
+            return False
+        self.stop()
+        key = f"key_{uuid.uuid4().hex}"
+        self._set(transitions.asked_anew(self.state, key, text or question.text))
+        is_stored = question.status != "unsent"
+        ask = partial(self.client.retry, text) if is_stored else partial(self.client.send, text or question.text)
+        self._spawn(self._send(key, ask))
+        return True
 
     def stop(self) -> bool:
         """Stop the reply that is being written in the open chat; False if there is none."""
@@ -181,11 +198,11 @@ class Session:
     def _left(self, page: Page) -> list[JsonObject]:
         return [body for body in page.data if body["id"] not in self._gone]
 
-    async def _send(self, key: str, text: str) -> None:
+    async def _send(self, key: str, ask: Ask) -> None:
         try:
             async with self._sending:
                 chat = await self._made(self.state.chat_of(key=key))
-                reply = await self.client.send(text, conversation=chat.id, model=chat.persona, idempotency_key=key)
+                reply = await ask(conversation=chat.id, model=chat.persona, idempotency_key=key)
         except ChatbotError as error:
             held = self.state.chat_of(key=key)
             self._set(transitions.refused(self.state, key, str(error)))

@@ -95,6 +95,11 @@ class Chat:
         return any(message.status == "sending" for message in self.messages)
 
     @property
+    def question(self) -> Message | None:
+        """The newest message of the user."""
+        return next((message for message in reversed(self.messages) if message.role == "user"), None)
+
+    @property
     def open_reply(self) -> Message | None:
         """The reply that is being written, or else the first that waits."""
         replies = [m for m in self.messages if m.role == "assistant" and not m.is_settled]

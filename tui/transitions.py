@@ -117,12 +117,26 @@ def submitted(state: State, key: str, text: str) -> State:
     chat = state.chat or Chat(
         f"{DRAFT}{key}", title=state.new_title, persona=state.new_persona, is_loaded=True, is_draft=True
     )
+    return _with_turn(state, chat, key, text)
+
+
+def asked_anew(state: State, key: str, text: str) -> State:
+    """Show a message in the place of the newest one of the user, and that of its reply; what came after it goes."""
+    chat = state.chat
+    assert chat is not None
+    assert chat.question is not None
+    before = chat.messages[: chat.messages.index(chat.question)]
+    return _with_turn(state, replace(chat, messages=before), key, text)
+
+
+def _with_turn(state: State, chat: Chat, key: str, text: str) -> State:
+    """Add a message and the place of its reply to a chat, which becomes the open one and the first."""
     reply = Message(f"{key}:reply", "assistant", "", "sending", chat.persona)
     messages = (*chat.messages, Message(key, "user", safe_text(text), "sending"), reply)
     others = tuple(other for other in state.chats if other.id != chat.id)
     chats = (replace(chat, messages=messages, pace=None), *others)
-    submitted = replace(state, chats=chats, current=chat.id, notice="")
-    return submitted if state.chat else _off_the_blank_page(submitted, chat.id)
+    turned = replace(state, chats=chats, current=chat.id, notice="")
+    return turned if state.chat else _off_the_blank_page(turned, chat.id)
 
 
 def adopted(state: State, draft: str, body: JsonObject, *, is_loaded: bool = True) -> State:

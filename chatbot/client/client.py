@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from chatbot.client.connection import Backoff, Connection, ConnectionState, Ensure
 from chatbot.client.errors import ChatbotError, RequestRejected, rejection
@@ -113,20 +113,32 @@ class Client(HttpApi):
     ) -> Reply:
         """Send a turn and return its reply once the server has stored the message.
 
-        `options` are further fields of `response.create`, such as `temperature` or `previous_response_id`.
+        `options` are further fields of `response.create`, such as `temperature` or `previous_response_id`; one that is
+        None goes out as null.
         """
         send_id = f"send_{uuid.uuid4().hex}"
         frame: Event = {"type": "response.create", "input": text, "conversation": conversation, "model": model}
-        frame |= {"instructions": instructions, "idempotency_key": idempotency_key or send_id, **options}
+        frame |= {"instructions": instructions, "idempotency_key": idempotency_key or send_id}
         frame |= {"event_id": send_id, "stream_id": send_id}
         async with self._sending:
-            waiting = _Unacknowledged(_without_none(frame), asyncio.get_running_loop().create_future())
+            waiting = _Unacknowledged(_without_none(frame) | options, asyncio.get_running_loop().create_future())
             self._unacknowledged = waiting
             try:
                 await self._connection.send(waiting.frame)
                 return await waiting.reply
             finally:
                 self._unacknowledged = None
+
+    # Any: `send` says what each of the options is.
+    async def retry(self, text: str | None = None, *, conversation: str, **options: Any) -> Reply:
+        """Have the newest message of a conversation answered anew, or `text` in its place; `options` as for `send`.
+
+        Message and reply become a branch beside those that were there: nothing is lost. Raises `NotFound` where no user
+        said anything.
+        """
+        asked = await self._newest_question(conversation)
+        said = "".join(part.get("text") or "" for part in asked["content"]) if text is None else text
+        return await self.send(said, conversation=conversation, parent_item_id=asked["parent_id"], **options)
 
     async def attach(self, response_id: str, *, starting_after: int = -1) -> Reply:
         """Follow a response from a point in its log: -1 brings everything from the start."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from chatbot.client.connection import LOOPBACK
-from chatbot.client.errors import ServerUnreachable, rejection
+from chatbot.client.errors import NotFound, ServerUnreachable, rejection
 from chatbot.client.reply import JsonObject
 
 if TYPE_CHECKING:
@@ -89,6 +89,18 @@ class HttpApi:
 
     async def cancel_response(self, response_id: str) -> JsonObject:
         return await self._request("POST", _path("responses", response_id) + "/cancel")
+
+    async def _newest_question(self, conversation: str) -> JsonObject:
+        """Return the newest message that a user wrote."""
+        after = None
+        while True:
+            page = await self.items(conversation, order="desc", limit=10, after=after)
+            for item in page.data:
+                if item["role"] == "user":
+                    return item
+            if not page.has_more:
+                raise NotFound(f"there is no message to answer in {conversation}", code="item_not_found", status=404)
+            after = page.last_id
 
     async def _page(self, path: str, params: JsonObject) -> Page:
         body = await self._request("GET", path, params=_without_none(params))

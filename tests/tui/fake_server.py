@@ -176,6 +176,11 @@ class FakeServer:
         for wire in self.watchers:
             self._spawn(_sent(wire, event))
 
+    def _branch_off(self, conversation: str, parent: str | None) -> None:
+        """Leave the branch that is shown: the next item comes after `parent`."""
+        ids = [None, *(item["id"] for item in self.items[conversation])]
+        del self.items[conversation][ids.index(parent) :]
+
     def _add_item(self, conversation: str, role: str, kind: str, text: str) -> None:
         item_id = f"msg_{conversation}_{len(self.items[conversation])}"
         content = [{"type": kind, "text": text}]
@@ -277,6 +282,8 @@ class FakeServer:
             model = frame.get("model") or "chatbot-mini"
             response = FakeResponse(name, frame.get("conversation"), model, list(self.pieces))
             self.keys[key] = self.responses[name] = response
+            if "parent_item_id" in frame:
+                self._branch_off(frame["conversation"], frame["parent_item_id"])
             if frame.get("conversation"):
                 self._add_item(frame["conversation"], "user", "input_text", frame["input"])
                 row = self.conversations[frame["conversation"]]

@@ -12,7 +12,10 @@ def test_a_line_is_a_command_or_a_message() -> None:
     assert parsed is not None
     assert (parsed[0].name, parsed[1]) == ("rename", "Sea talk")
     assert parse("hello") is None
-    assert parse("/a\n/b") is None
+    assert parse("/a\n/b") is parse("/ed one\ntwo") is None
+    edited = parse("/edit one\ntwo")
+    assert edited is not None
+    assert (edited[0].name, edited[1]) == ("edit", "one\ntwo")
     assert parse("//etc/passwd") is None
     assert message_of("//etc/passwd") == "/etc/passwd"
 
@@ -32,7 +35,7 @@ def test_a_slip_is_met_with_the_nearest_name() -> None:
 
 
 def test_half_typed_commands_are_offered() -> None:
-    assert [command.name for command in matching("/re")] == ["rename"]
+    assert [command.name for command in matching("/re")] == ["rename", "retry"]
     assert len(matching("/")) == len(COMMANDS)
     assert matching("/rename x") == matching("hello") == ()
 

@@ -44,6 +44,24 @@ async def test_json_is_one_object(server: FakeServer, capsys: pytest.CaptureFixt
     assert response["output"][0]["content"][0]["text"] == "Hello there."
 
 
+async def test_the_last_message_is_answered_anew(
+    server: FakeServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    type_in(monkeypatch, "/retry", "hi", "/retry", "/edit", "/edit ho")
+    assert await run_plain(server.url) == 0
+    said = capsys.readouterr()
+    assert said.out == "Hello there.\n" * 3
+    assert said.err.splitlines() == [
+        "There is no message to answer anew.",
+        "Usage: /edit TEXT, to be answered in the place of your last message.",
+    ]
+    assert [(frame["input"], frame.get("parent_item_id", "-")) for frame in server.creates] == [
+        ("hi", "-"),
+        ("hi", None),
+        ("ho", None),
+    ]
+
+
 async def test_exit_codes_tell_what_happened(server: FakeServer, capsys: pytest.CaptureFixture[str]) -> None:
     server.ending = "failed"
     assert await ask(server.url, "hi") == 1

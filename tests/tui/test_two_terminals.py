@@ -1,48 +1,16 @@
 """Two terminals on one server: what is done in the one is seen in the other, whose user is not disturbed."""
 
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 
 from textual.pilot import Pilot
 
-from chatbot.client import Client
-from tests.fake_engine import FakeEngine
-from tests.live_server import live_server
+from tests.tui.desk import app, opened_desk
 from tests.tui.screens import say, screen_text, until, until_shown
-from tui.app import ChatApp
 from tui.widgets.conversations import ConversationList
 from tui.widgets.editor import Editor
 from tui.widgets.message import MessageView
 from tui.widgets.transcript import Transcript
-
-
-class Desk:
-    """A server, and terminals that are opened on it."""
-
-    def __init__(self, url: str, engine: FakeEngine, client: Client, opened: AsyncExitStack) -> None:
-        self.url = url
-        self.engine = engine
-        self.client = client
-        self._opened = opened
-
-    async def terminal(self, conversation: str | None = None) -> Pilot[int]:
-        """Open a terminal and wait until it is live."""
-        app = ChatApp(self.url, conversation=conversation)
-        app.animation_level = "none"
-        pilot = await self._opened.enter_async_context(app.run_test(size=(110, 30), notifications=True))
-        await until_shown(pilot, "live")
-        await until(pilot, lambda: app.session.state.is_loaded)
-        return pilot
-
-
-@asynccontextmanager
-async def opened_desk(home: Path) -> AsyncIterator[Desk]:
-    """A desk for one test. No fixture: Textual's apps end in the context in which they began."""
-    engine = FakeEngine()
-    async with live_server(home, engine) as url, AsyncExitStack() as opened, Client(url) as client:
-        yield Desk(url, engine, client, opened)
 
 
 async def test_a_reply_streams_in_both_and_a_half_typed_line_stays(tmp_path: Path) -> None:
@@ -148,11 +116,6 @@ async def test_who_reads_further_up_is_not_moved(tmp_path: Path) -> None:
         assert (transcript.scroll_y, transcript_text(two)) == before
         await two.press("ctrl+end")
         await until_shown(two, "you said: news 4;")
-
-
-def app(pilot: Pilot[int]) -> ChatApp:
-    assert isinstance(pilot.app, ChatApp)
-    return pilot.app
 
 
 def has_settled(pilot: Pilot[int], messages: int) -> bool:
