@@ -7,8 +7,10 @@ from typing import ClassVar
 from textual.app import App
 from textual.binding import Binding, BindingType
 
+from chatbot.client import ChatbotError
 from tui import clipboard
 from tui.commands import COMMANDS, Command
+from tui.export import export
 from tui.session import Session
 from tui.widgets.conversations import ConversationList
 from tui.widgets.dialogs import AskLine, Confirm
@@ -104,6 +106,22 @@ class CommandedApp(App[int]):
         else:
             missing = f"There is no code block {number} in the last reply." if number else "There is no reply yet."
             self.notify(missing, severity="warning", markup=False)
+
+    def command_export(self, file: str) -> None:
+        self.run_worker(self._export(file), group="export")
+
+    async def _export(self, file: str) -> None:
+        """Write the open chat to a file and say where it is."""
+        session, chat = self.session, self.session.state.chat
+        if chat is None or chat.is_draft:
+            self.notify("There is nothing to export yet.", severity="warning", markup=False)
+            return
+        try:
+            path = await export(session.client, chat.id, chat.title, session.state.speaker(chat.persona), file)
+        except (OSError, ChatbotError) as error:
+            self.notify(f"Nothing was written: {error}", severity="error", markup=False)
+        else:
+            self.notify(f"Written to {path}", markup=False)
 
     def command_stop(self, _: str) -> None:
         """Stop the reply; with nothing to stop, close the list and return to the editor."""

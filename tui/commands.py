@@ -33,6 +33,7 @@ COMMANDS = (
     Command("retry", "answer my last message anew", aliases=("regenerate",), is_plain=True),
     Command("edit", "change my last message and have it answered", argument="[TEXT]", is_plain=True, takes_lines=True),
     Command("copy", "copy the last reply, or its n-th code block", key="ctrl+o", argument="[N]"),
+    Command("export", "write this chat to a file; to train on, name it .jsonl", argument="[FILE]", is_plain=True),
     Command("stop", "stop the reply that is being written", key="escape"),
     Command("list", "show or hide the list of conversations", key="ctrl+b", is_plain=True),
     Command("help", "show keys and commands", key="f1", is_plain=True),

@@ -24,6 +24,7 @@ from chatbot.client import (
     ServerUnreachable,
 )
 from tui.commands import COMMANDS, Command, UnknownCommand, message_of, parse
+from tui.export import export
 from tui.safe_text import safe_line, safe_text
 
 OK, FAILED, UNREACHABLE, INTERRUPTED = 0, 1, 3, 130
@@ -202,6 +203,20 @@ class PlainChat:
             )
         _talk("There is no message to answer anew.")
         return FAILED
+
+    async def command_export(self, file: str) -> int:
+        if self._conversation is None:
+            _talk("There is nothing to export yet.")
+            return FAILED
+        chat = await self._client.conversation(self._conversation["id"])
+        speaker = safe_line(self._model or chat.get("model") or "Assistant").capitalize()
+        try:
+            path = await export(self._client, chat["id"], safe_line(chat.get("title") or ""), speaker, file)
+        except OSError as error:
+            _talk(f"Nothing was written: {error}")
+            return FAILED
+        _talk(f"Written to {path}")
+        return OK
 
     async def command_persona(self, name: str) -> None:
         models = await self._client.models()

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+from pathlib import Path
 
 import pytest
 
@@ -60,6 +61,19 @@ async def test_the_last_message_is_answered_anew(
         ("hi", None),
         ("ho", None),
     ]
+
+
+async def test_a_chat_is_written_to_a_file(
+    server: FakeServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    type_in(monkeypatch, "/export", "hi", "/persona pirate", "/export", "/export nowhere/x.md")
+    assert await run_plain(server.url) == 1
+    assert (tmp_path / "hi.md").read_text() == "# hi\n\n**You**\n\nhi\n\n**Pirate**\n\nHello there.\n"
+    said = capsys.readouterr().err
+    assert "There is nothing to export yet." in said
+    assert f"Written to {tmp_path / 'hi.md'}" in said
+    assert "Nothing was written: [Errno 2]" in said
 
 
 async def test_exit_codes_tell_what_happened(server: FakeServer, capsys: pytest.CaptureFixture[str]) -> None:

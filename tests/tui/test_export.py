@@ -1,0 +1,63 @@
+"""A chat as a file: to read, or to train on."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from adapters.formats import RawRow, read_rows
+from tests.tui.conftest import OpenApp
+from tests.tui.fake_server import FakeServer
+from tests.tui.screens import say, until, until_shown
+from tui.export import PAGE, chat_line, file_name, markdown
+
+ITEMS = [
+    {"role": "user", "content": [{"type": "input_text", "text": "hi\x1b[2J"}]},
+    {"role": "assistant", "content": [{"type": "output_text", "text": "Ahoy!\n"}]},
+]
+
+
+def test_markdown_has_the_names_of_who_speaks_and_nothing_a_terminal_obeys() -> None:
+    assert markdown("Sea", "Pirate", ITEMS) == "# Sea\n\n**You**\n\nhi[2J\n\n**Pirate**\n\nAhoy!\n"
+
+
+def test_a_line_to_train_on_is_what_was_said() -> None:
+    assert json.loads(chat_line(ITEMS)) == {
+        "messages": [{"role": "user", "content": "hi\x1b[2J"}, {"role": "assistant", "content": "Ahoy!\n"}]
+    }
+
+
+@pytest.mark.parametrize(
+    ("title", "name"),
+    [("../a/b: c", "a b c.md"), ("", "conversation.md"), ("…", "conversation.md"), ("é" * 99, "é" * 60 + ".md")],
+)
+def test_any_title_makes_a_name(title: str, name: str) -> None:
+    assert file_name(title) == name
+
+
+async def test_the_open_chat_is_written_whole_and_over_nothing(
+    open_app: OpenApp, server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    server.add_conversation("Sea: a talk", *[(f"q{number}", f"a{number}") for number in range(PAGE)])
+    async with open_app() as pilot:
+        await until_shown(pilot, f"a{PAGE - 1}")
+        await say(pilot, "/export")
+        await until(pilot, lambda: (tmp_path / "Sea a talk.md").exists())
+        await until_shown(pilot, "Written to")
+        written = (tmp_path / "Sea a talk.md").read_text()
+        assert [f"\n{text}\n" in written for text in ("q0", f"a{PAGE - 1}", "**Assistant**")] == [True] * 3
+        await say(pilot, "/export")
+        await until_shown(pilot, "Nothing was written", "exists")
+        await say(pilot, "/export talk.jsonl")
+        await until(pilot, lambda: (tmp_path / "talk.jsonl").exists() and (tmp_path / "talk.jsonl").stat().st_size)
+    (row,) = read_rows(tmp_path / "talk.jsonl")
+    assert isinstance(row, RawRow)
+    assert len(row.turns) == 2 * PAGE
+
+
+async def test_an_empty_page_has_nothing_to_export(open_app: OpenApp) -> None:
+    async with open_app() as pilot:
+        await until_shown(pilot, "live")
+        await say(pilot, "/export")
+        await until_shown(pilot, "nothing to export")

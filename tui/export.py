@@ -1,0 +1,65 @@
+"""A conversation as a file: Markdown to read, or, where the name ends in .jsonl, a line to train a persona on."""
+
+import asyncio
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from chatbot.client import Client, JsonObject
+from tui.safe_text import safe_text
+
+PAGE = 100
+LONGEST_NAME = 60
+
+
+async def export(client: Client, conversation: str, title: str, speaker: str, file: str) -> Path:
+    """Write a conversation of the server's and return where it is; without a name the file has the title's.
+
+    Raises OSError if it cannot be written, FileExistsError among them: nothing is overwritten.
+    """
+    items: list[JsonObject] = []
+    after = None
+    while True:
+        page = await client.items(conversation, limit=PAGE, after=after)
+        items += page.data
+        if not page.has_more:
+            break
+        after = page.last_id
+    is_to_train_on = file.endswith(".jsonl")
+    text = chat_line(items) if is_to_train_on else markdown(title, speaker, items)
+    return await asyncio.to_thread(_written, file or file_name(title), text)
+
+
+def file_name(title: str) -> str:
+    """Return a title as the name of a Markdown file.
+
+    >>> file_name("What is 1/2 + 1/3?")
+    'What is 1 2 + 1 3.md'
+    """
+    words = re.sub(r"[^\w\s+,'()-]+", " ", title).split()
+    return f"{' '.join(words)[:LONGEST_NAME].strip() or 'conversation'}.md"
+
+
+def markdown(title: str, speaker: str, items: Sequence[JsonObject]) -> str:
+    """Return the messages under the names of who wrote them."""
+    names = {"user": "You", "assistant": speaker, "system": "System"}
+    turns = [f"**{names[item['role']]}**\n\n{safe_text(_text(item)).strip()}\n" for item in items]
+    return "\n".join([f"# {title or 'Conversation'}\n", *turns])
+
+
+def chat_line(items: Sequence[JsonObject]) -> str:
+    """Return the messages as one line of what `chatbot adapter train` reads."""
+    messages = [{"role": item["role"], "content": _text(item)} for item in items]
+    return json.dumps({"messages": messages}, ensure_ascii=False) + "\n"
+
+
+def _written(file: str, text: str) -> Path:
+    path = Path(file).expanduser()
+    with path.open("x", encoding="utf-8") as out:
+        out.write(text)
+    return path.resolve()
+
+
+def _text(item: JsonObject) -> str:
+    return "".join(part.get("text") or "" for part in item.get("content") or [])
