@@ -56,11 +56,8 @@ async def test_the_last_message_is_answered_anew(
         "There is no message to answer anew.",
         "Usage: /edit TEXT, to be answered in the place of your last message.",
     ]
-    assert [(frame["input"], frame.get("parent_item_id", "-")) for frame in server.creates] == [
-        ("hi", "-"),
-        ("hi", None),
-        ("ho", None),
-    ]
+    asked = [(f["input"], f.get("parent_item_id", "-"), f.get("temperature")) for f in server.creates]
+    assert asked == [("hi", "-", None), ("hi", None, 0.8), ("ho", None, None)]
 
 
 async def test_a_chat_is_written_to_a_file(
