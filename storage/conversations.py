@@ -3,16 +3,16 @@
 Every change takes the next number of the change counter, so that "newest first" never asks the clock.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, delete, insert, update
+from sqlalchemy import Column, ColumnElement, Connection, and_, delete, exists, insert, or_, update
 
 from storage import rows
 from storage.errors import ConversationNotFound
 from storage.records import Conversation
-from storage.schema import change_counter, conversations
+from storage.schema import change_counter, conversations, items
 
 
 class Unchanged(Enum):
@@ -60,22 +60,37 @@ def fetch(db: Connection, conversation_id: str) -> Conversation:
 
 
 def listed(
-    db: Connection, *, limit: int, after: str | None, before: int | None, title: str | None
+    db: Connection, *, limit: int, after: str | None, before: int | None, title: str | None, search: str
 ) -> list[Conversation]:
     """Listed conversations, last changed first.
 
     `before` is the number of the change that the previous page ended with: it stays where it was while conversations
-    change or go. `after` is the id that it ended with, wherever that one is now. `title` leaves out all others.
+    change or go. `after` is the id that it ended with, wherever that one is now. `title` leaves out all others, and
+    `search` those where neither the title nor any one message has all of its words (beyond ASCII, as they are written).
     """
     query = rows.select_conversations().where(conversations.c.listed.is_(True))
     if title is not None:
         query = query.where(conversations.c.title == title)
+    if words := search.split():
+        query = query.where(or_(_has_all(conversations.c.title, words), _says_all(words)))
     if before is not None:
         query = query.where(conversations.c.updated_order < before)
     if after is not None:
         query = query.where(conversations.c.updated_order < fetch(db, after).updated_order)
     found = db.execute(query.order_by(conversations.c.updated_order.desc()).limit(limit))
     return [rows.conversation(row) for row in found]
+
+
+def _says_all(words: Sequence[str]) -> ColumnElement[bool]:
+    """Whether one message of the conversation has all of the words.
+
+    There is no index of words, so that what is deleted is nowhere else.
+    """
+    return exists().where(items.c.conversation_id == conversations.c.id, _has_all(items.c.text, words))
+
+
+def _has_all(column: Column[Any], words: Sequence[str]) -> ColumnElement[bool]:
+    return and_(*(column.icontains(word, autoescape=True) for word in words))
 
 
 def change(db: Connection, conversation_id: str, **values: Any) -> None:

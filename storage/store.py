@@ -93,15 +93,21 @@ class Store:
         return await self._read(lambda db: conversations.fetch(db, conversation_id))
 
     async def conversations(
-        self, *, limit: int = 50, after: str | None = None, before: int | None = None, title: str | None = None
+        self,
+        *,
+        limit: int = 50,
+        after: str | None = None,
+        before: int | None = None,
+        title: str | None = None,
+        search: str = "",
     ) -> list[Conversation]:
         """Listed conversations, last changed first; the next page is `before` the change that this one ended with.
 
         Or `after` the id that it ended with, if that conversation was not changed since. Only those with exactly this
-        `title`, if one is given.
+        `title`, if one is given, and with all words of `search` in the title or in one message.
         """
         return await self._read(
-            lambda db: conversations.listed(db, limit=limit, after=after, before=before, title=title)
+            lambda db: conversations.listed(db, limit=limit, after=after, before=before, title=title, search=search)
         )
 
     async def update_conversation(

@@ -17,6 +17,7 @@ from tui.widgets.dialogs import AskLine, Confirm
 from tui.widgets.editor import Editor
 from tui.widgets.help import HelpScreen
 from tui.widgets.persona_picker import PersonaPicker
+from tui.widgets.search import Search
 from tui.widgets.transcript import Transcript
 
 QUIT_WINDOW_S = 2.0
@@ -60,6 +61,16 @@ class CommandedApp(App[int]):
     async def _open_unlisted(self, title: str) -> None:
         if not title or not await self.session.open_titled(title):
             self.notify(f"No conversation is called “{title}”.", severity="warning", markup=False)
+
+    def command_search(self, words: str) -> None:
+        self.run_worker(self._search(words), exclusive=True, group="open")
+
+    async def _search(self, words: str) -> None:
+        """Open what is picked among all conversations that the server finds."""
+        search = Search(self.session.find, words)
+        picked = await self.push_screen_wait(search)
+        if picked:
+            self.session.open_found(next(body for body in search.found if body["id"] == picked))
 
     def command_rename(self, title: str) -> None:
         chat = self.session.state.chat

@@ -174,6 +174,10 @@ class PlainChat:
             self._conversation, self._model = found, None  # it has a persona of its own
         _talk(f"Now in “{title}”." if found else f"No conversation is called “{title}”; /list shows them.")
 
+    async def command_search(self, words: str) -> None:
+        for conversation in (await self._client.conversations(search=words)).data:
+            _talk(safe_line(conversation.get("title") or "(no title)"))
+
     async def command_rename(self, title: str) -> None:
         if self._conversation and title:
             self._conversation = await self._client.rename(self._conversation["id"], title)

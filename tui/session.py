@@ -97,9 +97,17 @@ class Session:
         """Look a conversation up by its title, in the list or not, and show it; False if there is none."""
         body = await self.client.conversation_titled(title) if self.state.connection == "live" else None
         if body:
-            self._set(transitions.more_chats_listed(self.state, [body], has_more=self.state.has_more_chats))
-            self.open(body["id"])
+            self.open_found(body)
         return body is not None
+
+    async def find(self, words: str) -> list[JsonObject]:
+        """Return the conversations in which words were said, newest first."""
+        return (await self.client.conversations(limit=CHATS_PAGE, search=words)).data
+
+    def open_found(self, body: JsonObject) -> None:
+        """Show a conversation that the server found, in the list or not."""
+        self._set(transitions.more_chats_listed(self.state, [body], has_more=self.state.has_more_chats))
+        self.open(body["id"])
 
     def submit(self, text: str) -> None:
         """Send a message in the open chat; it shows at once and goes out in order."""

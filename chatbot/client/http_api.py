@@ -46,12 +46,16 @@ class HttpApi:
         """List the base model and every persona."""
         return list((await self._request("GET", "/v1/models"))["data"])
 
-    async def conversations(self, *, limit: int = 100, after: str | None = None, before: int | None = None) -> Page:
+    async def conversations(
+        self, *, limit: int = 100, after: str | None = None, before: int | None = None, search: str | None = None
+    ) -> Page:
         """List conversations, newest first; the next page is `before` the `change` of the last one.
 
-        Or `after` its id, which fails if it is deleted by then, and repeats others if it is changed.
+        Or `after` its id, which fails if it is deleted by then, and repeats others if it is changed. With `search`,
+        only those whose title or one of whose messages has all of its words.
         """
-        return await self._page("/v1/conversations", {"limit": limit, "after": after, "before": before})
+        params = {"limit": limit, "after": after, "before": before, "search": search}
+        return await self._page("/v1/conversations", params)
 
     async def conversation(self, conversation: str) -> JsonObject:
         return await self._request("GET", _path("conversations", conversation))

@@ -54,6 +54,7 @@ class ConversationRoutes:
                 after=request.query_params.get("after"),
                 before=before,
                 title=request.query_params.get("title"),
+                search=request.query_params.get("search", ""),
             )
         resources = [conversation_resource(conversation) for conversation in found[:limit]]
         return JSONResponse(page(resources, has_more=len(found) > limit))

@@ -51,6 +51,18 @@ async def test_the_next_page_begins_where_the_last_one_ended_though_its_last_con
     assert (refused["error"]["code"], refused["error"]["param"]) == ("invalid_parameter", "before")
 
 
+async def test_a_client_finds_what_was_said(url: str, http: httpx.AsyncClient) -> None:
+    for title, said in (("Sea", "my sister sails"), ("Hill", "my mother walks"), ("Sister", "nothing")):
+        await http.post("/v1/responses", json={"input": said, "conversation": await new(http, title=title)})
+    client = HttpApi(None, url=lambda: url, wait_live=lambda: asyncio.sleep(0))
+    found = await client.conversations(search="sister", limit=1)
+    assert ([entry["title"] for entry in found.data], found.has_more) == (["Sister"], True)
+    rest = await client.conversations(search="sister", before=found.data[-1]["change"])
+    assert [entry["title"] for entry in rest.data] == ["Sea"]
+    assert [entry["title"] for entry in (await client.conversations(search="walks said")).data] == ["Hill"]
+    await client._close_http()
+
+
 async def test_a_client_finds_a_title_however_many_conversations_there_are(url: str, http: httpx.AsyncClient) -> None:
     for number in range(3):
         await new(http, title=str(number))

@@ -31,6 +31,28 @@ async def test_a_taken_id_is_told(store: Store) -> None:
     assert (await store.conversation("conv_1")).title == "first"
 
 
+async def test_a_search_finds_what_was_said_and_nothing_that_was_deleted(store: Store) -> None:
+    await store.create_conversation("conv_1", title="Parrots", items=[user("a", "My sister lives in 100% wool_land")])
+    await store.create_conversation("conv_2", title="Sea", items=[user("b", "My mother"), user("c", "has a sister")])
+    await store.create_conversation("conv_3", listed=False, items=[user("d", "my sister")])
+
+    async def found(search: str) -> list[str]:
+        return [one.id for one in await store.conversations(search=search)]
+
+    assert await found("SISTER") == ["conv_2", "conv_1"]
+    assert await found(" my sister ") == ["conv_1"]
+    assert await found("parr") == ["conv_1"]
+    assert [await found(text) for text in ("100%", "l_l", "%", "_sister", "")] == [
+        ["conv_1"],
+        ["conv_1"],
+        ["conv_1"],
+        [],
+        ["conv_2", "conv_1"],
+    ]
+    await store.delete_item("conv_1", "msg_a")
+    assert await found("sister") == ["conv_2"]
+
+
 async def test_a_failed_create_leaves_nothing(store: Store) -> None:
     with pytest.raises(AlreadyExists):
         await store.create_conversation("conv_1", items=[user("a"), user("a")])

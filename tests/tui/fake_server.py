@@ -204,8 +204,14 @@ class FakeServer:
             return JSONResponse(self.conversations[name])
         before = int(request.query_params.get("before", self.changes + 1))
         title = request.query_params.get("title")
+        words = request.query_params.get("search", "").lower().split()
         newest_first = sorted(self.conversations.values(), key=lambda row: -row["change"])
-        return _page([row for row in newest_first if row["change"] < before and title in (None, row["title"])], request)
+        found = [row for row in newest_first if row["change"] < before and title in (None, row["title"])]
+        return _page([row for row in found if self._says_all(row, words)], request)
+
+    def _says_all(self, row: Json, words: list[str]) -> bool:
+        texts = [row["title"] or "", *("".join(part["text"] for part in i["content"]) for i in self.items[row["id"]])]
+        return any(all(word in text.lower() for word in words) for text in texts)
 
     async def one_conversation(self, request: Request) -> JSONResponse:
         name = request.path_params["id"]

@@ -2,6 +2,7 @@
 
 import pytest
 from textual import events
+from textual.app import App
 from textual.widgets import Input, OptionList
 
 from tests.tui.conftest import OpenApp
@@ -30,6 +31,32 @@ async def test_the_persona_picker_finds_by_letters_and_the_choice_is_kept(
         await say(pilot, "hi")
         await until_shown(pilot, "Pirate")
         assert server.creates[0]["model"] == "pirate"
+
+
+async def test_a_search_opens_what_was_picked_though_it_is_not_in_the_list(
+    open_app: OpenApp, server: FakeServer
+) -> None:
+    server.add_conversation("Old", ("my sister sails", "She must like the sea."))
+    for number in range(CHATS_PAGE):
+        server.add_conversation(f"New {number}", ("a", "b"))
+    async with open_app() as pilot:
+        await until_shown(pilot, "chatbot-mini · live", "New 49")
+        await say(pilot, "/search sister")
+        await until(pilot, lambda: _found(pilot.app) == ["conv_1"])
+        await pilot.press(*" xx")
+        await until(pilot, lambda: _found(pilot.app) == [])
+        await pilot.press("backspace", "backspace")
+        await until(pilot, lambda: _found(pilot.app) == ["conv_1"])
+        await pilot.press("enter")
+        await until_shown(pilot, "my sister sails", "She must like the sea.")
+        await pilot.press("ctrl+f")
+        await until(pilot, lambda: len(_found(pilot.app)) == CHATS_PAGE)
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(pilot.app.focused, Editor))
+
+
+def _found(app: App[int]) -> list[str | None]:
+    return [option.id for listing in app.screen.query(OptionList) for option in listing.options]
 
 
 async def test_rename_and_delete(open_app: OpenApp, server: FakeServer) -> None:

@@ -60,6 +60,16 @@ async def test_the_last_message_is_answered_anew(
     assert asked == [("hi", "-", None), ("hi", None, 0.8), ("ho", None, None)]
 
 
+async def test_what_was_said_is_found(
+    server: FakeServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.add_conversation("Old", ("my sister sails", "b"))
+    server.add_conversation("New", ("a", "b"))
+    type_in(monkeypatch, "/search sails my")
+    assert await run_plain(server.url) == 0
+    assert capsys.readouterr().err == "Old\n"
+
+
 async def test_a_chat_is_written_to_a_file(
     server: FakeServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -1,0 +1,40 @@
+"""Finding a conversation by what was said in it, among all that the server keeps."""
+
+from collections.abc import Awaitable, Callable
+
+from textual.content import Content
+from textual.widgets.option_list import Option
+
+from chatbot.client import ChatbotError, JsonObject
+from tui.safe_text import safe_line
+from tui.widgets.picker import Picker
+
+Find = Callable[[str], Awaitable[list[JsonObject]]]
+"""Returns the conversations in which words were said, newest first."""
+
+
+class Search(Picker):
+    """Returns the id of the conversation that was picked, or None; `found` has what the server says of them."""
+
+    question = "Find a conversation by its title or by words that were said in it."
+    placeholder = "words"
+
+    def __init__(self, find: Find, words: str) -> None:
+        super().__init__(words)
+        self._find = find
+        self.found: list[JsonObject] = []
+
+    def look_up(self, query: str) -> None:
+        self.run_worker(self._look_up(query), exclusive=True)
+
+    async def _look_up(self, query: str) -> None:
+        try:
+            self.found = await self._find(query)
+        except ChatbotError as error:
+            self.notify(str(error), severity="error", markup=False)
+            return
+        self.offer([Option(_line(body), id=body["id"]) for body in self.found])
+
+
+def _line(body: JsonObject) -> Content:
+    return Content(safe_line(body.get("title") or "New conversation"))
