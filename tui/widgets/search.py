@@ -1,5 +1,6 @@
 """Finding a conversation by what was said in it, among all that the server keeps."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 from textual.content import Content
@@ -9,6 +10,8 @@ from chatbot.client import ChatbotError, JsonObject
 from tui.safe_text import safe_line
 from tui.widgets.picker import Picker
 
+PAUSE_S = 0.15
+"""After the last letter, before the server is asked."""
 Find = Callable[[str], Awaitable[list[JsonObject]]]
 """Returns the conversations in which words were said, newest first."""
 
@@ -28,6 +31,7 @@ class Search(Picker):
         self.run_worker(self._look_up(query), exclusive=True)
 
     async def _look_up(self, query: str) -> None:
+        await asyncio.sleep(PAUSE_S)  # the next letter, if there is one, ends this
         try:
             self.found = await self._find(query)
         except ChatbotError as error:
