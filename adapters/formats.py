@@ -13,7 +13,6 @@ import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,8 @@ CSV_SUFFIXES = (".csv", ".tsv")
 CSV_DELIMITERS = ",;\t"
 BOM = "\ufeff"
 NOT_BETWEEN = re.compile(r"[^\s,]")
-"""What is not between two elements of a JSON array."""
+"""What is not between two JSON values."""
+VALUES = "the file is read as one array, or as objects one after the other"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +53,16 @@ def read_rows(path: Path) -> Iterator[RawRow | Problem]:
         yield Problem(path, 1, "the file is UTF-16 (save it as UTF-8)")
     elif suffix.lower() in CSV_SUFFIXES:
         yield from _read_csv(path, data)
-    elif data.removeprefix(BOM.encode()).lstrip()[:1] == b"[":
-        yield from _read_array(path, data)
+    elif _goes_over_lines(data):
+        yield from _read_values(path, data)
     else:
         yield from _read_jsonl(path, data)
+
+
+def _goes_over_lines(data: bytes) -> bool:
+    """Whether a file is one array, or its first object is left open at the end of its line."""
+    first = data.removeprefix(BOM.encode()).lstrip().partition(b"\n")[0].rstrip()
+    return first.startswith(b"[") or (first.startswith(b"{") and first.endswith((b"{", b"[", b",")))
 
 
 def _read_jsonl(path: Path, data: bytes) -> Iterator[RawRow | Problem]:
@@ -72,29 +78,30 @@ def _read_jsonl(path: Path, data: bytes) -> Iterator[RawRow | Problem]:
             yield _row(path, number, value)
 
 
-def _read_array(path: Path, data: bytes) -> Iterator[RawRow | Problem]:
-    """Yield the rows of a file that is one JSON array, each with the line that it begins on."""
+def _read_values(path: Path, data: bytes) -> Iterator[RawRow | Problem]:
+    """Yield the rows of a file in which they go over many lines, each with the line that it begins on."""
     try:
-        text = data.decode("utf-8-sig")
-        values = json.loads(text)
+        for line, value in _values(data.decode("utf-8-sig")):
+            yield _row(path, line, value)
     except UnicodeDecodeError as error:
         yield _not_utf8(path, data, error)
     except json.JSONDecodeError as error:
-        yield Problem(path, error.lineno, f"not JSON: {error.msg} at column {error.colno} (the file is one array)")
+        yield Problem(path, error.lineno, f"not JSON: {error.msg} at column {error.colno} ({VALUES})")
     except (ValueError, RecursionError) as error:
         yield Problem(path, 1, f"not JSON that can be read: {error} (nested too deeply, or a number too long)")
-    else:
-        yield from map(_row, repeat(path), _lines_of_elements(text), values)
 
 
-def _lines_of_elements(text: str) -> Iterator[int]:
-    """Yield the line on which each element of a JSON array begins."""
-    decoder, at, line = json.JSONDecoder(), text.index("[") + 1, 1
-    line += text.count("\n", 0, at)
-    while (begin := NOT_BETWEEN.search(text, at)) is not None and begin[0] != "]":
+def _values(text: str) -> Iterator[tuple[int, Any]]:
+    """Yield each element of one JSON array, or each value of several, with the line that it begins on."""
+    decoder, at = json.JSONDecoder(), 0
+    if text.lstrip().startswith("["):
+        json.loads(text)  # which refuses an array that is not closed, and anything but commas in it
+        text, at = text[: text.rindex("]")], text.index("[") + 1
+    line = 1 + text.count("\n", 0, at)
+    while (begin := NOT_BETWEEN.search(text, at)) is not None:
         line += text.count("\n", at, begin.start())
-        yield line
-        _, at = decoder.raw_decode(text, begin.start())
+        value, at = decoder.raw_decode(text, begin.start())
+        yield line, value
         line += text.count("\n", begin.start(), at)
 
 

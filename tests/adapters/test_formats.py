@@ -124,6 +124,27 @@ def test_a_file_may_be_one_array_whose_rows_have_the_lines_they_begin_on(tmp_pat
     assert "a row is a JSON object, not a number" in str(rows[1])
 
 
+@pytest.mark.parametrize("indent", [1, "\t"])
+def test_objects_may_go_over_many_lines_each(tmp_path: Path, indent: int | str) -> None:
+    row = json.dumps({"prompt": "hi", "completion": "ahoy"}, indent=indent)
+    (one,) = read(tmp_path, row, "a.json")
+    assert turns(one) == CHAT
+    rows = read(tmp_path, f"\ufeff{row}\r\n\n{row},\n{row}\n")
+    assert [row.line for row in rows] == [1, 6, 10]
+    assert turns(rows[0]) == turns(rows[2]) == CHAT
+
+
+def test_an_object_over_many_lines_with_a_fault_is_one_problem(tmp_path: Path) -> None:
+    chat = '{\n "messages": [\n  {"role": "user" "content": "x"}\n ]\n}\n'
+    (problem,) = read(tmp_path, chat)
+    assert "a.jsonl:3: not JSON: Expecting ',' delimiter at column 19 (the file is read as one array, or" in str(
+        problem
+    )
+    row, stray = read(tmp_path, '{\n"user": "hi", "assistant": "ahoy"\n}\n]\n')
+    assert turns(row) == CHAT
+    assert "a.jsonl:4: not JSON: Expecting value at column 1" in str(stray)
+
+
 def test_an_array_that_is_no_json_or_no_utf8_is_told_with_its_line(tmp_path: Path) -> None:
     assert "a.jsonl:2: not JSON: Expecting value at column 1" in str(read(tmp_path, "[\n}")[0])
     assert "a.jsonl:2: byte 0xe9 is not UTF-8" in str(read(tmp_path, b'[\n"\xe9"]')[0])
