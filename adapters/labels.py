@@ -12,6 +12,7 @@ from typing import Any
 from adapters.errors import CannotTrain
 from adapters.packing import Example
 from chatbot.engine.base import ChatMessage
+from chatbot.engine.template import fold_system
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ class Labeller:
         """Return the chat as one example, or as one for each reply if the template shows old replies differently."""
         messages = [{"role": message.role, "content": message.text} for message in chat]
         if not self._accepts_system:
-            messages = _fold_system(messages)
+            messages = fold_system(messages)
         if self._has_markers and (example := self._by_markers(messages)) is not None:
             return [example]
         whole = self._by_difference(messages)
@@ -71,7 +72,7 @@ class Labeller:
     def prompt_ids(self, chat: Sequence[ChatMessage]) -> list[int]:
         """Return the tokens that the engine would send for this chat, the opening of the reply included."""
         messages = [{"role": message.role, "content": message.text} for message in chat]
-        return self._render(messages if self._accepts_system else _fold_system(messages), is_prompt=True)
+        return self._render(messages if self._accepts_system else fold_system(messages), is_prompt=True)
 
     def _fit(self, chat: Sequence[ChatMessage], max_tokens: int) -> tuple[list[Example], bool]:
         """Return the examples of the longest beginning of a chat that fits, and whether something was lost."""
@@ -157,13 +158,3 @@ def _runs(marked: Sequence[bool]) -> list[tuple[int, int]]:
     """Return begin and end of each run of marked tokens."""
     edges = [i for i in range(len(marked) + 1) if (i < len(marked) and marked[i]) != (i > 0 and marked[i - 1])]
     return list(zip(edges[::2], edges[1::2], strict=True))
-
-
-def _fold_system(messages: Sequence[dict[str, str]]) -> list[dict[str, str]]:
-    """Put the system text on top of the first user turn, as the engine does for templates without that role."""
-    if not messages or messages[0]["role"] != "system":
-        return list(messages)
-    if len(messages) == 1:
-        return [{"role": "user", "content": messages[0]["content"]}]
-    first = {"role": "user", "content": f"{messages[0]['content']}\n\n{messages[1]['content']}"}
-    return [first, *messages[2:]]

@@ -47,7 +47,7 @@ class ChatTemplate:
         """
         chat = [_as_dict(message) for message in messages]
         if not self._accepts_system:
-            chat = _fold_system(chat)
+            chat = fold_system(chat)
         try:
             return self._encode(chat)
         except (TemplateError, ValueError, TypeError) as error:
@@ -147,16 +147,19 @@ def _whole_characters(text: str) -> str:
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def _fold_system(chat: list[dict[str, str]]) -> list[dict[str, str]]:
-    """Move system text to the top of the user message that follows, for templates without that role."""
+def fold_system(chat: Sequence[dict[str, str]]) -> list[dict[str, str]]:
+    """Move system text to the top of the user message that follows, or to the end, for templates without that role."""
     folded: list[dict[str, str]] = []
-    pending = ""
+    pending: list[str] = []
     for message in chat:
         if message["role"] == "system":
-            pending += message["content"] + "\n\n"
+            pending.append(message["content"])
         elif message["role"] == "user" and pending:
-            folded.append({"role": "user", "content": pending + message["content"]})
-            pending = ""
+            folded.append({"role": "user", "content": "\n\n".join([*pending, message["content"]])})
+            pending = []
         else:
             folded.append(message)
+    if pending:
+        asked = [folded.pop()["content"]] if folded and folded[-1]["role"] == "user" else []
+        folded.append({"role": "user", "content": "\n\n".join([*asked, *pending])})
     return folded

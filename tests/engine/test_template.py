@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chatbot.engine.base import ChatMessage, GenerationFailed, ModelNotFound
-from chatbot.engine.template import ChatTemplate
+from chatbot.engine.template import ChatTemplate, fold_system
 from tests.tiny import CHAT_TEMPLATE, CONTROL_TOKENS, make_tiny_tokenizer
 
 PIECES = st.one_of(
@@ -83,6 +83,17 @@ def test_system_text_goes_into_the_user_message_where_the_template_has_no_system
     template = ChatTemplate(tmp_path)
     ids = template.render([ChatMessage("system", "Be kind."), ChatMessage("user", "hello")])
     assert template.decode(ids) == "<|begin|><|user|>Be kind.\n\nhello<|end|><|assistant|>"
+
+
+def test_system_text_that_no_user_message_follows_is_said_last() -> None:
+    asked, answered, rule = (
+        {"role": role, "content": text}
+        for role, text in (("user", "hello"), ("assistant", "ahoy"), ("system", "Be kind."))
+    )
+    said = {"role": "user", "content": "Be kind."}
+    assert fold_system([rule]) == [said]
+    assert fold_system([asked, answered, rule]) == [asked, answered, said]
+    assert fold_system([asked, rule]) == [{"role": "user", "content": "hello\n\nBe kind."}]
 
 
 def test_non_special_added_tokens_are_text_when_heard_and_not_tokens_when_typed(tmp_path: Path) -> None:
