@@ -20,6 +20,8 @@ GENERATION_MARK = re.compile(r"\{%-?\s*(?:end)?generation\s*-?%\}")
 SPLITS = {("Digits", "ByteLevel"): "smollm", ("ByteLevel",): "gpt-2"}
 """llama.cpp's name for how text is cut before the merges, by the steps of the tokenizer file."""
 FILE_TYPE_F16 = 1
+STORED = torch.float16
+"""What weights are written as; a model that was rounded to another type before has lost more than this takes."""
 NORMAL, CONTROL, UNUSED = 1, 3, 5  # llama.cpp's token types
 
 
@@ -141,7 +143,7 @@ def _in_pairs(weight: torch.Tensor, head_dim: int) -> torch.Tensor:
 
 
 def _half(weight: torch.Tensor) -> np.ndarray[Any, Any]:
-    return _full(weight).astype(np.float16)
+    return weight.detach().to(STORED).contiguous().numpy()
 
 
 def _full(weight: torch.Tensor) -> np.ndarray[Any, Any]:

@@ -50,7 +50,7 @@ def export(
 
 
 def _write(folder: Path, adapter: Path | None, out: Path, to: Form, name: str) -> None:
-    from adapters.gguf_file import write_gguf
+    from adapters.gguf_file import STORED, write_gguf
     from adapters.merged import merge
     from adapters.quiet import quiet_libraries
 
@@ -58,8 +58,8 @@ def _write(folder: Path, adapter: Path | None, out: Path, to: Form, name: str) -
         fail(f"the plain base is a transformers folder already: {folder}", 2)
     with quiet_libraries(), tempfile.TemporaryDirectory() as scratch:
         if adapter is not None:
-            merged = out if to is Form.MERGED else Path(scratch) / "merged"
-            difference = merge(folder, adapter, merged)
+            merged, dtype = (out, None) if to is Form.MERGED else (Path(scratch) / "merged", STORED)
+            difference = merge(folder, adapter, merged, dtype)
             typer.echo(f"logits differ from base plus adapter by {difference:.2g} standard deviations", err=True)
             folder = merged
         if to is Form.GGUF:

@@ -2,6 +2,7 @@
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 import gguf
 import numpy as np
@@ -28,6 +29,15 @@ def base(tmp_path: Path) -> Path:
 
 def run(*words: object) -> Result:
     return CliRunner().invoke(app, ["adapter", "export", *(str(word) for word in words)])
+
+
+def publish(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put a persona for this base, which is the one that is served, where the command finds it."""
+    monkeypatch.setenv("CHATBOT_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("CHATBOT_MODEL", str(base))
+    version = tmp_path / "home" / "data" / "adapters" / "pirate" / "v1"
+    make_tiny_adapter(base, version, seed=1, base_digest=model_digest(base))
+    (version / "persona.toml").write_text(render_persona(PersonaCard("pirate", system="You are Flint.")), "utf-8")
 
 
 def test_a_merged_model_computes_what_base_and_adapter_compute(base: Path, tmp_path: Path) -> None:
@@ -83,6 +93,37 @@ def test_ids_that_no_word_has_are_filled_up_in_gguf(tmp_path: Path) -> None:
     assert types.count(5) == 320 - len(AutoTokenizer.from_pretrained(base))
 
 
+def test_a_persona_is_rounded_only_to_what_the_file_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its base is in bfloat16, of which a 16-bit float keeps three more bits of every weight."""
+    base = make_tiny_model(tmp_path / "base", dtype=torch.bfloat16)
+    publish(base, tmp_path, monkeypatch)
+    assert run("pirate", tmp_path / "p.gguf", "--to", "gguf").exit_code == 0
+    merge(base, tmp_path / "home" / "data" / "adapters" / "pirate" / "v1", tmp_path / "exact", torch.float32)
+    up = AutoModelForCausalLM.from_pretrained(tmp_path / "exact").model.layers[1].mlp.up_proj.weight.detach()
+    tensors = {tensor.name: tensor.data for tensor in gguf.GGUFReader(tmp_path / "p.gguf").tensors}
+    assert np.array_equal(tensors["blk.1.ffn_up.weight"], up.half().numpy())
+
+
+@pytest.mark.parametrize(
+    "config", [{"modules_to_save": ["lm_head"]}, {"use_dora": True}, {"target_modules": ["q_proj", "embed_tokens"]}]
+)
+def test_what_is_more_than_plain_lora_can_be_merged(
+    base: Path, tmp_path: Path, config: dict[str, Any], recwarn: pytest.WarningsRecorder
+) -> None:
+    adapter = make_tiny_adapter(base, tmp_path / "adapter", seed=3, **config)
+    recwarn.clear()
+    assert merge(base, adapter, tmp_path / "merged") < 1e-4
+    assert not recwarn.list
+
+
+def test_an_adapter_that_does_not_fit_is_refused_and_nothing_is_written(base: Path, tmp_path: Path) -> None:
+    other = make_tiny_model(tmp_path / "other", hidden_size=64)
+    adapter = make_tiny_adapter(other, tmp_path / "adapter", seed=3)
+    with pytest.raises(CannotExport, match=r"does not fit the base \(name its own with --base\)"):
+        merge(base, adapter, tmp_path / "merged")
+    assert not (tmp_path / "merged").exists()
+
+
 def test_another_architecture_is_refused_with_what_to_do(tmp_path: Path) -> None:
     other = make_tiny_model(tmp_path / "qwen", architecture="qwen2")
     with pytest.raises(CannotExport, match=r"Qwen2ForCausalLM.*--to merged"):
@@ -90,11 +131,7 @@ def test_another_architecture_is_refused_with_what_to_do(tmp_path: Path) -> None
 
 
 def test_the_command_writes_a_persona_as_one_file(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CHATBOT_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("CHATBOT_MODEL", str(base))
-    version = tmp_path / "home" / "data" / "adapters" / "pirate" / "v1"
-    make_tiny_adapter(base, version, seed=1, base_digest=model_digest(base))
-    (version / "persona.toml").write_text(render_persona(PersonaCard("pirate", system="You are Flint.")), "utf-8")
+    publish(base, tmp_path, monkeypatch)
 
     result = run("pirate", tmp_path / "pirate.gguf", "--to", "gguf")
 
