@@ -48,6 +48,10 @@ IGNORED_KEYS = frozenset(
 NEUTRAL: tuple[object, ...] = (None, False, {}, [])
 PLAIN_INITS = (None, True, False, "gaussian", "orthogonal")
 """Initialisations that leave the base weights alone; PiSSA, LoftQ and their like need a changed base."""
+MERGE_IT = (
+    "only plain LoRA of linears is served (merge it into its base: chatbot adapter export NAME FOLDER --to merged, "
+    "then serve that folder as --model)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,9 +141,10 @@ def _check_config(path: Path, config: dict[str, Any]) -> tuple[int, float, tuple
     """Return rank, scaling and target modules (None for all linears) of a config that only says plain LoRA."""
     for key, value in config.items():
         if key not in CHECKED_KEYS | IGNORED_KEYS and value not in NEUTRAL:
-            raise AdapterRejected(f"{path}: {key} = {value!r} is not supported; only plain LoRA is")
+            raise AdapterRejected(f"{path}: {key} = {value!r} is not supported; {MERGE_IT}")
+    if config.get("bias") not in (None, "none"):
+        raise AdapterRejected(f"{path}: bias = {config['bias']!r} is not supported; {MERGE_IT}")
     _expect(path, config, "peft_type", ("LORA",))
-    _expect(path, config, "bias", (None, "none"))
     _expect(path, config, "task_type", (None, "CAUSAL_LM"))
     _expect(path, config, "use_rslora", (None, False, True))
     _expect(path, config, "init_lora_weights", PLAIN_INITS)
@@ -198,7 +203,7 @@ def _pair_up(
     for name, tensor in raw.items():
         match = TENSOR_NAME.fullmatch(name)
         if match is None or not _is_target(match["module"], targets):
-            raise AdapterRejected(f"{path}: unexpected tensor {name!r}")
+            raise AdapterRejected(f"{path}: unexpected tensor {name!r}; {MERGE_IT}")
         if match["module"] not in linears:
             raise AdapterRejected(f"{path}: the base has no linear {match['module']!r}")
         inputs, outputs = linears[match["module"]]

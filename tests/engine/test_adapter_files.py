@@ -120,6 +120,13 @@ def test_a_config_that_says_more_than_plain_lora_is_refused(
         _read(folder)
 
 
+@pytest.mark.parametrize("changes", [{"modules_to_save": ["lm_head"]}, {"bias": "all"}, {"target_modules": ["q_proj"]}])
+def test_what_can_be_merged_is_refused_with_how(folder: Path, changes: dict[str, Any]) -> None:
+    _configure(folder, **changes)
+    with pytest.raises(AdapterRejected, match=r"only plain LoRA .*chatbot adapter export NAME FOLDER --to merged"):
+        _read(folder)
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{", "null", "[" * 100_000])
 def test_a_config_that_is_no_object_is_refused(folder: Path, text: str) -> None:
     (folder / "adapter_config.json").write_text(text)
