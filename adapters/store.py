@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -126,6 +127,7 @@ class AdapterStore:
             grave = adapter.path.with_name(f".{adapter.path.name}.{uuid4().hex}.tmp")
             os.rename(adapter.path, grave)
             shutil.rmtree(grave)
+        remove_if_empty(own[0].path.parent)
         return own
 
     def home(self, name: str) -> Path:
@@ -145,6 +147,12 @@ class AdapterStore:
             for leaf in _folders(root / home)
             if (match := VERSION.fullmatch(leaf))
         ]
+
+
+def remove_if_empty(home: Path) -> None:
+    """Leave no empty folder behind for a persona of which nothing is published."""
+    with suppress(OSError):
+        home.rmdir()
 
 
 def folder_digest(folder: Path) -> str:

@@ -7,7 +7,6 @@ import json
 import math
 import shutil
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from adapters.progress import Reporter
 from adapters.quiet import quiet_libraries
 from adapters.samples import PROMPTS, replies
 from adapters.start import Begun, Start
-from adapters.store import BASE_FILE, CARD_FILE, EVENTS_FILE, AdapterFolder, AdapterStore
+from adapters.store import BASE_FILE, CARD_FILE, EVENTS_FILE, AdapterFolder, AdapterStore, remove_if_empty
 from adapters.workspace import Workspace, data_sha256, only_run
 
 
@@ -71,7 +70,7 @@ def train(job: Job, report: Reporter) -> Outcome:
         try:
             return _train(job, report, Workspace(home))
         finally:
-            _remove_if_empty(home)
+            remove_if_empty(home)
 
 
 def _train(job: Job, report: Reporter, work: Workspace) -> Outcome:
@@ -227,9 +226,3 @@ def _tell_plan(report: Reporter, plan: Plan, cost: Probe) -> None:
 
 def _duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
-
-
-def _remove_if_empty(home: Path) -> None:
-    """Leave no empty folder behind for a persona that was never published."""
-    with suppress(OSError):
-        home.rmdir()

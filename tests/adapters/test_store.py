@@ -174,6 +174,7 @@ def test_removing_takes_one_version_or_all_and_never_those_that_ship(tmp_path: P
         store.publish("pirate", fill)
     assert [adapter.version for adapter in store.remove("pirate@v3")] == [3]
     assert [adapter.version for adapter in store.remove("pirate")] == [2, 4]
+    assert list((tmp_path / "own").iterdir()) == []
     assert [adapter.version for adapter in store.scan()] == [1]
     with pytest.raises(BadPersona, match="ships with the program"):
         store.remove("pirate@v1")
