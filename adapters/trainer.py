@@ -1,10 +1,11 @@
 """transformers.Trainer with our data, our loss and our way to stop; stepping, schedule and checkpoints are its own."""
 
+import os
 import signal
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -22,6 +23,8 @@ from adapters.packing import PackedRow, end_to_end
 from adapters.plan import Plan, is_done_improving
 from adapters.progress import Reporter
 from adapters.start import Begun
+
+STOPPING = b"\nstopping after this step, with a checkpoint; once more stops at once\n"
 
 
 def train_adapter(
@@ -128,6 +131,8 @@ class StopRequest:
         if self.is_asked:
             raise KeyboardInterrupt
         self.is_asked = True
+        with suppress(OSError):  # who read it may be gone
+            os.write(2, STOPPING)  # on stderr; a print could be in the middle of another one
 
 
 class Watch(TrainerCallback):  # type: ignore[misc]  # transformers is untyped

@@ -1,6 +1,6 @@
 """`chatbot adapter`: personas from example chats. Data goes to stdout, talk to stderr.
 
-Exit codes: 0 done, 1 failed, 2 bad usage or data, 130 interrupted (a checkpoint was written).
+Exit codes: 0 done, 1 failed, 2 bad usage or data, 130 interrupted (what is kept is told).
 """
 
 import json as json_text

@@ -153,6 +153,8 @@ def _run(job: "Job") -> "Outcome":
         return train_job(job, Reporter())
     except TrainingInterrupted as stopped:
         fail(f"{stopped}; go on with:\n  {job.command} --resume", 130)
+    except KeyboardInterrupt:
+        fail(_kept(job), 130)
     except BadData as error:
         fail("\n".join(error.lines()), 2)
     except BadPersona as error:
@@ -161,6 +163,16 @@ def _run(job: "Job") -> "Outcome":
         fail(str(error))
     except OSError as error:
         fail(f"{error.filename or job.store.home(job.persona.name)}: {error.strerror or error}")
+
+
+def _kept(job: "Job") -> str:
+    """Return what there is of a run that was interrupted where it could not be finished, and how to have the rest."""
+    from adapters.workspace import Workspace
+
+    newest = Workspace(job.store.home(job.persona.name)).newest_complete()
+    if newest is None:
+        return f"stopped before the first checkpoint: nothing is kept; begin again with:\n  {job.command}"
+    return f"stopped before a persona was published; {newest} is kept; go on with:\n  {job.command}"
 
 
 def _spare_a_core() -> None:

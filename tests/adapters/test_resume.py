@@ -17,6 +17,7 @@ from adapters.plan import Options
 from adapters.progress import Reporter
 from adapters.store import AdapterStore
 from adapters.train import Job, train
+from adapters.trainer import StopRequest
 from adapters.workspace import Workspace
 from chatbot.cli.adapter import app
 
@@ -124,6 +125,30 @@ def test_interrupted_and_resumed_ends_at_the_same_weights(
     assert resumed == weights(tmp_path, base, data, "straight", is_resumed=False)
 
 
+@pytest.mark.parametrize(
+    ("where", "said"),
+    [
+        ("adapters.train.probe", "stopped before the first checkpoint: nothing is kept; begin again with:"),
+        ("adapters.store._sync_folder", "checkpoint-4 is kept; go on with:"),
+    ],
+)
+def test_what_is_kept_of_a_run_that_could_not_be_stopped_in_order_is_told(
+    tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch, where: str, said: str
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(where, interrupt)
+    data = write_chats(tmp_path / "toy.jsonl", CHATS)
+    words = ["train", data, "--name", "stopped", "--base", base, *SETTINGS, "--steps", "4", "--out", tmp_path]
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    assert result.exit_code == 130
+    *_, told, command = result.stderr.splitlines()
+    assert told.endswith(said)
+    assert command.startswith(f"  chatbot adapter train {data}")
+    assert "--resume" not in command
+
+
 def test_a_run_killed_after_it_stopped_early_ends_with_its_best_state(
     tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -192,3 +217,11 @@ def test_the_newest_checkpoint_that_was_written_to_its_end_is_taken(tmp_path: Pa
     assert newest is not None
     assert newest.name == "checkpoint-10"
     assert json.loads((newest / "trainer_state.json").read_text()) == {}
+
+
+def test_a_request_to_stop_says_so_at_once_and_a_second_stops(capfd: pytest.CaptureFixture[str]) -> None:
+    stop = StopRequest()
+    with stop.listening(), pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+        assert capfd.readouterr().err.strip() == "stopping after this step, with a checkpoint; once more stops at once"
+        signal.raise_signal(signal.SIGINT)
