@@ -4,6 +4,7 @@ Tokens are rendered exactly as the engine renders them, so that training and cha
 with generation markers say themselves what is the assistant's; for others, what a reply adds to its prompt is.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,12 +77,12 @@ class Labeller:
 
     def _fit(self, chat: Sequence[ChatMessage], max_tokens: int) -> tuple[list[Example], bool]:
         """Return the examples of the longest beginning of a chat that fits, and whether something was lost."""
+        whole = self.label(chat)
+        if not _is_too_long(whole, max_tokens):
+            return whole, False
         ends = [number for number, message in enumerate(chat, 1) if message.role == "assistant"]
-        for end in reversed(ends):
-            examples = self.label(chat[:end])
-            if all(len(example.ids) <= max_tokens for example in examples):
-                return examples, end != ends[-1]
-        return [], True
+        fitting = bisect_left(ends, True, key=lambda end: _is_too_long(self.label(chat[:end]), max_tokens))
+        return (self.label(chat[: ends[fitting - 1]]) if fitting else []), True
 
     def _by_markers(self, messages: list[dict[str, str]]) -> Example | None:
         """Return the example by the template's own markers; None where their tokens differ from the engine's."""
@@ -152,6 +153,10 @@ class Labeller:
         except TemplateError:
             return False
         return True
+
+
+def _is_too_long(examples: Sequence[Example], max_tokens: int) -> bool:
+    return any(len(example.ids) > max_tokens for example in examples)
 
 
 def _runs(marked: Sequence[bool]) -> list[tuple[int, int]]:

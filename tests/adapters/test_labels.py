@@ -1,11 +1,13 @@
 """Which tokens are learned, against marks made by hand, for templates of several kinds."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from adapters.errors import CannotTrain
 from adapters.labels import Labeller
+from adapters.packing import Example
 from chatbot.engine.base import ChatMessage
 from chatbot.engine.template import ChatTemplate
 from tests.tiny import CHAT_TEMPLATE, make_tiny_model
@@ -94,3 +96,24 @@ def test_long_chats_lose_their_last_exchanges_and_hopeless_ones_are_dropped(base
     assert result.examples[0] == labeller.label(CHAT[:3])[0]
     result = labeller.label_all([CHAT, short], 8)
     assert (len(result.examples), result.cut, result.dropped) == (1, 0, 1)
+
+
+def test_a_long_chat_is_cut_by_rendering_only_a_few_of_its_beginnings(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chat = [ChatMessage(role, "ahoy") for _ in range(200) for role in ("user", "assistant")]
+    label = Labeller.label
+    asked: list[int] = []
+
+    def counted(self: Labeller, chat: Sequence[ChatMessage]) -> list[Example]:
+        asked.append(len(chat))
+        return label(self, chat)
+
+    monkeypatch.setattr(Labeller, "label", counted)
+    labeller = Labeller(base)
+    most = len(label(labeller, chat[:240])[0].ids)
+    (example,) = labeller.label_all([chat], most).examples
+    assert len(example.ids) == most
+    (shorter,) = labeller.label_all([chat], most - 1).examples
+    assert len(shorter.ids) == len(label(labeller, chat[:238])[0].ids)
+    assert len(asked) < 25
