@@ -79,7 +79,10 @@ def _gone_on_from(start: Start, model: Any) -> Any:
 
 
 def save_adapter(model: Any, folder: Path, base: BaseFacts) -> None:
-    """Write adapter_config.json and adapter_model.safetensors, in the precision of the base's own weights."""
+    """Write adapter_config.json and adapter_model.safetensors, in the precision of the base's own weights.
+
+    Raises CannotTrain if a weight is not a number in it, for no server would take that.
+    """
     from peft import get_peft_model_state_dict
 
     config = {key: _plain(value) for key, value in model.peft_config["default"].to_dict().items()}
@@ -90,6 +93,10 @@ def save_adapter(model: Any, folder: Path, base: BaseFacts) -> None:
     tensors = {
         name: tensor.detach().to("cpu", getattr(torch, base.stored)).contiguous() for name, tensor in state.items()
     }
+    if not all(tensor.isfinite().all() for tensor in tensors.values()):
+        raise CannotTrain(
+            f"the weights grew too large for {base.stored}, and nothing was published (give a lower --lr)"
+        )
     (folder / ADAPTER_WEIGHTS).write_bytes(save(tensors, metadata={"format": "pt"}))
 
 

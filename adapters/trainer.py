@@ -1,5 +1,6 @@
 """transformers.Trainer with our data, our loss and our way to stop; stepping, schedule and checkpoints are its own."""
 
+import math
 import os
 import signal
 import threading
@@ -17,7 +18,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_callback import PrinterCallback, TrainerState
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
-from adapters.errors import TrainingInterrupted
+from adapters.errors import CannotTrain, TrainingInterrupted
 from adapters.loss import label_nll, mean_nll, row_tensors
 from adapters.packing import PackedRow, end_to_end
 from adapters.plan import Plan, is_done_improving
@@ -42,7 +43,7 @@ def train_adapter(
     """Train the model's adapter, leave its best state in it, and return the step that state is from.
 
     It is 0 for the one that was `begun` with. Raises TrainingInterrupted after a checkpoint, if SIGINT or SIGTERM
-    asked for it.
+    asked for it, and CannotTrain if the loss is no longer a number.
     """
     if resume_from and (state := _of_a_run_that_stopped(resume_from, begun)):
         best = resume_from.with_name(f"{PREFIX_CHECKPOINT_DIR}-{state.best_global_step}")
@@ -149,8 +150,13 @@ class Watch(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
         if self._stop.is_asked:
             control.should_save = control.should_training_stop = True
 
-    def on_log(self, _args: Any, state: Any, _control: Any, logs: Any = None, **_: Any) -> None:
+    def on_log(self, args: Any, state: Any, _control: Any, logs: Any = None, **_: Any) -> None:
         if logs and "loss" in logs:
+            if not math.isfinite(logs["loss"]):
+                raise CannotTrain(
+                    f"the loss is {logs['loss']} in step {state.global_step}: training came apart, and nothing was "
+                    f"published (give a lower --lr than {args.learning_rate:g})"
+                )
             self._report.step(state.global_step, state.max_steps, loss=logs["loss"], lr=logs["learning_rate"])
 
     def on_evaluate(self, _args: Any, state: Any, control: Any, metrics: Any = None, **_: Any) -> None:
@@ -206,6 +212,7 @@ def _arguments(plan: Plan, checkpoints: Path, *, rows_at_once: int, has_validati
         weight_decay=0.0,
         max_grad_norm=1.0,
         logging_steps=1,
+        logging_nan_inf_filter=False,  # else a loss that is not a number would be told as none
         eval_strategy="steps" if has_validation else "no",
         eval_steps=plan.evaluate_every,
         save_strategy="steps",

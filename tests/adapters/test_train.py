@@ -156,6 +156,23 @@ def test_bad_data_and_bad_bases_are_refused_before_anything_is_written(tmp_path:
     assert not (tmp_path / "adapters" / "toy").exists()
 
 
+@pytest.mark.parametrize(
+    ("dtype", "steps", "lr", "said"),
+    [
+        (torch.float32, 8, 1e30, r"the loss is nan in step 2: .* \(give a lower --lr than 1e\+30\)"),
+        (torch.float16, 1, 1e6, "the weights grew too large for float16"),
+    ],
+)
+def test_a_run_that_came_apart_publishes_nothing(
+    tmp_path: Path, dtype: torch.dtype, steps: int, lr: float, said: str
+) -> None:
+    base = make_tiny_model(tmp_path / "base", template=MARKED_TEMPLATE, dtype=dtype)
+    few = write_chats(tmp_path / "few.jsonl", [["who are you?", "a pirate"], ["where?", "at sea"]])
+    with pytest.raises(CannotTrain, match=said):
+        train(job(tmp_path, base, data=(few,), options=Options(steps=steps, lr=lr, rank=4)), Reporter())
+    assert AdapterStore([tmp_path / "adapters"]).scan() == []
+
+
 def test_a_run_goes_on_from_a_persona_where_that_one_ended(tmp_path: Path, base: Path) -> None:
     first = train(job(tmp_path, base), Reporter())
     assert first.adapter is not None
