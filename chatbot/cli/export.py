@@ -1,5 +1,6 @@
 """`export`: a persona as a model of its own, for programs other than this one."""
 
+import os
 import tempfile
 from enum import StrEnum
 from pathlib import Path
@@ -44,26 +45,30 @@ def export(
             _write(folder, adapter.path, out, to, adapter.name)
     except (AdapterError, ModelNotFound) as error:
         fail(str(error), 2)
+    except OSError as error:
+        fail(f"{out} was not written: {error.strerror or error}")
     typer.echo(str(out))
     if system:
         typer.echo(f"to be given with it, for it was learned with this system prompt: {system}", err=True)
 
 
 def _write(folder: Path, adapter: Path | None, out: Path, to: Form, name: str) -> None:
+    """Have the model in `out`, whole or not at all."""
     from adapters.gguf_file import STORED, write_gguf
     from adapters.merged import merge
     from adapters.quiet import quiet_libraries
 
     if to is Form.MERGED and adapter is None:
         fail(f"the plain base is a transformers folder already: {folder}", 2)
-    with quiet_libraries(), tempfile.TemporaryDirectory() as scratch:
+    with quiet_libraries(), tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as scratch:
         if adapter is not None:
-            merged, dtype = (out, None) if to is Form.MERGED else (Path(scratch) / "merged", STORED)
-            difference = merge(folder, adapter, merged, dtype)
+            merged = Path(scratch) / "merged"
+            difference = merge(folder, adapter, merged, STORED if to is Form.GGUF else None)
             typer.echo(f"logits differ from base plus adapter by {difference:.2g} standard deviations", err=True)
             folder = merged
         if to is Form.GGUF:
-            write_gguf(folder, out, name)
+            write_gguf(folder, Path(scratch) / "gguf", name)
+        os.rename(Path(scratch) / to, out)
 
 
 def _check_base(folder: Path, reference: str, wanted: str | None) -> None:

@@ -1,5 +1,6 @@
 """A persona written as a model of its own: read back with the readers' own libraries."""
 
+import errno
 import warnings
 from pathlib import Path
 from typing import Any
@@ -150,3 +151,26 @@ def test_the_command_writes_a_persona_as_one_file(base: Path, tmp_path: Path, mo
     refused = run("pirate", tmp_path / "p", "--to", "merged", "--base", other)
     assert refused.exit_code == 2
     assert "was trained on the base" in refused.stderr
+
+
+@pytest.mark.parametrize("form", ["gguf", "merged"])
+@pytest.mark.parametrize(
+    ("fault", "code", "said"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), 1, "was not written: No space left"),
+        (KeyboardInterrupt(), 130, ""),
+    ],
+)
+def test_what_could_not_be_written_to_its_end_is_not_there(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str, fault: BaseException, code: int, said: str
+) -> None:
+    def fail(path: Path, *_: object) -> None:
+        raise fault
+
+    publish(base, tmp_path, monkeypatch)
+    monkeypatch.setattr("os.rename", fail)
+    (tmp_path / "out").mkdir()
+    result = run("pirate", tmp_path / "out" / "pirate", "--to", form)
+    assert result.exit_code == code
+    assert said in result.stderr
+    assert list((tmp_path / "out").iterdir()) == []
