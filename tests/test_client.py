@@ -162,6 +162,46 @@ async def test_attach_brings_all_from_the_start_or_from_a_point(client: Client) 
     assert "".join([delta async for delta in later.text_stream()]) == " there."
 
 
+@pytest.mark.parametrize("beyond", [-5, -1, 0, 1, 2, 50])
+async def test_a_new_client_goes_on_from_any_place_and_comes_to_the_end(tmp_path: Path, beyond: int) -> None:
+    async with live_server(tmp_path, FakeEngine()) as url:
+        async with Client(url) as client:
+            first = await client.send("a b c")
+            numbered = [event async for event in first if "sequence_number" in event]
+        place = first.last_sequence + beyond
+        async with Client(url) as client:
+            reply = await client.attach(first.id, starting_after=place)
+            came = [event["type"] async for event in reply if "sequence_number" in event]
+    missed = [event["type"] for event in numbered[place + 1 :]]
+    assert came == missed or (beyond >= 0 and came == ["response.completed"])
+    assert await reply.text() == "you said: a b c"
+
+
+async def _streamed(reply: Reply) -> str:
+    return "".join([text async for text in reply.text_stream()])
+
+
+async def test_every_follower_of_a_reply_is_served_from_its_own_place(tmp_path: Path) -> None:
+    engine = FakeEngine()
+    engine.free = 2
+    async with live_server(tmp_path, engine) as url, Client(url) as client:
+        own = await client.send("a b c")
+        await anext(own.text_stream())
+        followers = [own, *[await client.attach(own.id, starting_after=place) for place in (4, -1, 2, -1)]]
+        engine.gate.set()
+        texts = await asyncio.gather(*[_streamed(reply) for reply in followers])
+    whole = "you said: a b c"
+    assert texts == [whole, whole.removeprefix("you"), whole, whole, whole]
+
+
+async def test_a_send_under_the_key_of_a_followed_reply_follows_it_too(client: Client, server: FakeServer) -> None:
+    server.gate.clear()
+    first = await client.send("hi", idempotency_key="k")
+    again = await client.send("hi", idempotency_key="k")
+    server.gate.set()
+    assert (again.id, await again.text()) == (first.id, await first.text())
+
+
 async def test_a_refused_turn_says_why(client: Client, server: FakeServer) -> None:
     error = {"type": "invalid_request_error", "code": "model_not_found", "message": "no persona parrot"}
     server.refusal = {"status": 404, "error": error}
@@ -270,30 +310,16 @@ async def test_items_come_in_pages(client: Client, server: FakeServer) -> None:
     assert (len(rest.data), rest.has_more) == (1, False)
 
 
-def stored(text: str, status: str = "incomplete") -> dict[str, object]:
-    output = [{"type": "message", "content": [{"type": "output_text", "text": text}]}]
-    return {"id": "resp_1", "status": status, "output": output}
-
-
 async def _no_cancel(response_id: str) -> None:
     raise AssertionError(response_id)
 
 
-@pytest.mark.parametrize(("final", "pieces"), [("Hello", ["Hel", "lo"]), ("He", ["Hel"]), ("Hel", ["Hel"])])
-async def test_the_stored_text_decides_when_the_server_saved_less_or_more(final: str, pieces: list[str]) -> None:
-    reply = Reply({"id": "resp_1"}, cancel=_no_cancel)
-    reply.receive({"type": "response.output_text.delta", "sequence_number": 4, "delta": "Hel"})
-    reply.settle(stored(final))
-    assert [delta async for delta in reply.text_stream()] == pieces
-    assert await reply.text() == final
-
-
 async def test_nothing_is_accepted_after_the_end() -> None:
     reply = Reply({"id": "resp_1"}, cancel=_no_cancel)
-    reply.settle(stored("x", "completed"))
+    reply.receive({"type": "response.completed", "sequence_number": 8, "response": {"id": "resp_1"}})
     reply.receive({"type": "response.output_text.delta", "sequence_number": 99, "delta": "y"})
     reply.fail(RequestRejected("late"))
-    assert await reply.text() == "x"
+    assert await reply.text() == ""
 
 
 def test_importing_the_client_loads_no_model_code() -> None:

@@ -13,9 +13,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from chatbot.client.connection import Backoff, Connection, ConnectionState, Ensure
-from chatbot.client.errors import ChatbotError, RequestRejected, rejection
+from chatbot.client.errors import ChatbotError, rejection
 from chatbot.client.http_api import HttpApi, _without_none
-from chatbot.client.reply import TERMINAL_OF_STATUS, Event, JsonObject, Reply
+from chatbot.client.reply import Event, JsonObject, Reply
 
 DEFAULT_PATIENCE_S = 30.0
 AGAIN_TEMPERATURE = 0.8
@@ -68,6 +68,7 @@ class Client(HttpApi):
         super().__init__(api_key, url=lambda: self._connection.url, wait_live=self._connection.wait_live)
         self._on_stray_event = on_event
         self._replies: dict[str, Reply] = {}
+        """By the `stream_id` under which each is read: several may follow one response."""
         self._unacknowledged: _Unacknowledged | None = None
         self._standing: list[Event] = []
         """What every new socket is asked for."""
@@ -148,12 +149,10 @@ class Client(HttpApi):
 
     async def attach(self, response_id: str, *, starting_after: int = -1) -> Reply:
         """Follow a response from a point in its log: -1 brings everything from the start."""
-        followed = self._replies.get(response_id)
-        if followed and starting_after < 0:
-            return followed
         reply = Reply({"id": response_id}, cancel=self._cancel, starting_after=starting_after)
-        self._replies[response_id] = reply
-        await self._connection.send(_attach_frame(reply))
+        stream_id = f"attach_{uuid.uuid4().hex}"
+        self._replies[stream_id] = reply
+        await self._connection.send(_attach_frame(stream_id, reply))
         return reply
 
     async def watch(self) -> None:
@@ -183,36 +182,35 @@ class Client(HttpApi):
         if event.get("type") == "error":
             self._route_error(event)
             return
-        response_id = event.get("response_id") or (event.get("response") or {}).get("id")
-        if event.get("type") == "response.created" and response_id not in self._replies:
+        stream_id = str(event.get("stream_id") or "")
+        if event.get("type") == "response.created" and stream_id not in self._replies:
             self._acknowledge(event)
-        reply = self._replies.get(response_id) if response_id else None
+        reply = self._replies.get(stream_id)
         if reply is None:
-            self._on_stray_event(event)
+            if event.get("response_id") not in {followed.id for followed in self._replies.values()}:
+                self._on_stray_event(event)
             return
         reply.receive(event)
         if reply.is_finished:
-            del self._replies[reply.id]
+            del self._replies[stream_id]
 
     def _acknowledge(self, created: Event) -> None:
         """Give the waiting send its reply. Events carry the `stream_id` of the frame that asked for them."""
         waiting = self._unacknowledged
         if waiting and not waiting.reply.done() and created.get("stream_id") == waiting.frame["stream_id"]:
             reply = Reply(created["response"], cancel=self._cancel)
-            self._replies[reply.id] = reply
+            self._replies[waiting.frame["stream_id"]] = reply
             waiting.reply.set_result(reply)
 
     def _route_error(self, event: Event) -> None:
-        """An error names the frame it answers in `event_id`, or the response it ended."""
+        """An error carries the ids of the frame it answers."""
         error = rejection(int(event.get("status") or 0), event.get("error") or {})
-        event_id = str(event.get("event_id") or "")
-        response_id = event.get("response_id") or event_id.removeprefix("attach_")
         waiting = self._unacknowledged
-        if waiting and event_id == waiting.frame["event_id"]:
+        if waiting and event.get("event_id") == waiting.frame["event_id"]:
             is_put_off = error.code == "server_draining"  # its sockets close in a moment: the next one says it again
             if not is_put_off and not waiting.reply.done():
                 waiting.reply.set_exception(error)
-        elif reply := self._replies.pop(response_id, None):
+        elif reply := self._replies.pop(str(event.get("stream_id") or ""), None):
             reply.fail(error)
         else:
             self._on_stray_event(event)
@@ -223,8 +221,8 @@ class Client(HttpApi):
             self._spawn(self._send_frame(frame))
         if self._unacknowledged and not self._unacknowledged.reply.done():
             self._spawn(self._send_frame(self._unacknowledged.frame))
-        for reply in list(self._replies.values()):
-            self._spawn(self._resume(reply))
+        for stream_id, reply in self._replies.items():
+            self._spawn(self._send_frame(_attach_frame(stream_id, reply)))
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)
@@ -233,26 +231,6 @@ class Client(HttpApi):
 
     async def _send_frame(self, frame: Event) -> None:
         await self._connection.send(frame)
-
-    async def _resume(self, reply: Reply) -> None:
-        """Go on after the last event seen, or settle from the stored response if it has ended.
-
-        A server that crashed may have saved less text than it sent; then its log is shorter than our place in
-        it, and only the stored response can end the reply.
-        """
-        try:
-            response = await self.response(reply.id)
-        except RequestRejected as refusal:
-            self._replies.pop(reply.id, None)
-            reply.fail(refusal)
-            return
-        except ChatbotError:
-            return  # lost again: the next socket tries again
-        if response.get("status") in TERMINAL_OF_STATUS and not reply.is_finished:
-            self._replies.pop(reply.id, None)
-            reply.settle(response)
-        elif not reply.is_finished:
-            await self._connection.send(_attach_frame(reply))
 
     def _fail_all(self, error: ChatbotError) -> None:
         """Patience has run out: nothing that waits will come."""
@@ -263,10 +241,10 @@ class Client(HttpApi):
         self._replies.clear()
 
 
-def _attach_frame(reply: Reply) -> Event:
+def _attach_frame(stream_id: str, reply: Reply) -> Event:
     return {
         "type": "chatbot:response.attach",
-        "event_id": f"attach_{reply.id}",
+        "stream_id": stream_id,
         "response_id": reply.id,
         "starting_after": reply.last_sequence,
     }

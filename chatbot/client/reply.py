@@ -15,12 +15,6 @@ JsonObject = dict[str, Any]
 Event = JsonObject
 
 TERMINAL_EVENTS = frozenset({"response.completed", "response.incomplete", "response.failed"})
-TERMINAL_OF_STATUS = {
-    "completed": "response.completed",
-    "incomplete": "response.incomplete",
-    "cancelled": "response.incomplete",
-    "failed": "response.failed",
-}
 
 
 class Reply:
@@ -35,7 +29,6 @@ class Reply:
         """Sequence number up to which everything was received."""
         self.is_finished = False
         self._cancel = cancel
-        self._has_beginning = starting_after < 0
         self._events: list[Event] = []
         self._error: ChatbotError | None = None
         self._grown = asyncio.Event()
@@ -94,28 +87,18 @@ class Reply:
             await self._cancel(self.id)
 
     def receive(self, event: Event) -> None:
-        """Take an event in, unless it was seen before or comes after the end."""
-        sequence = event.get("sequence_number")
-        if self.is_finished or (isinstance(sequence, int) and sequence <= self.last_sequence):
+        """Take an event in, unless it was seen before or comes after the end. The end counts whenever it comes."""
+        is_end, sequence = event["type"] in TERMINAL_EVENTS, event.get("sequence_number")
+        is_seen = isinstance(sequence, int) and sequence <= self.last_sequence
+        if self.is_finished or (is_seen and not is_end):
             return
-        if isinstance(sequence, int):
+        if isinstance(sequence, int) and not is_seen:
             self.last_sequence = sequence
         if isinstance(event.get("response"), dict):
             self.response = event["response"]
-        self.is_finished = event["type"] in TERMINAL_EVENTS
+        self.is_finished = is_end
         self._events.append(event)
         self._wake()
-
-    def settle(self, response: JsonObject) -> None:
-        """End the reply from its stored form: what is missing of the text, then the terminal event."""
-        received, final = self.received_text, response_text(response)
-        missing = final[len(received) :]
-        if missing and self._has_beginning and final.startswith(received):
-            delta = {"type": "response.output_text.delta", "delta": missing, "response_id": self.id}
-            self.receive(delta | {"sequence_number": self.last_sequence + 1})
-        kind = TERMINAL_OF_STATUS[response["status"]]
-        end = {"type": kind, "response": response, "response_id": self.id}
-        self.receive(end | {"sequence_number": self.last_sequence + 1})
 
     def fail(self, error: ChatbotError) -> None:
         """End the reply with an error for whoever reads it."""

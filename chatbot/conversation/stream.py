@@ -33,7 +33,6 @@ class ResponseLog:
     def settled(cls, response: Response) -> "ResponseLog":
         """Return the log of a response that has ended, as stored."""
         log = cls(response)
-        log._events = events.replay(response, -1)
         log._closed.set()
         return log
 
@@ -60,26 +59,23 @@ class ResponseLog:
         self._pieces.append(text)
 
     def close(self, response: Response) -> None:
-        """Append what a reader has not seen of the settled response, and end the log."""
+        """End the log: what a reader has not seen then comes from the settled response."""
         self.response = response
         self._closed.set()
-        self._append(events.replay(response, len(self._events) - 1))
+        self._append([])
 
     async def events(self, starting_after: int = -1) -> AsyncIterator[Event]:
         """Yield every event after the given sequence number, then wait for more until the log ends."""
-        if self._closed.is_set():
-            for event in events.replay(self.response, starting_after):
-                yield event
-            return
         position = starting_after + 1
-        while True:
-            grown, is_closed = self._grown, self._closed.is_set()
+        while not self._closed.is_set():
+            grown = self._grown
             while position < len(self._events):
                 yield self._events[position]
                 position += 1
-            if is_closed:
-                return
-            await grown.wait()
+            if not self._closed.is_set():
+                await grown.wait()
+        for event in events.replay(self.response, position - 1):
+            yield event
 
     @contextmanager
     def reading(self) -> Iterator[None]:

@@ -67,13 +67,14 @@ def replay(response: Response, starting_after: int) -> list[Event]:
     """Return the events of a settled response that follow the given sequence number.
 
     A reader may have seen deltas that a crashed server had not saved. It gets the closing events,
-    numbered on from what it knows; their text is the truth.
+    numbered on from what it knows; their text is the truth. One that has seen the last event, or claims to have seen
+    more, gets the last again: it is not left to wait for what never comes.
     """
     end = OPENING_EVENTS + len(response.delta_lengths)
     if response.incomplete_reason == INTERRUPTED and starting_after >= end:
         return closing(response, starting_after + 1)
     events = [*opening(response), *_deltas(response), *closing(response, end)]
-    return events[starting_after + 1 :]
+    return events[starting_after + 1 :] or events[-1:]
 
 
 def _deltas(response: Response) -> Iterator[Event]:

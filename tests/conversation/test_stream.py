@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatbot.conversation.stream import ResponseLog
+from chatbot.protocol import events
 from chatbot.protocol.events import Event
 from tests.protocol.test_events import settled
 
@@ -39,9 +40,28 @@ def test_a_live_reader_a_late_one_and_one_after_a_restart_see_the_same(pieces: l
         log.close(end)
         whole = await live
         assert whole == await read(log) == await read(ResponseLog.settled(end))
-        assert await read(log, seen) == whole[seen + 1 :]
+        assert await read(log, seen) == events.replay(end, seen)
 
     asyncio.run(scenario())
+
+
+async def test_a_live_reader_from_beyond_the_end_gets_the_end() -> None:
+    log = new_log()
+    live = asyncio.create_task(read(log, 50))
+    log.begin({})
+    await asyncio.sleep(0)
+    log.close(settled([]))
+    assert [event["type"] for event in await live] == ["response.completed"]
+
+
+async def test_a_reader_in_the_middle_of_what_a_stop_cuts_off_gets_one_end() -> None:
+    log = new_log()
+    slow = log.events()
+    await anext(slow)
+    log.begin({})
+    log.add("x")
+    log.close(settled(["x"], "incomplete", incomplete_reason=events.INTERRUPTED))
+    assert [event["sequence_number"] async for event in slow] == list(range(1, 9))
 
 
 async def test_the_acknowledgement_can_be_read_before_anything_else_happens() -> None:

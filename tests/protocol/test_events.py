@@ -56,7 +56,7 @@ def test_a_reader_that_resumes_anywhere_misses_nothing_and_repeats_nothing(
 ) -> None:
     response = settled(pieces)
     whole = events.replay(response, -1)
-    seen = data.draw(st.integers(-1, len(whole) - 1))
+    seen = data.draw(st.integers(-1, len(whole) - 2))
     assert whole[: seen + 1] + events.replay(response, seen) == whole
 
 
@@ -68,6 +68,12 @@ def test_a_reader_that_saw_more_than_a_crash_left_still_gets_the_end(pieces: lis
     assert [event["sequence_number"] for event in rest] == list(range(seen + 1, seen + 5))
     assert rest[0]["text"] == "".join(pieces)
     assert rest[-1]["type"] == "response.incomplete"
+
+
+@given(PIECES, st.integers(0, 20))
+def test_a_reader_that_missed_nothing_gets_the_end_again(pieces: list[str], more: int) -> None:
+    whole = events.replay(settled(pieces), -1)
+    assert events.replay(settled(pieces), len(whole) - 1 + more) == whole[-1:]
 
 
 def test_each_end_has_its_terminal_event() -> None:

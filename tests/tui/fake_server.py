@@ -279,7 +279,7 @@ class FakeServer:
         if frame["type"] == "chatbot:response.attach":
             response = self.responses[frame["response_id"]]
             self.attached.set()
-            self._spawn(self._follow(response, frame["starting_after"], wire))
+            self._spawn(self._follow(response, frame["starting_after"], wire, frame["stream_id"]))
 
     def _create(self, frame: Json) -> FakeResponse:
         key = frame["idempotency_key"]
