@@ -210,6 +210,15 @@ async def test_a_refused_turn_says_why(client: Client, server: FakeServer) -> No
     assert caught.value.code == "model_not_found"
 
 
+@pytest.mark.parametrize("chars", [300_000, 2_000_000])
+async def test_a_message_too_large_for_the_server_is_refused_and_the_next_is_sent(tmp_path: Path, chars: int) -> None:
+    async with live_server(tmp_path, FakeEngine()) as url, Client(url, backoff=QUICK) as client:
+        with pytest.raises(RequestRejected) as caught:
+            await client.send("x" * chars)
+        assert (caught.value.code, caught.value.status) == ("message_too_large", 413)
+        assert await (await client.send("hi")).text() == "you said: hi"
+
+
 async def test_a_failed_turn_raises_on_reading(client: Client, server: FakeServer) -> None:
     server.ending = "failed"
     reply = await client.send("hi")

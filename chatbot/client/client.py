@@ -5,6 +5,7 @@ A send waits only for the acknowledgement of the one before it, never for a repl
 """
 
 import asyncio
+import json
 import re
 import uuid
 from collections.abc import Callable, Coroutine
@@ -13,7 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from chatbot.client.connection import Backoff, Connection, ConnectionState, Ensure
-from chatbot.client.errors import ChatbotError, rejection
+from chatbot.client.errors import ChatbotError, RequestRejected, rejection
 from chatbot.client.http_api import HttpApi, _without_none
 from chatbot.client.reply import Event, JsonObject, Reply
 
@@ -64,6 +65,7 @@ class Client(HttpApi):
             on_event=self._route,
             on_state=on_state,
             on_gone=self._fail_all,
+            on_too_large=self._refuse_send,
         )
         super().__init__(api_key, url=lambda: self._connection.url, wait_live=self._connection.wait_live)
         self._on_stray_event = on_event
@@ -231,6 +233,13 @@ class Client(HttpApi):
 
     async def _send_frame(self, frame: Event) -> None:
         await self._connection.send(frame)
+
+    def _refuse_send(self) -> None:
+        """Give up the unacknowledged send: saying it again would close the next socket too."""
+        if self._unacknowledged and not self._unacknowledged.reply.done():
+            size = len(json.dumps(self._unacknowledged.frame))
+            message = f"the message is larger than the server takes: {size} bytes as it is sent; shorten or split it"
+            self._unacknowledged.reply.set_exception(RequestRejected(message, code="message_too_large", status=413))
 
     def _fail_all(self, error: ChatbotError) -> None:
         """Patience has run out: nothing that waits will come."""

@@ -15,6 +15,7 @@ from typing import Literal
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+from websockets.frames import CloseCode
 
 from chatbot.client.errors import ChatbotError, ServerUnreachable, rejection
 from chatbot.client.reply import Event
@@ -59,7 +60,9 @@ class Connection:
         on_event: Callable[[Event], None],
         on_state: Callable[[ConnectionState], None],
         on_gone: Callable[[ChatbotError], None],
+        on_too_large: Callable[[], None],
     ) -> None:
+        """`on_too_large` is called when the server closed a socket because of the size of a frame."""
         self.url = url
         self.state: ConnectionState = "idle"
         self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
@@ -67,7 +70,7 @@ class Connection:
         self._patience_s = math.inf if patience_s is None else patience_s
         self._backoff = backoff
         self._on_live, self._on_event = on_live, on_event
-        self._on_state, self._on_gone = on_state, on_gone
+        self._on_state, self._on_gone, self._on_too_large = on_state, on_gone, on_too_large
         self._socket: ClientConnection | None = None
         self._task: asyncio.Task[None] | None = None
         self._live = asyncio.Event()
@@ -191,8 +194,9 @@ class Connection:
             async for frame in socket:
                 was_heard = True
                 self._on_event(json.loads(frame))
-        except ConnectionClosed:
-            pass
+        except ConnectionClosed as closed:
+            if closed.rcvd and closed.rcvd.code == CloseCode.MESSAGE_TOO_BIG:
+                self._on_too_large()
         finally:
             self._socket = None
             self._live.clear()

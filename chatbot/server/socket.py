@@ -90,7 +90,7 @@ class ResponseSocket:
     def _understood(self, raw: str | bytes) -> dict[str, Any]:
         """Return the event in a frame, or an empty one if it cannot be parsed."""
         try:
-            return self._parse(raw)
+            return parse_object(raw)
         except ProtocolError:
             return {}
 
@@ -102,9 +102,10 @@ class ResponseSocket:
     async def _handle(self, raw: str | bytes) -> None:
         event_id = stream_id = None
         try:
-            event = self._parse(raw)
+            event = parse_object(raw)
             event_id = _event_id(event)
             stream_id = _stream_id(event)
+            self._check_size(raw)
             await self._dispatch(event, stream_id)
         except ProtocolError as error:
             await self._send(error.event(event_id, stream_id))
@@ -116,12 +117,11 @@ class ResponseSocket:
             fault = ServerFault("server_error", "the server failed on this event")
             await self._send(fault.event(event_id, stream_id))
 
-    def _parse(self, raw: str | bytes) -> dict[str, Any]:
+    def _check_size(self, raw: str | bytes) -> None:
         size = len(raw.encode("utf-8", "surrogatepass")) if isinstance(raw, str) else len(raw)
         limit = self._services.settings.max_message_bytes
         if size > limit:
             raise TooLarge("message_too_large", f"the message has {size} bytes; {limit} are allowed")
-        return parse_object(raw)
 
     async def _dispatch(self, event: dict[str, Any], stream_id: str | None) -> None:
         match event.get("type"):

@@ -84,6 +84,13 @@ async def test_an_error_carries_the_ids_of_the_frame_at_fault(url: str) -> None:
     assert (error["event_id"], error["stream_id"], error["status"]) == ("mine-1", "lane-2", 400)
 
 
+async def test_a_frame_over_the_limit_is_named_by_its_ids(url: str) -> None:
+    async with frames(url) as socket:
+        await socket.send(type="response.create", input="x" * 300_000, event_id="mine-1", stream_id="lane-2")
+        error = await socket.read()
+    assert (error["event_id"], error["stream_id"], error["status"]) == ("mine-1", "lane-2", 413)
+
+
 async def test_a_frame_far_over_the_limit_closes_the_socket_with_1009(url: str) -> None:
     async with frames(url) as socket:
         with pytest.raises(ConnectionClosed) as caught:
