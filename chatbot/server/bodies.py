@@ -46,6 +46,14 @@ def query_int(request: Request, name: str, default: int, *, low: int, high: int)
     return value
 
 
+def query_flag(request: Request, name: str) -> bool:
+    """Return true or false from the query string; false where it is not given. Raises InvalidRequest."""
+    given = request.query_params.get(name, "false").lower()
+    if given not in ("true", "false"):
+        raise InvalidRequest("invalid_parameter", f"{name}: expected true or false, got {given[:40]!r}", name)
+    return given == "true"
+
+
 async def tell_error(request: Request, error: Exception) -> JSONResponse:
     """Answer with an error in the one form that all our errors have."""
     match error:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 
 from starlette.requests import Request
@@ -15,7 +16,7 @@ from chatbot.protocol.errors import InvalidRequest
 from chatbot.protocol.events import Event
 from chatbot.protocol.requests import ResponseCreate, validate
 from chatbot.protocol.resources import item_resource, page, response_resource
-from chatbot.server.bodies import query_int, read_object
+from chatbot.server.bodies import query_flag, query_int, read_object
 from chatbot.server.services import Services
 
 PING_S = 15.0
@@ -52,8 +53,8 @@ class ResponseRoutes:
 
     async def retrieve(self, request: Request) -> Response:
         log = await self._turns.attach(request.path_params["id"])
-        if request.query_params.get("stream") == "true":
-            return EventStream(log, query_int(request, "starting_after", -1, low=-1, high=MAX_SEQUENCE))
+        if query_flag(request, "stream"):
+            return EventStream(log, _starting_after(request))
         with told_in_protocol():
             return JSONResponse(response_resource(await self._services.store.response(log.response.id)))
 
@@ -115,6 +116,13 @@ def idempotency_key(request: ResponseCreate, header: str | None = None) -> str |
     return key
 
 
+def _starting_after(request: Request) -> int:
+    """Return the place from the query, or where the reader's browser lost the stream before."""
+    last_seen = request.headers.get("last-event-id", "")
+    place = int(last_seen) if re.fullmatch(r"[0-9]{1,9}", last_seen) else -1
+    return max(place, query_int(request, "starting_after", -1, low=-1, high=MAX_SEQUENCE))
+
+
 async def _disconnect(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
@@ -148,4 +156,5 @@ async def _server_sent(events: AsyncIterator[Event]) -> AsyncIterator[str]:
 
 
 def _encode(event: Event) -> str:
-    return f"event: {event['type']}\ndata: {json.dumps(event, ensure_ascii=False)}\n\n"
+    """The id is what an `EventSource` sends back as `Last-Event-ID` when it comes again by itself."""
+    return f"id: {event['sequence_number']}\nevent: {event['type']}\ndata: {json.dumps(event, ensure_ascii=False)}\n\n"

@@ -41,6 +41,25 @@ async def test_a_turn_streams_as_server_sent_events_and_can_be_read_again(http: 
     assert events_of(rest.text) == live[5:]
 
 
+@pytest.mark.parametrize(("last_seen", "place"), [("4", 4), ("0", 0), ("", -1), ("of another server", -1)])
+async def test_a_browser_that_lost_a_stream_goes_on_by_itself(
+    http: httpx.AsyncClient, last_seen: str, place: int
+) -> None:
+    stream = (await http.post("/v1/responses", json={"input": "hi", "stream": True})).text
+    live = events_of(stream)
+    assert [line for line in stream.splitlines() if line.startswith("id:")] == [f"id: {n}" for n in range(len(live))]
+    address = f"/v1/responses/{live[0]['response']['id']}?stream=true"
+    assert events_of((await http.get(address, headers={"Last-Event-ID": last_seen})).text) == live[place + 1 :]
+
+
+@pytest.mark.parametrize(("given", "status"), [("True", 200), ("false", 200), ("1", 400), ("yes", 400)])
+async def test_stream_is_true_or_false(http: httpx.AsyncClient, given: str, status: int) -> None:
+    response_id = (await http.post("/v1/responses", json={"input": "hi"})).json()["id"]
+    answer = await http.get(f"/v1/responses/{response_id}", params={"stream": given})
+    is_streamed = answer.headers["content-type"].startswith("text/event-stream")
+    assert (answer.status_code, is_streamed) == (status, given == "True")
+
+
 async def test_a_background_turn_is_acknowledged_at_once_and_found_later(
     http: httpx.AsyncClient, engine: FakeEngine
 ) -> None:
