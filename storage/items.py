@@ -104,6 +104,16 @@ def path(
     return [rows.item(row) for row in db.execute(query.limit(limit))]
 
 
+def instructions(db: Connection, conversation_id: str, leaf: str | None) -> list[str]:
+    """Texts of the system messages from the root to the leaf."""
+    of_system = items.c.role == "system"
+    if db.execute(select(items.c.id).where(items.c.conversation_id == conversation_id, of_system)).first() is None:
+        return []  # most conversations have none, and are not walked
+    ancestry = walk_up(leaf)
+    query = rows.select_items().join(ancestry, items.c.id == ancestry.c.id).where(of_system)
+    return [rows.item(row).text for row in db.execute(query.order_by(items.c.position))]
+
+
 def walk_up(leaf: str | None) -> CTE:
     """Ids from the leaf to the root."""
     start = select(items.c.id, items.c.parent_id, items.c.position).where(items.c.id == leaf)

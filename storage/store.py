@@ -185,6 +185,12 @@ class Store:
         now = self._now()
         return await self._write(lambda db: turns.begin(db, turn, now))
 
+    async def instructions_before(self, turn: NewTurn) -> list[str]:
+        """Texts of the stored system messages that the turn would come after; raises for names as `begin_turn` does."""
+        if turn.conversation_id is None:
+            return []
+        return await self._read(lambda db: turns.instructions_before(db, turn))
+
     async def response_under_key(self, key: str, body_sha256: str) -> Response | None:
         """The response that was begun under this idempotency key; None if the key is new.
 

@@ -40,6 +40,13 @@ def begin(db: Connection, turn: NewTurn, now: int) -> tuple[Response, bool]:
     return response, True
 
 
+def instructions_before(db: Connection, turn: NewTurn) -> list[str]:
+    """Texts of the stored system messages that the turn, of a named conversation, would come after."""
+    assert turn.conversation_id is not None
+    conversation = conversations.fetch(db, turn.conversation_id)
+    return items.instructions(db, conversation.id, _parent(db, turn, conversation))
+
+
 def stored_under_key(db: Connection, key: str, body_sha256: str) -> Response | None:
     """The response that was begun under this key, or None; raises IdempotencyKeyReused if its body was another."""
     query = select(idempotency_keys).where(idempotency_keys.c.key_sha256 == key_sha256(key))

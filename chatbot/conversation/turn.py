@@ -83,8 +83,9 @@ class Turns:
             conversation = await self._conversation(request)
             persona = self._backend.personas.resolve(request.model or (conversation.model if conversation else None))
             system = self._system_prompt(request, conversation, persona)
-            await asyncio.to_thread(self._check_fits, system, request)
             turn = _new_turn(request, conversation, persona, idempotency_key)
+            standing = [system, *await self._store.instructions_before(turn)]
+            await asyncio.to_thread(self._check_fits, standing, request)
             if self._is_draining:  # not before: a repeat of what is stored already is not refused
                 raise Unavailable("server_draining", "the server is stopping; connect again in a moment")
             place = ExitStack()
@@ -174,11 +175,11 @@ class Turns:
         nearest = (text for text in (request.instructions, own, persona.system) if text is not None)
         return next(nearest, self._instructions)
 
-    def _check_fits(self, system: str, request: ResponseCreate) -> None:
-        """Refuse a message that could never be answered before anything is stored."""
+    def _check_fits(self, standing: Sequence[str], request: ResponseCreate) -> None:
+        """Refuse a message that could never be answered, with the system messages before it, unstored."""
+        own = [message.text for message in request.messages[:-1] if message.role in ("system", "developer")]
+        system = "\n".join(text for text in (*standing, *own) if text)
         messages = [ChatMessage("system", system)] if system else []
-        own = [message for message in request.messages[:-1] if message.role in ("system", "developer")]
-        messages += [ChatMessage("system", message.text) for message in own]
         messages.append(ChatMessage("user", request.messages[-1].text))
         tokens = self._backend.engine.count_tokens(messages)
         budget = self._backend.limits.budget_tokens(request, self._backend.engine.base.context_tokens)

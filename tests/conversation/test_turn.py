@@ -12,7 +12,7 @@ from chatbot.engine.room import Room
 from chatbot.protocol.errors import Conflict, InvalidRequest, NotFound, Overloaded, ProtocolError, Unavailable
 from chatbot.protocol.requests import ResponseCreate, validate
 from storage.errors import StorageBusy, StorageFull
-from storage.records import NewTurn, Response
+from storage.records import NewItem, NewTurn, Response
 from storage.store import Store
 from tests.fake_engine import FakeEngine
 
@@ -220,6 +220,21 @@ async def test_a_message_that_can_never_fit_is_refused_and_not_stored(turns: Tur
         await turns.create(say("w " * 2000, conversation="conv_1"))
     assert caught.value.code == "context_length_exceeded"
     assert await transcript(store, "conv_1") == []
+
+
+async def test_a_turn_that_stored_instructions_leave_no_room_for_is_refused_and_not_stored(
+    turns: Turns, store: Store
+) -> None:
+    await store.create_conversation("conv_1")
+    (first,) = await store.append_items("conv_1", [NewItem("msg_0", "user", "hi")])
+    long = [NewItem(f"msg_{n}", "system", "w " * 600) for n in (1, 2)]
+    await store.append_items("conv_1", long)
+    with pytest.raises(InvalidRequest) as caught:
+        await turns.create(say("hello", conversation="conv_1"))
+    assert caught.value.code == "context_length_exceeded"
+    assert len(await transcript(store, "conv_1")) == 3
+    beside = await turns.create(say("hello", conversation="conv_1", parent_item_id=first.id))
+    assert (await end_of(beside)).state == "completed"
 
 
 @pytest.mark.parametrize(
