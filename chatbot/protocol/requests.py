@@ -4,6 +4,7 @@ import re
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic_core import ErrorDetails
 
 from chatbot.protocol.errors import InvalidRequest
 
@@ -196,10 +197,20 @@ def _path(location: tuple[int | str, ...]) -> list[int | str]:
 
 
 def _invalid(error: ValidationError) -> InvalidRequest:
-    problems = error.errors(include_url=False)
-    # Of the branches of a union the one that was meant got furthest into the value.
-    first = max(problems, key=lambda problem: len(_path(problem["loc"])))
+    meant = _meant(error)
+    first = meant[0]
     where = ".".join(str(part) for part in _path(first["loc"]))
+    expected = " or ".join([first["msg"], *(other["msg"].removeprefix("Input should be ") for other in meant[1:])])
+    expected = re.sub(r"a valid dictionary or instance of \w+", "an object", expected)
     got = "" if first["type"] == "missing" else f", got {str(first['input'])[:60]!r}"
     code = "missing_required_parameter" if first["type"] == "missing" else "invalid_parameter"
-    return InvalidRequest(code, f"{where or 'request'}: {first['msg']}{got}", where or None)
+    return InvalidRequest(code, f"{where or 'request'}: {expected}{got}", where or None)
+
+
+def _meant(error: ValidationError) -> list[ErrorDetails]:
+    """Return the problems of one field, of those branches of its union that got furthest, or liked its type."""
+    problems = error.errors(include_url=False)
+    rank = [(len(_path(problem["loc"])), not problem["type"].endswith("_type")) for problem in problems]
+    place = _path(problems[rank.index(max(rank))]["loc"])
+    ranked = zip(problems, rank, strict=True)
+    return [problem for problem, its in ranked if its == max(rank) and _path(problem["loc"]) == place]

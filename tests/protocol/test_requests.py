@@ -55,6 +55,21 @@ def test_a_wrong_field_is_named(fields: dict[str, Any], param: str | None) -> No
         assert caught.value.param == param
 
 
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"input": {"role": "user", "content": "hi"}}, "input: Input should be a valid string or a valid list, got"),
+        ({"conversation": 5}, "conversation: Input should be a valid string or an object, got '5'"),
+        ({"stop": ["a"] * 9}, "stop: List should have at most 8 items after validation, not 9, got"),
+        ({"stop": ["a", 1]}, "stop.1: Input should be a valid string, got '1'"),
+    ],
+)
+def test_what_was_expected_is_all_that_is_allowed(fields: dict[str, Any], expected: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        create(**fields)
+    assert caught.value.message.startswith(expected)
+
+
 def test_a_missing_input_is_said_to_be_missing() -> None:
     with pytest.raises(InvalidRequest, match="input") as caught:
         validate(ResponseCreate, {})
