@@ -3,7 +3,6 @@
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket
@@ -11,7 +10,7 @@ from starlette.websockets import WebSocket
 from chatbot.protocol.errors import NotFound, ProtocolError
 from chatbot.server.bodies import TURNS_GO, tell_error
 from chatbot.server.conversations import ConversationRoutes
-from chatbot.server.guard import Guard
+from chatbot.server.guard import Guard, Pages
 from chatbot.server.health import HealthRoutes
 from chatbot.server.models import ModelRoutes
 from chatbot.server.presence import Presence, PresenceMiddleware
@@ -35,7 +34,7 @@ def create_app(services: Services, presence: Presence | None = None) -> Starlett
         api_key=settings.api_key,
     )
     cors = Middleware(
-        CORSMiddleware,
+        Pages,
         allow_origins=settings.allow_origin,
         allow_methods=["*"],
         allow_headers=["*"],

@@ -11,7 +11,8 @@ from collections.abc import Iterable
 
 import structlog
 from starlette.datastructures import Headers
-from starlette.responses import JSONResponse
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
@@ -66,8 +67,7 @@ class Guard:
     def _check_origin(self, origin: str, host: str) -> None:
         own = {f"http://{host}".lower(), f"https://{host}".lower()}
         if origin.lower() not in own | self._origins:
-            message = f"origin {origin!r} may not connect; start with --allow-origin to add it"
-            raise Forbidden("origin_not_allowed", message)
+            raise Forbidden(*_origin_refused(origin))
 
     def _check_key(self, expected: str, headers: Headers, subprotocols: list[str]) -> None:
         given = [_SCHEME.sub("", value) for value in headers.getlist("authorization")]
@@ -75,6 +75,21 @@ class Guard:
         if not any(hmac.compare_digest(key.encode(), expected.encode()) for key in given):
             message = "no valid API key; send `Authorization: Bearer KEY`"
             raise Unauthorized("invalid_api_key", message)
+
+
+class Pages(CORSMiddleware):
+    """Answers a browser that asks first whether its page may send something; a no is logged, for nothing follows it."""
+
+    def preflight_response(self, request_headers: Headers) -> Response:
+        origin = request_headers["origin"]
+        if not self.is_allowed_origin(origin):
+            code, why = _origin_refused(origin)
+            logger.warning("refused", code=code, why=why)
+        return super().preflight_response(request_headers)
+
+
+def _origin_refused(origin: str) -> tuple[str, str]:
+    return "origin_not_allowed", f"origin {origin!r} may not connect; start with --allow-origin to add it"
 
 
 async def _deny(error: ProtocolError, scope: Scope, receive: Receive, send: Send) -> None:

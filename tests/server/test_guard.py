@@ -61,6 +61,16 @@ async def test_the_log_says_why_a_page_could_not_connect(url: str, caplog: pytes
     ]
 
 
+async def test_the_log_says_why_a_page_was_told_not_to_send(guarded: str) -> None:
+    preflight = {"Origin": "http://localhost:3000", "Access-Control-Request-Method": "POST"}
+    with capture_logs() as log:
+        async with httpx.AsyncClient(base_url=guarded) as http:
+            assert (await http.options("/v1/responses", headers=preflight)).status_code == 400
+            await http.options("/v1/responses", headers=preflight | {"Origin": "https://chat.example"})
+    (refused,) = [line for line in log if line["event"] == "refused"]
+    assert "'http://localhost:3000' may not connect; start with --allow-origin" in refused["why"]
+
+
 @pytest.mark.parametrize(
     "host", ["evil.example", "evil.example:80", "127.0.0.1.evil.example", "a@localhost", "[::1", "[", "localhost:x", ""]
 )
