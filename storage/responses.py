@@ -11,7 +11,7 @@ The first end wins; a later one is a ResponseStateConflict. The text is the outp
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
 
 from storage import conversations, delta_lengths, items, rows
 from storage.errors import ContextOutdated, ResponseNotFound, ResponseStateConflict
@@ -146,8 +146,9 @@ def interrupt_unfinished(db: Connection, reason: str, now: int) -> list[str]:
 def not_to_be_kept(db: Connection) -> list[str]:
     """Ids of the responses that were made with `store: false`; they live in hidden conversations only."""
     hidden = select(conversation_table.c.id).where(conversation_table.c.listed.is_(False))
-    query = select(responses.c.id, responses.c.request).where(responses.c.conversation_id.in_(hidden))
-    return [response_id for response_id, request in db.execute(query) if request.get("store") is False]
+    is_not_kept = responses.c.request["store"].as_boolean().is_(False)
+    query = select(responses.c.id).where(responses.c.conversation_id.in_(hidden), is_not_kept)
+    return list(db.execute(query).scalars())
 
 
 def remove(db: Connection, response_id: str) -> None:
@@ -170,16 +171,26 @@ def last_context(db: Connection, conversation_id: str, leaf: str | None) -> Mapp
     if leaf is None:
         return None
     items.fetch(db, conversation_id, leaf)
-    ancestry = items.walk_up(leaf)
-    query = (
-        select(responses.c.context)
-        .join(ancestry, responses.c.output_item_id == ancestry.c.id)
-        .where(responses.c.context.is_not(None))
-        .order_by(ancestry.c.position.desc())
-        .limit(1)
+    climb = _items_with_context().where(item_table.c.id == leaf).cte("climb", recursive=True)
+    climb = climb.union_all(
+        _items_with_context().join(
+            climb,
+            (item_table.c.id == climb.c.parent_id)
+            & (item_table.c.position < climb.c.position)
+            & climb.c.context.is_(None),  # what is above a context is not read
+        )
     )
-    found: Mapping[str, Any] | None = db.execute(query).scalar_one_or_none()
+    found: Mapping[str, Any] | None = db.execute(
+        select(climb.c.context).where(climb.c.context.is_not(None))
+    ).scalar_one_or_none()
     return found
+
+
+def _items_with_context() -> Select[Any]:
+    """Items with the context record of the response that wrote each, which few have."""
+    return select(item_table.c.parent_id, item_table.c.position, responses.c.context).outerjoin_from(
+        item_table, responses, responses.c.output_item_id == item_table.c.id
+    )
 
 
 def not_found(response_id: str, why: str = "there is none with this id; send the turn again") -> ResponseNotFound:

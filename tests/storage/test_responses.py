@@ -188,6 +188,22 @@ async def test_the_last_context_is_that_of_the_nearest_response_on_the_path(stor
     assert await store.last_context("conv_1", "msg_queued_reply") == {"kept": ["msg_other"]}
 
 
+async def test_the_last_context_is_found_without_reading_what_is_above_it(store: Store) -> None:
+    def work(db: Connection) -> int:
+        """How many hundreds of steps SQLite takes."""
+        steps: list[None] = []
+        raw: Any = db.connection.driver_connection
+        raw.set_progress_handler(lambda: steps.append(None), 100)
+        assert responses.last_context(db, "conv_1", "msg_b_reply") == {"kept": ["msg_b"]}
+        raw.set_progress_handler(None, 0)
+        return len(steps)
+
+    await store.create_conversation("conv_1", items=[user(str(n)) for n in range(1_000)])
+    await whole_turn(store, "a")
+    await whole_turn(store, "b")
+    assert await store._database.writer.submit(work) <= 10
+
+
 async def test_json_is_given_back_as_it_came(store: Store) -> None:
     request: dict[str, Any] = {"instructions": None, "stop": ["\0", "é"], "metadata": {}, "top_p": 1e-3, "n": 2**53}
     await store.begin_turn(new_turn("a", None, request=request))
@@ -199,4 +215,5 @@ async def test_what_is_not_to_be_kept_is_found_in_any_state(store: Store) -> Non
     await whole_turn(store, "kept")
     for name, is_kept in (("a", False), ("b", True), ("c", False)):
         await whole_turn(store, name, None, request={"store": is_kept})
+    await whole_turn(store, "d", None, request={})
     assert set(await store.responses_not_to_be_kept()) == {"resp_a", "resp_c"}
