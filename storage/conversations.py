@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any, Final
 
-from sqlalchemy import Column, ColumnElement, Connection, and_, delete, exists, insert, or_, update
+from sqlalchemy import Column, ColumnElement, Connection, and_, delete, exists, insert, or_, select, update
 
 from storage import rows
 from storage.errors import ConversationNotFound
@@ -103,6 +103,12 @@ def extend(db: Connection, conversation_id: str, count: int, leaf: str) -> int:
     """Make the leaf active and return the first of `count` positions that were never used here."""
     values = {"next_position": conversations.c.next_position + count, "active_leaf": leaf}
     return _update(db, conversation_id, values) - count
+
+
+def next_position(db: Connection, conversation_id: str) -> int:
+    """Return the position that the next item takes: as many were ever made."""
+    query = select(conversations.c.next_position).where(conversations.c.id == conversation_id)
+    return int(db.execute(query).scalar_one())
 
 
 def remove(db: Connection, conversation_id: str) -> None:

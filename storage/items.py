@@ -6,13 +6,14 @@ leaf, and a walk up the tree always ends.
 
 import json
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import Literal
 
 from sqlalchemy import CTE, Connection, delete, func, insert, select, update
 
 from storage import conversations, rows
 from storage.errors import ItemNotFound
-from storage.records import Item, ItemStatus, NewItem
+from storage.records import Item, ItemStatus, KnownPath, NewItem
 from storage.schema import items
 from storage.titles import title_of
 
@@ -114,13 +115,48 @@ def instructions(db: Connection, conversation_id: str, leaf: str | None) -> list
     return [rows.item(row).text for row in db.execute(query.order_by(items.c.position))]
 
 
-def walk_up(leaf: str | None) -> CTE:
-    """Ids from the leaf to the root."""
-    start = select(items.c.id, items.c.parent_id, items.c.position).where(items.c.id == leaf)
+def path_from(db: Connection, conversation_id: str, leaf: str, known: KnownPath) -> KnownPath:
+    """Items from the root to the leaf, of which only those are read that are not known.
+
+    The text of an item that is not in progress stays as it is, and so does its place unless an item is deleted.
+    """
+    fetch(db, conversation_id, leaf)
+    deleted = _deleted(db, conversation_id)
+    begin = list(takewhile(_is_settled, known.items)) if known.deleted == deleted else []
+    new = _climb(db, leaf, begin[-1].position if begin else -1)
+    parent_id = new[0].parent_id if new else leaf
+    while begin and begin[-1].id != parent_id:
+        begin.pop()
+    if not begin and parent_id is not None:  # it branches off from what is not known
+        new = _climb(db, leaf, -1)
+    return KnownPath((*begin, *new), deleted)
+
+
+def _deleted(db: Connection, conversation_id: str) -> int:
+    """How many items were deleted: a position is never used twice."""
+    left = select(func.count()).where(items.c.conversation_id == conversation_id)
+    return conversations.next_position(db, conversation_id) - int(db.execute(left).scalar_one())
+
+
+def _is_settled(item: Item) -> bool:
+    return item.status != "in_progress"
+
+
+def _climb(db: Connection, leaf: str, above: int) -> list[Item]:
+    """Items on the path to the leaf whose position is above this one, the root's first."""
+    ancestry = walk_up(leaf, above)
+    query = rows.select_items().join(ancestry, items.c.id == ancestry.c.id).order_by(items.c.position)
+    return [rows.item(row) for row in db.execute(query)]
+
+
+def walk_up(leaf: str | None, above: int = -1) -> CTE:
+    """Ids from the leaf to the root, or to the last one whose position is above this one."""
+    start = select(items.c.id, items.c.parent_id, items.c.position).where(items.c.id == leaf, items.c.position > above)
     walk = start.cte("ancestry", recursive=True)
     return walk.union_all(
         select(items.c.id, items.c.parent_id, items.c.position).join(
-            walk, (items.c.id == walk.c.parent_id) & (items.c.position < walk.c.position)
+            walk,
+            (items.c.id == walk.c.parent_id) & (items.c.position < walk.c.position) & (items.c.position > above),
         )
     )
 

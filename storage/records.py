@@ -53,6 +53,15 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
+class KnownPath:
+    """Items from the root of a conversation to one of its leaves, kept by a reader who will ask for a longer path."""
+
+    items: tuple[Item, ...] = ()
+    deleted: int = 0
+    """How many items the conversation had lost when this was read."""
+
+
+@dataclass(frozen=True, slots=True)
 class NewTurn:
     """Everything that begins a turn; stored in one transaction."""
 

@@ -23,6 +23,7 @@ from storage.records import (
     Conversation,
     Integrity,
     Item,
+    KnownPath,
     NewItem,
     NewTurn,
     Response,
@@ -31,6 +32,7 @@ from storage.records import (
 
 T = TypeVar("T")
 NO_METADATA: Final[Mapping[str, str]] = MappingProxyType({})
+NOTHING_KNOWN: Final = KnownPath()
 
 
 class Store:
@@ -153,9 +155,9 @@ class Store:
         """Items on the path to the leaf (None: the active one), from behind `after` in that order."""
         return await self._read(lambda db: items.path(db, conversation_id, leaf, after=after, limit=limit, order=order))
 
-    async def path(self, conversation_id: str, leaf: str) -> list[Item]:
-        """Items from the root to the leaf."""
-        return await self._read(lambda db: items.path(db, conversation_id, leaf))
+    async def path(self, conversation_id: str, leaf: str, known: KnownPath = NOTHING_KNOWN) -> KnownPath:
+        """Items from the root to the leaf; of what is known of the conversation, only what is new is read."""
+        return await self._read(lambda db: items.path_from(db, conversation_id, leaf, known))
 
     async def item(self, conversation_id: str, item_id: str) -> Item:
         """Return the item, or raise ItemNotFound."""

@@ -9,11 +9,12 @@ kept for what the newest message recalls of it.
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 from typing import Any
 
 from chatbot.conversation.recall import likely
 from chatbot.conversation.recalled import excerpt, with_excerpts
+from chatbot.conversation.said import Said
 from chatbot.engine.base import ChatMessage
 from storage.records import Item
 
@@ -76,13 +77,14 @@ def build_context(
     count_tokens: CountTokens,
     window_start: str | None = None,
     recall_tokens: int = 0,
+    said: Said | None = None,
 ) -> Context:
     """Return the context for the newest item of the history, which must be the user's.
 
     `window_start` is where the previous turn's window began; this one begins there again while it fits. What the
     history holds of system messages is always seen: instructions do not wear off. Of what is dropped, messages that the
-    newest one may be about come back in it as excerpts, of `recall_tokens` and a fifth of the budget at most.
-    Raises ContextTooLong.
+    newest one may be about come back in it as excerpts, of `recall_tokens` and a fifth of the budget at most. They are
+    looked up in `said`, which is brought up to date. Raises ContextTooLong.
     """
 
     standing = [item for item in history if item.role == "system"]
@@ -99,7 +101,7 @@ def build_context(
     left_out = {item.id for item in dropped}
     kept = [item for item in history if item.id not in left_out]
     room = min(reserved, budget_tokens - tokens_of(exchanges[begin:]))
-    recalled = _recalled(history[-1], dropped, room, count_tokens)
+    recalled = _recalled(history[-1], dropped, room, count_tokens, said)
     while recalled and count_tokens(render(system, kept, recalled)) > budget_tokens:
         del recalled[0]  # next to other text, the same text may take a token more
     messages = render(system, kept, recalled)
@@ -114,13 +116,15 @@ def build_context(
     )
 
 
-def _recalled(newest: Item, dropped: Sequence[Item], room_tokens: int, count_tokens: CountTokens) -> list[Item]:
+def _recalled(
+    newest: Item, dropped: Sequence[Item], room_tokens: int, count_tokens: CountTokens, said: Said | None
+) -> list[Item]:
     """What a message recalls of older ones, the likeliest that fit, in the order in which they were said."""
 
     def tokens_with(recalled: Sequence[Item]) -> int:
         return count_tokens(render("", [newest], recalled))
 
-    found = likely(newest.text, dropped)[:MOST_TRIED]
+    found = list(islice(likely(newest.text, dropped, said), MOST_TRIED))
     alone = tokens_with(()) if found else 0
     chosen: list[Item] = []
     for item in found:

@@ -13,6 +13,7 @@ import structlog
 
 from chatbot.conversation.context import Context, ContextTooLong, build_context, window_start_of
 from chatbot.conversation.faults import as_protocol_error
+from chatbot.conversation.past import Pasts
 from chatbot.conversation.personas import Persona, Personas
 from chatbot.conversation.stream import ResponseLog
 from chatbot.engine.base import Delta, Engine, EngineError, Finish, GenerationRequest, Sampling
@@ -52,6 +53,7 @@ class Backend:
     engine: Engine
     personas: Personas
     limits: ReplyLimits
+    pasts: Pasts = dataclasses.field(default_factory=Pasts)
 
 
 class Reply:
@@ -162,17 +164,21 @@ class Reply:
     async def _context(self, backend: Backend) -> Context:
         store, engine, response = backend.store, backend.engine, self.log.response
         newest = response.input_item_ids[-1]
-        history = await store.path(response.conversation_id, newest)
+        past = backend.pasts.take(response.conversation_id)
+        past.path = await store.path(response.conversation_id, newest, past.path)
         previous = await store.last_context(response.conversation_id, newest)
-        return await asyncio.to_thread(  # a long prompt takes a while to count
+        context = await asyncio.to_thread(  # a long prompt takes a while to count
             build_context,
             self.system,
-            history,
+            past.path.items,
             budget_tokens=backend.limits.budget_tokens(self.request, engine.base.context_tokens),
             count_tokens=engine.count_tokens,
             window_start=window_start_of(previous),
             recall_tokens=backend.limits.recall_tokens,
+            said=past.said,
         )
+        backend.pasts.keep(response.conversation_id, past)
+        return context
 
     async def _save_regularly(self, store: Store, checkpoint_s: float) -> None:
         saved = 0

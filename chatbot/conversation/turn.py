@@ -134,6 +134,11 @@ class Turns:
             for log in logs:
                 await self.cancel(log.response.id)
 
+    async def forget(self, conversation_id: str) -> None:
+        """Leave nothing of what memory and engine keep of a conversation between its turns."""
+        self._backend.pasts.forget(conversation_id)
+        await self._backend.engine.forget(conversation_id)
+
     def running_in(self, conversation_id: str) -> list[ResponseLog]:
         """Return the logs of a conversation's replies that have not ended, oldest first."""
         logs = [reply.log for reply in self._replies.values()]
@@ -229,7 +234,7 @@ class Turns:
     async def _drop(self, reply: Reply) -> None:
         """Leave nothing of a reply that is not to be stored: first in the engine, which needs no room on a disk."""
         response = reply.log.response
-        await self._backend.engine.forget(response.conversation_id)
+        await self.forget(response.conversation_id)
         if not await try_to_delete(self._store, response.id):
             self._go_on_late(reply, delete_late(self._store, response.id))
 

@@ -96,7 +96,7 @@ class ConversationRoutes:
             await self._store.delete_conversation(conversation_id)
         await self._services.turns.cancel_all(conversation_id)
         self._feed.changed(conversation_id)
-        await self._services.engine.forget(conversation_id)
+        await self._services.turns.forget(conversation_id)
         return JSONResponse(deleted_conversation(conversation_id))
 
     async def list_items(self, request: Request) -> Response:
@@ -133,7 +133,7 @@ class ConversationRoutes:
             await self._store.delete_item(conversation_id, item_id)
             await self._services.turns.cancel_all(conversation_id, item_id)
             self._feed.changed(conversation_id)
-            await self._services.engine.forget(conversation_id)
+            await self._services.turns.forget(conversation_id)
             conversation = await self._store.conversation(conversation_id)
         return JSONResponse(conversation_resource(conversation))
 

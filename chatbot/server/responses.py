@@ -67,7 +67,7 @@ class ResponseRoutes:
         with told_in_protocol():
             await self._services.store.delete_response(response_id)
         self._turns.feed.changed(response.conversation_id)
-        await self._services.engine.forget(response.conversation_id)
+        await self._services.turns.forget(response.conversation_id)
         return JSONResponse({"id": response_id, "object": "response", "deleted": True})
 
     async def input_items(self, request: Request) -> Response:

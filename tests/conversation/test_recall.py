@@ -2,7 +2,8 @@
 
 from datetime import datetime
 
-from chatbot.conversation.recall import PASSAGE_CHARACTERS, likely
+from chatbot.conversation.recall import likely
+from chatbot.conversation.said import PASSAGE_CHARACTERS
 from storage.records import Item, ItemRole
 
 MAY = int(datetime(2026, 5, 8, 12).timestamp())
@@ -66,9 +67,9 @@ def test_the_same_question_asked_before_is_no_answer() -> None:
 
 
 def test_words_that_say_nothing_and_words_never_said_find_nothing() -> None:
-    assert likely("And what was that again?", CHAT) == []
-    assert likely("Do you like submarines?", CHAT) == []
-    assert likely("bees", []) == []
+    assert texts("And what was that again?", CHAT) == []
+    assert texts("Do you like submarines?", CHAT) == []
+    assert texts("bees", []) == []
 
 
 def test_what_people_type_is_never_a_query_language() -> None:
@@ -77,4 +78,4 @@ def test_what_people_type_is_never_a_query_language() -> None:
 
 
 def test_instructions_are_not_recalled_for_they_are_always_seen() -> None:
-    assert likely("bees", [item(0, "system", "Speak of bees.")]) == []
+    assert texts("bees", [item(0, "system", "Speak of bees.")]) == []

@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,8 +11,9 @@ from chatbot.engine.base import GenerationFailed
 from chatbot.engine.room import Room
 from chatbot.protocol.errors import Conflict, InvalidRequest, NotFound, Overloaded, ProtocolError, Unavailable
 from chatbot.protocol.requests import ResponseCreate, validate
+from storage import items as stored_items
 from storage.errors import StorageBusy, StorageFull
-from storage.records import NewItem, NewTurn, Response
+from storage.records import Item, NewItem, NewTurn, Response
 from storage.store import Store
 from tests.fake_engine import FakeEngine
 
@@ -160,6 +161,28 @@ async def test_what_has_left_the_window_is_recalled_until_it_is_deleted(
     await store.delete_item("conv_1", told.input_item_ids[0])
     await end_of(await turns.create(say("so what is it called, my boat?", conversation="conv_1")))
     assert all("Wanda" not in message.text for message in engine.requests[-1].messages)
+
+
+async def test_a_turn_reads_and_indexes_only_what_is_new_of_a_long_conversation(
+    turns: Turns, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Sequence[str]] = []
+    climb = stored_items._climb
+
+    def noted(*args: Any) -> list[Item]:
+        found = climb(*args)
+        read.append([item.id for item in found])
+        return found
+
+    monkeypatch.setattr(stored_items, "_climb", noted)
+    await store.create_conversation("conv_1", items=[NewItem(f"msg_{n}", "user", "la " * 50) for n in range(60)])
+    await end_of(await turns.create(say("my boat is called Wanda", conversation="conv_1")))
+    second = await end_of(await turns.create(say("what is it called?", conversation="conv_1")))
+    assert [len(ids) for ids in read] == [61, 2]
+    await turns.forget("conv_1")
+    await end_of(await turns.create(say("and now?", conversation="conv_1")))
+    assert len(read[-1]) == 65
+    assert read[-1][-3] == second.input_item_ids[0]
 
 
 async def test_the_engine_has_a_reply_before_anybody_hears_that_it_started(

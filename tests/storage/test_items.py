@@ -120,3 +120,32 @@ async def test_any_text_comes_back_letter_by_letter(store: Store, text: str) -> 
     await store.append_items(name, [user(name, text or "\0")])
     (item,) = await store.items(name)
     assert item.text == (text or "\0")
+
+
+async def test_of_a_path_that_is_known_only_what_is_new_is_read(branched: Store) -> None:
+    known = await branched.path("conv_1", "msg_c_reply")
+    await whole_turn(branched, "d")
+    grown = await branched.path("conv_1", "msg_d_reply", known)
+    assert ids(grown.items)[-2:] == ["msg_d", "msg_d_reply"]
+    assert all(a is b for a, b in zip(known.items, grown.items, strict=False))
+    await branched.delete_item("conv_1", "msg_a")
+    assert ids((await branched.path("conv_1", "msg_d_reply", grown)).items) == ids(grown.items)[1:]
+
+
+async def test_a_known_path_says_nothing_of_another_branch(branched: Store) -> None:
+    known = await branched.path("conv_1", "msg_c_reply")
+    for leaf in ("msg_a", "msg_b_reply", "msg_c"):
+        assert await branched.path("conv_1", leaf, known) == await branched.path("conv_1", leaf)
+    await whole_turn(branched, "e", previous_response_id="resp_b")
+    expected = await branched.path("conv_1", "msg_e_reply")
+    assert await branched.path("conv_1", "msg_e_reply", known) == expected
+    assert ids(expected.items) == ["msg_a", "msg_a_reply", "msg_b", "msg_b_reply", "msg_e", "msg_e_reply"]
+
+
+async def test_of_a_reply_that_was_being_written_the_end_is_read(store: Store) -> None:
+    await store.create_conversation("conv_1")
+    await store.begin_turn(new_turn("a"))
+    await store.begin_turn(new_turn("b"))
+    known = await store.path("conv_1", "msg_b")
+    await store.finish_response("resp_a", "completed", "now", [3])
+    assert (await store.path("conv_1", "msg_b", known)).items[1].text == "now"

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from storage import Store
-from storage.records import Item
+from storage.records import Item, KnownPath
 from tests.storage.worlds import ids, new_turn, user
 
 
@@ -24,6 +24,7 @@ class Tree(RuleBasedStateMachine):
         self.leaf: str | None = None
         self.unfinished: list[str] = []
         self.count = 0
+        self.known = KnownPath()
 
     @initialize()
     def open(self) -> None:
@@ -50,9 +51,15 @@ class Tree(RuleBasedStateMachine):
             leaf = children[-1]
         return leaf
 
-    async def paths(self) -> dict[str, list[Item]]:
+    async def paths(self) -> dict[str, tuple[Item, ...]]:
+        """Each path read anew, and read from what another reader knows since before."""
         found = await asyncio.gather(*(self.store.path("conv_1", leaf) for leaf in self.parents))
-        return dict(zip(self.parents, found, strict=True))
+        grown = await asyncio.gather(*(self.store.path("conv_1", leaf, self.known) for leaf in self.parents))
+        assert [path.deleted for path in grown] == [path.deleted for path in found]
+        assert [_as_seen(path) for path in grown] == [_as_seen(path) for path in found]
+        if grown:
+            self.known = grown[self.count % len(grown)]
+        return {leaf: path.items for leaf, path in zip(self.parents, found, strict=True)}
 
     def grow(self, parent: str | None, *names: str) -> None:
         for name in names:
@@ -132,6 +139,10 @@ class Tree(RuleBasedStateMachine):
             positions = [item.position for item in items]
             assert ids(items) == self.path(leaf)
             assert positions == sorted(set(positions))
+
+
+def _as_seen(path: KnownPath) -> list[tuple[str, int, str, str]]:
+    return [(item.id, item.position, item.role, item.text) for item in path.items]
 
 
 TestTree = Tree.TestCase

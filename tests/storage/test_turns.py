@@ -102,7 +102,7 @@ async def test_an_earlier_previous_response_starts_a_branch(store: Store) -> Non
     await whole_turn(store, "b")
     await whole_turn(store, "c", None, previous_response_id="resp_a")
     assert ids(await store.items("conv_1")) == ["msg_a", "msg_a_reply", "msg_c", "msg_c_reply"]
-    assert ids(await store.path("conv_1", "msg_b_reply")) == ["msg_a", "msg_a_reply", "msg_b", "msg_b_reply"]
+    assert ids((await store.path("conv_1", "msg_b_reply")).items) == ["msg_a", "msg_a_reply", "msg_b", "msg_b_reply"]
 
 
 async def test_regenerate_adds_a_sibling_reply_and_overwrites_nothing(store: Store) -> None:

@@ -1,6 +1,7 @@
 """Small turns and conversations that the storage tests are built from."""
 
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ def write(file: Path, data: bytes) -> None:
     file.write_bytes(data)
 
 
-def ids(items: list[Item]) -> list[str]:
+def ids(items: Sequence[Item]) -> list[str]:
     return [item.id for item in items]
 
 
