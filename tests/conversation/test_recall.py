@@ -44,6 +44,19 @@ def test_a_question_for_what_the_assistant_said_finds_its_messages_first() -> No
     assert texts("What did you say about mushrooms?", history)[0] == "Try them with garlic, mushrooms love garlic."
 
 
+def test_asked_for_themselves_users_find_first_what_they_said_of_themselves() -> None:
+    history = said("I sail a small boat.", "Hm.", "Fine.", "Hm.", "Is a boat expensive?")
+    assert texts("What kind of boat do I have?", history)[0] == "I sail a small boat."
+
+
+def test_of_two_that_fit_alike_that_one_comes_first_whose_neighbours_fit_too() -> None:
+    long = "And so on, as people go on about this or that when the evening is long and nobody has to leave. " * 4
+    history = said(
+        f"Wool is warm. {long}", f"Sheep eat. {long}", f"Pots. {long}", f"Pans. {long}", f"Sheep eat. {long}"
+    )
+    assert [found.id for found in likely("Do sheep give wool?", history)] == ["msg_0", "msg_1", "msg_4"]
+
+
 def test_a_short_answer_is_found_by_what_it_answers() -> None:
     history = said("Hi!", "Where were you born?", "In Tromsø.", "That is far north.", "Yes.", "Do you miss it?")
     assert "In Tromsø." in texts("Where was I born?", history)
