@@ -10,11 +10,13 @@ import sqlite3
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection
 
+from storage.database import BUSY_TIMEOUT_MS
 from storage.errors import StorageBroken, StorageClosed, StorageError, StorageForeign
 from storage.file_identity import FileIdentity
 from storage.sqlite_errors import reaches_batch, result_code, translate
@@ -23,6 +25,10 @@ T = TypeVar("T")
 
 QUEUE_LIMIT: Final = 1_024
 BATCH_LIMIT: Final = 256
+ERASE_WAIT_MS: Final = 200
+"""How long all writes wait for readers, for who deletes to hear only when the text is gone."""
+ERASE_RETRY_S: Final = 1.0
+"""How often it is tried after that, where no write comes that tries it too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +62,8 @@ class Writer:
 
         Args:
             operation: called once, in the writer's thread; what it raises is raised here, its changes undone.
-            erases: the WAL is emptied before the acknowledgement, so that deleted text is in no file.
+            erases: the WAL is emptied before the acknowledgement, so that deleted text is in no file; where a reader
+                is in the way for longer (a backup), soon after that has gone.
         """
         await self._room.acquire()
         try:
@@ -96,8 +103,7 @@ class Writer:
     async def _serve(self) -> None:
         try:
             while not self._closed or self._pending:
-                await self._wake.wait()
-                self._wake.clear()
+                await self._wait_for_work()
                 while self._pending:
                     await self._serve_batch()
         finally:
@@ -105,6 +111,16 @@ class Writer:
             # Only if this task was cancelled is anything left.
             for operation in self._pending:
                 operation.done.cancel()
+
+    async def _wait_for_work(self) -> None:
+        """Wait for an operation or the end; meanwhile an erase that is due is tried again, by an empty batch."""
+        while self._erase_is_due:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), ERASE_RETRY_S)
+                break
+            await self._serve_batch()
+        await self._wake.wait()
+        self._wake.clear()
 
     async def _serve_batch(self) -> None:
         batch = [self._pending.popleft() for _ in range(min(BATCH_LIMIT, len(self._pending)))]
@@ -136,15 +152,17 @@ class Writer:
             outcomes = [_run_one(self._connection, operation.run) for operation in batch]
         # Once more: a file that vanished in between holds none of what was just committed.
         self._identity.verify()
-        if self._erase_is_due or any(operation.erases for operation in batch):
-            self._empty_wal()
+        erases = any(operation.erases for operation in batch)
+        if self._erase_is_due or erases:
+            self._empty_wal(ERASE_WAIT_MS if erases else 0)
         return outcomes
 
-    def _empty_wal(self) -> None:
-        """Move the WAL into the database and cut it to nothing; a reader may delay that to the next batch."""
+    def _empty_wal(self, wait_ms: int) -> None:
+        """Move the WAL into the database and cut it to nothing; a reader may delay that to a later batch."""
         self._erase_is_due = True
         cursor = self._connection.connection.cursor()
         try:
+            cursor.execute(f"PRAGMA busy_timeout={wait_ms}")
             cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             (is_busy, _, _) = cursor.fetchone() or (1, 0, 0)
             self._erase_is_due = bool(is_busy)
@@ -153,6 +171,7 @@ class Writer:
             if result_code(error) not in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY):
                 raise
         finally:
+            cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
             cursor.close()
 
     def _disconnect(self) -> None:

@@ -1,11 +1,13 @@
 """What was deleted is in no file of the database, though the server still runs."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
-from storage import Store
+from storage import Store, writer
+from storage.database import BUSY_TIMEOUT_MS
 from tests.storage.worlds import user, whole_turn
 
 CANARY = "canary-7f3a"
@@ -48,7 +50,6 @@ async def test_a_hidden_conversation_is_erased_with_its_response(store: Store, d
 
 
 async def test_a_reader_in_the_way_delays_the_erasing_to_the_next_write(store: Store, database: Path) -> None:
-    await store._database.writer.submit(lambda db: db.exec_driver_sql("PRAGMA busy_timeout = 50").scalar_one())
     await store.create_conversation("conv_1", title=CANARY)
     async with store._database.reader._engine.connect() as reading:
         await reading.exec_driver_sql("SELECT * FROM conversations")
@@ -56,3 +57,26 @@ async def test_a_reader_in_the_way_delays_the_erasing_to_the_next_write(store: S
         assert files_with_canary(database)
     await store.create_conversation("conv_2")
     assert files_with_canary(database) == []
+
+
+async def test_a_reader_in_the_way_of_an_erasing_holds_no_write_up(store: Store) -> None:
+    await store.create_conversation("conv_1", title=CANARY)
+    async with store._database.reader._engine.connect() as reading:
+        await reading.exec_driver_sql("SELECT * FROM conversations")
+        async with asyncio.timeout(BUSY_TIMEOUT_MS / 1000):
+            await store.delete_conversation("conv_1")
+            for n in range(5):
+                await store.create_conversation(f"conv_new_{n}")
+
+
+async def test_what_a_reader_held_up_is_erased_without_a_further_write(
+    store: Store, database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "ERASE_RETRY_S", 0.01)
+    await store.create_conversation("conv_1", title=CANARY)
+    async with store._database.reader._engine.connect() as reading:
+        await reading.exec_driver_sql("SELECT * FROM conversations")
+        await store.delete_conversation("conv_1")
+    async with asyncio.timeout(5):
+        while files_with_canary(database):
+            await asyncio.sleep(0)
