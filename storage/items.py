@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from itertools import takewhile
 from typing import Literal
 
-from sqlalchemy import CTE, Connection, delete, func, insert, select, update
+from sqlalchemy import CTE, Connection, Integer, cast, delete, func, insert, literal, select, update
 
 from storage import conversations, rows
 from storage.errors import ItemNotFound
@@ -96,11 +96,12 @@ def path(
         leaf = conversation.active_leaf
     else:
         fetch(db, conversation_id, leaf)
-    ancestry = walk_up(leaf)
-    query = rows.select_items().join(ancestry, items.c.id == ancestry.c.id)
-    if after is not None:
-        position = fetch(db, conversation_id, after).position
-        query = query.where(items.c.position > position if order == "asc" else items.c.position < position)
+    position = None if after is None else fetch(db, conversation_id, after).position
+    if order == "asc":
+        ancestry = walk_up(leaf, above=-1 if position is None else position)
+    else:
+        ancestry = walk_up(leaf, below=position, most=limit)
+    query = rows.select_items().join(ancestry, items.c.id == ancestry.c.id).where(ancestry.c.taken > 0)
     query = query.order_by(items.c.position if order == "asc" else items.c.position.desc())
     return [rows.item(row) for row in db.execute(query.limit(limit))]
 
@@ -123,12 +124,12 @@ def path_from(db: Connection, conversation_id: str, leaf: str, known: KnownPath)
     fetch(db, conversation_id, leaf)
     deleted = _deleted(db, conversation_id)
     begin = list(takewhile(_is_settled, known.items)) if known.deleted == deleted else []
-    new = _climb(db, leaf, begin[-1].position if begin else -1)
+    new = _climb(db, leaf, above=begin[-1].position if begin else -1)
     parent_id = new[0].parent_id if new else leaf
     while begin and begin[-1].id != parent_id:
         begin.pop()
     if not begin and parent_id is not None:  # it branches off from what is not known
-        new = _climb(db, leaf, -1)
+        new = _climb(db, leaf, above=-1)
     return KnownPath((*begin, *new), deleted)
 
 
@@ -144,21 +145,23 @@ def _is_settled(item: Item) -> bool:
 
 def _climb(db: Connection, leaf: str, above: int) -> list[Item]:
     """Items on the path to the leaf whose position is above this one, the root's first."""
-    ancestry = walk_up(leaf, above)
+    ancestry = walk_up(leaf, above=above)
     query = rows.select_items().join(ancestry, items.c.id == ancestry.c.id).order_by(items.c.position)
     return [rows.item(row) for row in db.execute(query)]
 
 
-def walk_up(leaf: str | None, above: int = -1) -> CTE:
-    """Ids from the leaf to the root, or to the last one whose position is above this one."""
-    start = select(items.c.id, items.c.parent_id, items.c.position).where(items.c.id == leaf, items.c.position > above)
-    walk = start.cte("ancestry", recursive=True)
-    return walk.union_all(
-        select(items.c.id, items.c.parent_id, items.c.position).join(
-            walk,
-            (items.c.id == walk.c.parent_id) & (items.c.position < walk.c.position) & (items.c.position > above),
-        )
+def walk_up(leaf: str | None, *, above: int = -1, below: int | None = None, most: int | None = None) -> CTE:
+    """Ids from the leaf towards the root, each with how many of those so far are wanted.
+
+    Wanted are those between the two positions, and of them the `most` nearest to the leaf; what is above is not read.
+    """
+    is_wanted = literal(1) if below is None else cast(items.c.position < below, Integer)
+    start = select(items.c.id, items.c.parent_id, items.c.position, is_wanted.label("taken"))
+    walk = start.where(items.c.id == leaf, items.c.position > above).cte("ancestry", recursive=True)
+    step = select(items.c.id, items.c.parent_id, items.c.position, walk.c.taken + is_wanted).join(
+        walk, (items.c.id == walk.c.parent_id) & (items.c.position < walk.c.position) & (items.c.position > above)
     )
+    return walk.union_all(step if most is None else step.where(walk.c.taken < most))
 
 
 def siblings(db: Connection, conversation_id: str, item_id: str) -> list[Item]:
@@ -181,15 +184,17 @@ def activate(db: Connection, conversation_id: str, item_id: str) -> str:
 
 def _newest_leaf(db: Connection, conversation_id: str, item_id: str | None) -> str | None:
     """The newest leaf at or below the item, or of the whole conversation (None: it is empty)."""
-    leaf = item_id
-    while True:
-        children = select(items.c.id).where(items.c.parent_id == leaf)
-        if leaf is None:
-            children = children.where(items.c.conversation_id == conversation_id)
-        child = db.execute(children.order_by(items.c.position.desc()).limit(1)).scalar_one_or_none()
-        if child is None:
-            return leaf
-        leaf = str(child)
+    if item_id is None:
+        roots = select(items.c.id).where(items.c.conversation_id == conversation_id, items.c.parent_id.is_(None))
+        item_id = db.execute(roots.order_by(items.c.position.desc()).limit(1)).scalar_one_or_none()
+    walk = select(items.c.id, items.c.position).where(items.c.id == item_id).cte("descent", recursive=True)
+    children = items.alias("children")
+    newest = select(func.max(children.c.position)).where(children.c.parent_id == walk.c.id).scalar_subquery()
+    step = select(items.c.id, items.c.position).join(
+        walk, (items.c.parent_id == walk.c.id) & (items.c.position == newest)
+    )
+    walk = walk.union_all(step)
+    return db.execute(select(walk.c.id).order_by(walk.c.position.desc()).limit(1)).scalar_one_or_none()
 
 
 def write_reply(db: Connection, item_id: str, text: str, status: ItemStatus) -> None:

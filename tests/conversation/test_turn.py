@@ -163,14 +163,14 @@ async def test_what_has_left_the_window_is_recalled_until_it_is_deleted(
     assert all("Wanda" not in message.text for message in engine.requests[-1].messages)
 
 
-async def test_a_turn_reads_and_indexes_only_what_is_new_of_a_long_conversation(
+async def test_a_turn_reads_only_what_is_new_of_a_long_conversation(
     turns: Turns, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[Sequence[str]] = []
     climb = stored_items._climb
 
-    def noted(*args: Any) -> list[Item]:
-        found = climb(*args)
+    def noted(*args: Any, **fields: Any) -> list[Item]:
+        found = climb(*args, **fields)
         read.append([item.id for item in found])
         return found
 

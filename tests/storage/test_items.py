@@ -1,12 +1,19 @@
 """Items are a tree: paths run from root to leaf, nodes can go, text comes back letter by letter."""
 
+from itertools import product
+from typing import Final
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import Connection, event
 
-from storage import Store
+from storage import Store, items
 from storage.errors import AlreadyExists, ConversationNotFound, ItemNotFound
-from tests.storage.worlds import ids, new_turn, user, whole_turn
+from storage.items import Order
+from tests.storage.worlds import ids, new_turn, user, whole_turn, work_of
+
+ORDERS: Final[tuple[Order, ...]] = ("asc", "desc")
 
 
 @pytest.fixture
@@ -41,6 +48,36 @@ async def test_pages_run_along_the_path_in_both_orders(branched: Store) -> None:
     assert ids(await branched.items("conv_1", order="desc")) == path[::-1]
     assert ids(await branched.items("conv_1", order="desc", after=path[2], limit=1)) == [path[1]]
     assert ids(await branched.items("conv_1", leaf="msg_b")) == ["msg_a", "msg_a_reply", "msg_b"]
+
+
+async def test_every_page_is_a_piece_of_the_path(branched: Store) -> None:
+    await branched.delete_item("conv_1", "msg_a_reply")
+    every = ["msg_a", "msg_b", "msg_b_reply", "msg_c", "msg_c_reply"]  # by position, on two branches
+    for leaf, after, limit, order in product(every, [None, *every], (1, 2, None), ORDERS):
+        path = ids((await branched.path("conv_1", leaf)).items)
+        behind = every[every.index(after) + 1 :] if after else every
+        if order == "desc":
+            path, behind = path[::-1], every[: every.index(after)] if after else every
+        found = ids(await branched.items("conv_1", leaf=leaf, after=after, limit=limit, order=order))
+        assert found == [name for name in path if name in behind][:limit], (leaf, after, limit, order)
+
+
+async def test_of_a_long_conversation_only_the_page_is_read_and_it_is_descended_at_once(store: Store) -> None:
+    await store.create_conversation("conv_1", items=[user(str(n)) for n in range(1_000)])
+    for query in (
+        lambda db: items.path(db, "conv_1", None, limit=20, order="desc"),
+        lambda db: items.path(db, "conv_1", None, limit=20, order="desc", after="msg_980"),
+        lambda db: items.path(db, "conv_1", None, limit=20, after="msg_980"),
+    ):
+        assert await work_of(store, query) <= 60
+    statements: list[str] = []
+
+    def activate(db: Connection) -> str:
+        event.listen(db, "before_cursor_execute", lambda *args: statements.append(args[2]))
+        return items.activate(db, "conv_1", "msg_0")
+
+    assert await store._database.writer.submit(activate) == "msg_999"
+    assert len(statements) <= 5
 
 
 async def test_names_that_do_not_exist_are_told(branched: Store) -> None:

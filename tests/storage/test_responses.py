@@ -11,7 +11,7 @@ from sqlalchemy import Connection, event
 from storage import Store, responses
 from storage.errors import ContextOutdated, ConversationNotFound, ResponseNotFound, ResponseStateConflict
 from storage.records import ResponseState
-from tests.storage.worlds import ids, new_turn, user, whole_turn
+from tests.storage.worlds import ids, new_turn, user, whole_turn, work_of
 
 
 async def test_a_reply_is_checkpointed_and_completed(store: Store) -> None:
@@ -189,19 +189,10 @@ async def test_the_last_context_is_that_of_the_nearest_response_on_the_path(stor
 
 
 async def test_the_last_context_is_found_without_reading_what_is_above_it(store: Store) -> None:
-    def work(db: Connection) -> int:
-        """How many hundreds of steps SQLite takes."""
-        steps: list[None] = []
-        raw: Any = db.connection.driver_connection
-        raw.set_progress_handler(lambda: steps.append(None), 100)
-        assert responses.last_context(db, "conv_1", "msg_b_reply") == {"kept": ["msg_b"]}
-        raw.set_progress_handler(None, 0)
-        return len(steps)
-
     await store.create_conversation("conv_1", items=[user(str(n)) for n in range(1_000)])
     await whole_turn(store, "a")
     await whole_turn(store, "b")
-    assert await store._database.writer.submit(work) <= 10
+    assert await work_of(store, lambda db: responses.last_context(db, "conv_1", "msg_b_reply")) <= 10
 
 
 async def test_json_is_given_back_as_it_came(store: Store) -> None:

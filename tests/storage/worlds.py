@@ -1,9 +1,11 @@
 """Small turns and conversations that the storage tests are built from."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+
+from sqlalchemy import Connection
 
 from storage import Store
 from storage.records import Item, NewItem, NewTurn, Response
@@ -33,6 +35,20 @@ async def whole_turn(store: Store, name: str, conversation_id: str | None = "con
     await store.start_response(begun.id, {"kept": list(begun.input_item_ids)})
     text = f"reply to {name}"
     return await store.finish_response(f"resp_{name}", "completed", text, [len(text)])
+
+
+async def work_of(store: Store, query: Callable[[Connection], object]) -> int:
+    """How many hundreds of steps SQLite takes for a query."""
+
+    def counted(db: Connection) -> int:
+        steps: list[None] = []
+        raw: Any = db.connection.driver_connection
+        raw.set_progress_handler(lambda: steps.append(None), 100)
+        query(db)
+        raw.set_progress_handler(None, 0)
+        return len(steps)
+
+    return await store._database.writer.submit(counted)
 
 
 def content(file: Path) -> bytes:
