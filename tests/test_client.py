@@ -58,7 +58,7 @@ async def test_a_reply_can_be_read_twice_and_late(client: Client) -> None:
 
 
 @given(cuts=st.lists(st.integers(0, len(PIECES) + 3), max_size=6))
-@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20, suppress_health_check=list(HealthCheck))
 def test_cutting_the_socket_anywhere_loses_and_repeats_nothing(cuts: list[int]) -> None:
     async def scenario() -> None:
         async with FakeServer().running() as server:

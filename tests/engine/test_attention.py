@@ -58,7 +58,7 @@ def test_prompts_in_chunks_side_by_side(window: int | None) -> None:
     assert torch.allclose(second, two.output, atol=1e-5)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     rows=st.dictionaries(st.integers(0, SLOTS - 1), st.tuples(st.integers(6, MAX_LEN), st.integers(1, 5)), min_size=1),
     window=st.sampled_from([None, 5, 100]),

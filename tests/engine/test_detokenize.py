@@ -1,6 +1,6 @@
 """Text comes out whole, complete and without stop strings, however it is cut into tokens."""
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, normalizers
 
@@ -45,7 +45,6 @@ def test_valid_text_never_comes_out_as_half_a_character(text: str) -> None:
         assert all(piece in text for piece in pieces)
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 272), max_size=30))
 def test_the_byte_table_of_a_real_tokenizer_agrees_with_its_decoder(ids: list[int]) -> None:
     table = token_byte_table(TOKENIZER)
@@ -53,7 +52,6 @@ def test_the_byte_table_of_a_real_tokenizer_agrees_with_its_decoder(ids: list[in
     assert "".join(_stream(ByteDetokenizer(table), ids)) == TOKENIZER.decode(ids)
 
 
-@settings(deadline=None)
 @given(st.text(max_size=12))
 def test_a_sentencepiece_tokenizer_streams_to_what_it_decodes_to_at_once(text: str) -> None:
     ids = SENTENCEPIECE.encode(text).ids

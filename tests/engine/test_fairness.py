@@ -3,7 +3,7 @@
 from collections import Counter, deque
 from dataclasses import dataclass
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chatbot.engine.fairness import Claim, FairQueue, split
@@ -63,7 +63,6 @@ def test_what_is_discarded_is_gone_and_what_is_not_there_may_be_discarded() -> N
 REQUESTS = st.lists(st.tuples(st.sampled_from("xyz"), st.sampled_from("abc"), st.booleans()), max_size=60)
 
 
-@settings(deadline=None)
 @given(REQUESTS)
 def test_whoever_waits_is_passed_at_most_once_by_each_other_user(arrivals: list[tuple[str, str, bool]]) -> None:
     """`takes` says whether somebody is served after this arrival."""
@@ -104,7 +103,6 @@ CLAIMS = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(total=st.floats(1, 1000), claims=CLAIMS)
 def test_shares_are_level_and_nothing_is_left_that_somebody_wants(total: float, claims: list[Claim]) -> None:
     shares = split(total, claims)

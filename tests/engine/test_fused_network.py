@@ -128,7 +128,7 @@ def test_some_tokens_at_once_give_the_logits_of_one_after_the_other(tmp_path: Pa
     assert torch.allclose(together, torch.cat(alone), atol=2e-3)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(cuts=st.lists(st.integers(1, 39), max_size=4, unique=True).map(sorted))
 def test_any_cut_of_a_prompt_gives_the_same_next_token(
     tmp_path_factory: pytest.TempPathFactory, cuts: list[int]

@@ -275,7 +275,7 @@ def test_the_last_room_of_a_disk_is_left_to_others(folder: Path, monkeypatch: py
     assert list(folder.iterdir()) == []
 
 
-@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     writes=st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(1, 30)), max_size=12),
     limit_tokens=st.integers(0, 80),

@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from chatbot.engine.kv_format import BrokenKV, ForeignKV, read_kv, read_tokens, write_kv
 from tests.engine.kept import KIND, is_same, kept
 
-ANY_TIME = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+ANY_TIME = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture

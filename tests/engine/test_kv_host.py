@@ -1,6 +1,6 @@
 """Host memory is never exceeded, and the conversation used longest ago goes first."""
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chatbot.engine.kv_entry import owner_of
@@ -76,7 +76,6 @@ ACTIONS = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(actions=ACTIONS, limit=st.integers(0, 12))
 def test_the_limit_is_never_exceeded_and_what_fell_out_is_not_younger_than_what_stays(
     actions: list[tuple[str, str, int]], limit: int

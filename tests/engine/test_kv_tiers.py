@@ -95,7 +95,7 @@ def test_a_file_that_has_no_room_in_memory_is_not_read(tmp_path: Path, monkeypat
     assert Engine(tmp_path).tiers.worth_reading(range(100), None, 0) is None
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(length=st.integers(1, 256), restored=st.integers(1, 256), dtype=st.sampled_from([torch.float32, torch.bfloat16]))
 def test_restoring_is_the_inverse_of_saving(length: int, restored: int, dtype: torch.dtype) -> None:
     kv = SlotKV(KVShape(2, 3, 2, 256, 4), dtype=dtype, device=torch.device("cpu"))
@@ -344,7 +344,7 @@ TURNS = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(turns=TURNS, slots=st.integers(1, 3), host_tokens=st.sampled_from([0, 100, 4000]))
 def test_whatever_comes_in_whatever_order_a_slot_never_has_the_kv_of_anything_else(
     tmp_path: Path, turns: list[tuple[str, str, str | None, list[int]]], slots: int, host_tokens: int

@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chatbot.engine.prefill_rate import FAR_OFF, PrefillRate, smoothed
@@ -44,7 +44,6 @@ def test_one_step_that_took_for_ever_is_not_taken_at_its_word() -> None:
     assert smoothed(1, 1000) <= FAR_OFF
 
 
-@settings(deadline=None)
 @given(parity=st.floats(10, 1e6) | st.just(math.inf), start=st.integers(0, 100_000), count=st.integers(1, 10_000))
 def test_tokens_and_work_are_inverse(parity: float, start: int, count: int) -> None:
     rate = PrefillRate(parity)

@@ -58,7 +58,7 @@ def test_filtered_draws_follow_the_renormalised_distribution() -> None:
     assert found[3] == 0
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(
     top_k=st.sampled_from([0, 1, 3, 70, 1000]),
     top_p=st.sampled_from([1.0, 0.99, 0.7, 0.1]),
@@ -87,7 +87,7 @@ def test_rows_with_different_filters_do_not_disturb_each_other() -> None:
     assert together == alone
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(
     seed=st.integers(-(2**70), 2**70),
     neighbours=st.integers(0, 5),

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chatbot.engine.prefill_budget import SMALLEST_CHUNK, PrefillBudget
@@ -162,7 +162,6 @@ def test_a_prompt_goes_on_at_the_smallest_chunk_however_slow_it_is() -> None:
     assert _compute(scheduler) == {"a": SMALLEST_CHUNK}
 
 
-@settings(deadline=None)
 @given(
     rows=st.lists(st.tuples(st.integers(1, 300), st.sampled_from("xyz")), min_size=1, max_size=6),
     budget=st.integers(SMALLEST_CHUNK, 200),

@@ -31,7 +31,7 @@ def test_a_prompt_is_laid_out_as_the_bundled_template_says(template: ChatTemplat
     assert template.decode(ids) == "<|begin|><|system|>Be kind.<|end|><|user|>hello<|end|><|assistant|>"
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(texts=st.lists(TYPED, min_size=1, max_size=4))
 def test_hostile_text_makes_no_control_token(template: ChatTemplate, texts: list[str]) -> None:
     def chat(contents: list[str]) -> list[ChatMessage]:

@@ -149,7 +149,7 @@ async def test_deleting_the_newest_version_brings_the_one_before_back(branched: 
     assert ids(await branched.items("conv_1"))[-2:] == ["msg_b", "msg_b_reply"]
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(alphabet=st.characters(exclude_categories=["Cs"]) | st.just("\0")))
 async def test_any_text_comes_back_letter_by_letter(store: Store, text: str) -> None:
     name = f"conv_{len(await store.conversations(limit=1_000))}"

@@ -146,6 +146,4 @@ def _as_seen(path: KnownPath) -> list[tuple[str, int, str, str]]:
 
 
 TestTree = Tree.TestCase
-TestTree.settings = settings(
-    max_examples=10, stateful_step_count=12, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
+TestTree.settings = settings(max_examples=10, stateful_step_count=12, suppress_health_check=[HealthCheck.too_slow])

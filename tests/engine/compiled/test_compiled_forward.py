@@ -113,7 +113,7 @@ def test_an_adapter_may_change_the_head(tmp_path: Path) -> None:
     assert made.decode([Chunk(0, 70, [7]), Chunk(1, 0, [8])], [3, 1])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     rows=st.lists(
         st.tuples(st.integers(0, CONTEXT - 12), st.integers(1, 12), st.integers(0, 2)), min_size=1, max_size=SLOTS

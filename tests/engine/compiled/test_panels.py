@@ -10,7 +10,7 @@ from chatbot.engine.compiled.library import load
 from chatbot.engine.compiled.panels import PanelWeight, is_exact_in_bfloat16
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     outputs=st.integers(1, 150),
     inputs=st.integers(1, 40).map(lambda number: 4 * number),

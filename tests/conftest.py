@@ -1,0 +1,6 @@
+"""What a property finds counts, not how long an example took: a busy machine stands still now and then."""
+
+from hypothesis import settings
+
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
