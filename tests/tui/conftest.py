@@ -7,9 +7,17 @@ import pytest
 from textual.pilot import Pilot
 
 from tests.tui.fake_server import FakeServer
+from tests.tui.screens import WAIT_S
 from tui.app import ChatApp
 
 OpenApp = Callable[..., AbstractAsyncContextManager[Pilot[int]]]
+
+
+@pytest.fixture(autouse=True)
+def _slow_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What goes away by itself stays for as long as a test may wait for it."""
+    monkeypatch.setattr(ChatApp, "NOTIFICATION_TIMEOUT", WAIT_S)
+    monkeypatch.setattr("tui.actions.QUIT_WINDOW_S", WAIT_S)
 
 
 @pytest.fixture

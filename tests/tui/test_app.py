@@ -123,7 +123,7 @@ async def test_a_lost_server_is_told_and_the_reply_goes_on_after_it(open_app: Op
         await server.drop_sockets()
         await until_shown(pilot, "The server does not answer", "offline")
         await pilot.press(*"draft")
-        assert pilot.app.query_one(Editor).text == "draft"
+        await until(pilot, lambda: pilot.app.query_one(Editor).text == "draft")
         server.accepts = True
         await server.attached.wait()
         server.gate.set()
@@ -161,7 +161,7 @@ async def test_the_reader_is_not_moved_and_comes_back_by_a_key(open_app: OpenApp
         await until_shown(pilot, "answer 11")
         await say(pilot, "go")
         await until_shown(pilot, "writing…")
-        await pilot.press("pageup", "pageup")
+        await pilot.press("pageup")
         await until_shown(pilot, "more below")
         transcript = pilot.app.query_one(Transcript)
         place = transcript.scroll_y
@@ -171,7 +171,7 @@ async def test_the_reader_is_not_moved_and_comes_back_by_a_key(open_app: OpenApp
         assert transcript.scroll_y == place
         await pilot.press("ctrl+end")
         await until_shown(pilot, "line 29")
-        assert "more below" not in screen_text(_app(pilot.app))
+        await until(pilot, lambda: "more below" not in screen_text(_app(pilot.app)))
 
 
 async def test_what_was_said_elsewhere_shows_when_a_chat_is_opened_again(open_app: OpenApp, server: FakeServer) -> None:
@@ -308,8 +308,7 @@ async def test_one_reply_is_live_and_earlier_ones_are_frozen(open_app: OpenApp, 
             await until_shown(pilot, f"m{number}", "writing…", "Hello\n")
             server.gate.set()
             await until(pilot, lambda: "writing…" not in screen_text(_app(pilot.app)))
-        await until(pilot, lambda: len(pilot.app.query(FrozenReply)) == 2)
-        assert len(pilot.app.query(Markdown)) == 1
+        await until(pilot, lambda: (len(pilot.app.query(FrozenReply)), len(pilot.app.query(Markdown))) == (2, 1))
 
 
 async def test_what_a_model_writes_cannot_steer_the_terminal(open_app: OpenApp, server: FakeServer) -> None:

@@ -67,8 +67,9 @@ async def test_rename_and_delete(open_app: OpenApp, server: FakeServer) -> None:
         await pilot.press("ctrl+r")
         await until(pilot, lambda: bool(pilot.app.screen.query(Input)))
         await pilot.press(*"Sea talk", "enter")
+        await until(pilot, lambda: server.conversations["conv_2"]["title"] == "Sea talk")
+        await until(pilot, lambda: len(pilot.app.screen_stack) == 1)
         await until_shown(pilot, "Sea talk")
-        assert server.conversations["conv_2"]["title"] == "Sea talk"
         await say(pilot, "/delete")
         await until_shown(pilot, "Delete “Sea talk” for good?")
         await pilot.press("escape")
@@ -119,7 +120,7 @@ async def test_slash_commands_are_offered_completed_and_corrected(open_app: Open
         await pilot.press(*"/pe")
         await until_shown(pilot, "/persona [NAME]")
         await pilot.press("tab")
-        assert pilot.app.query_one(Editor).text == "/persona "
+        await until(pilot, lambda: pilot.app.query_one(Editor).text == "/persona ")
         await say(pilot, "nobody")
         await until_shown(pilot, "Nobody is called “nobody”")
         await say(pilot, "/renmae")
@@ -132,9 +133,9 @@ async def test_several_lines_history_and_drafts(open_app: OpenApp, server: FakeS
         editor = pilot.app.query_one(Editor)
         await until_shown(pilot, "earlier")
         await pilot.press("up")
-        assert editor.text == "earlier"
+        await until(pilot, lambda: editor.text == "earlier")
         await pilot.press("down", *"one", "shift+enter", *"two", "ctrl+j", *"x")
-        assert editor.text == "one\ntwo\nx"
+        await until(pilot, lambda: editor.text == "one\ntwo\nx")
         await pilot.press("ctrl+n")
         await until_shown(pilot, "Say hello.")
         assert editor.text == ""
@@ -230,10 +231,12 @@ async def test_the_list_pages_and_deletes_by_key(open_app: OpenApp, server: Fake
         listing = pilot.app.query_one(ConversationList)
         await until(pilot, lambda: listing.option_count == 51)
         listing.focus()
+        await until(pilot, lambda: listing.has_focus)  # what is drawn until then highlights the open chat
         listing.highlighted = 50
         await pilot.press("enter")
         await until(pilot, lambda: listing.option_count == 55)
         listing.focus()
+        await until(pilot, lambda: listing.has_focus)
         listing.highlighted = 0
         await pilot.press("delete")
         await until_shown(pilot, "Delete “Chat 54” for good?")
@@ -245,7 +248,7 @@ async def test_typing_reaches_the_editor_from_anywhere(open_app: OpenApp) -> Non
     async with open_app() as pilot:
         pilot.app.query_one(ConversationList).focus()
         await pilot.press("h", "e", "y")
-        assert pilot.app.query_one(Editor).text == "hey"
+        await until(pilot, lambda: pilot.app.query_one(Editor).text == "hey")
 
 
 async def test_help_lists_the_keys_and_the_palette_the_commands(open_app: OpenApp) -> None:

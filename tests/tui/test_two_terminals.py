@@ -80,6 +80,7 @@ async def test_a_place_in_the_list_is_kept_when_the_list_moves(tmp_path: Path) -
         listing = two.app.query_one(ConversationList)
         listing.focus()
         await two.press("down")
+        await until(two, lambda: listing.highlighted == 1)
         assert listing.highlighted_option
         chosen = listing.highlighted_option.id
         await desk.client.create_conversation(title="Newest")
@@ -106,7 +107,7 @@ async def test_who_reads_further_up_is_not_moved(tmp_path: Path) -> None:
             await (await desk.client.send(f"question {number};", conversation=made)).text()
         two = await desk.terminal("Sea")
         await until_shown(two, "you said: question 29;")
-        await two.press("pageup", "pageup")
+        await two.press("pageup")
         await until_shown(two, "more below")
         transcript = two.app.query_one(Transcript)
         before = (transcript.scroll_y, transcript_text(two))
