@@ -9,10 +9,7 @@ import pytest
 
 from tests.terminal import Terminal, chat_terminal
 
-pytestmark = [
-    pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed"),
-    pytest.mark.timeout(180),
-]
+pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
 
 
 def test_a_chat_is_there_again_after_quitting_and_the_model_answers_from_it(tmp_path: Path) -> None:

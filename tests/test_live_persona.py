@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 
 from tests.server.processes import CHATBOT, server_process
 from tests.tiny import make_tiny_model
@@ -19,7 +18,6 @@ PIRATE = [
 ]
 
 
-@pytest.mark.timeout(240)
 def test_a_persona_trained_while_the_server_runs_is_used_in_the_next_message(tmp_path: Path) -> None:
     model = make_tiny_model(tmp_path / "model")
     data = tmp_path / "pirate.jsonl"

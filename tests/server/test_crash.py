@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 from websockets.exceptions import ConnectionClosed
 
 from tests.server.processes import CHATBOT, SCRIPTED, ServerProcess, server_process
@@ -94,7 +93,6 @@ def test_twenty_kills_lose_and_double_nothing(tmp_path: Path) -> None:
     crash_cycles(tmp_path, 20, *SCRIPTED)
 
 
-@pytest.mark.timeout(120)
 def test_a_server_with_a_real_engine_is_killed_and_goes_on(tmp_path: Path) -> None:
     model = make_tiny_model(tmp_path / "model", context_tokens=2048)
     crash_cycles(tmp_path / "home", 1, *CHATBOT, "--model", str(model))
