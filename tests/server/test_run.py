@@ -12,7 +12,7 @@ from chatbot.settings import Settings
 from storage.errors import StorageLocked
 from tests.fake_engine import FakeEngine
 from tests.live_server import live_server
-from tests.server.processes import SCRIPTED, server_process
+from tests.server.processes import SCRIPTED, START_TIMEOUT_S, server_process
 from tests.server.socket_client import frames
 
 
@@ -30,8 +30,8 @@ async def test_a_stopping_server_finishes_what_it_is_saying(tmp_path: Path) -> N
 
 async def test_a_server_that_nobody_uses_goes_away_by_itself(tmp_path: Path) -> None:
     with server_process(tmp_path, *SCRIPTED, CHATBOT_IDLE_EXIT_S="0.3") as server:
-        server.url()
-        assert await asyncio.to_thread(server.process.wait, 30) == 0
+        assert await asyncio.to_thread(server.process.wait, START_TIMEOUT_S) == 0
+    assert "stopping, nobody is here" in (tmp_path / "server.log").read_text()
 
 
 async def test_a_second_server_on_the_same_data_is_refused(tmp_path: Path) -> None:

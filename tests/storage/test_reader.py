@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-import time
 
 import pytest
 from sqlalchemy import Connection
@@ -49,11 +48,9 @@ async def test_reads_do_not_wait_for_a_write(store: Store) -> None:
     await store.create_conversation("conv_1")
     release = threading.Event()
     writing = asyncio.create_task(store._database.writer.submit(lambda _db: release.wait(10)))
-    started = time.monotonic()
     assert len(await store.conversations()) == 1
     release.set()
-    assert await writing
-    assert time.monotonic() - started < 5
+    assert await writing, "the read had to wait until the write gave up"
 
 
 async def test_many_readers_share_a_few_connections(store: Store) -> None:
