@@ -1,4 +1,5 @@
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -220,12 +221,21 @@ async def ended(socket: Frames, count: int) -> AsyncIterator[Frame]:
 
 async def test_a_client_that_floods_and_does_not_read_is_not_read_from(url: str) -> None:
     before = len(asyncio.all_tasks())
-    async with frames(url) as socket, frames(url) as other:
+    async with frames(url, sock=connected_with_little_room(url)) as socket, frames(url) as other:
         flooding = asyncio.create_task(flood(socket))
-        for _ in range(2):  # each takes seconds beside a flood that never ends
+        for _ in range(2):
             assert (await other.turn("still there?"))[-1]["type"] == "response.completed"
         assert len(asyncio.all_tasks()) - before < MAX_TASKS + 50
         flooding.cancel()
+
+
+def connected_with_little_room(url: str) -> socket.socket:
+    """A connection whose unread answers fill it soon, not only after megabytes."""
+    connected = socket.socket()
+    for room in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+        connected.setsockopt(socket.SOL_SOCKET, room, 4096)
+    connected.connect((httpx.URL(url).host, httpx.URL(url).port))
+    return connected
 
 
 async def flood(socket: Frames) -> None:
