@@ -17,6 +17,8 @@ from chatbot.settings import Settings
 ALREADY_SERVED = 4
 """Exit code of a server that finds another one on its data."""
 START_TIMEOUT_S = 60.0
+ANSWER_TIMEOUT_S = 10.0
+"""Beside other work a server may take seconds to answer; to start another then only adds to the work."""
 POLL_S = 0.1
 IDLE_EXIT_S = 60.0
 
@@ -44,7 +46,7 @@ async def ensure_server(settings: Settings) -> str:
         OtherModelServed: the settings name a model, and the server that runs has another one.
         ServerDidNotStart: the server that was started went away, or did not answer in time.
     """
-    async with httpx.AsyncClient(timeout=2.0) as http:
+    async with httpx.AsyncClient(timeout=ANSWER_TIMEOUT_S) as http:
         announcement = Announcement(settings.state_dir)
         running = await _running(http, announcement) or await _started(http, announcement, settings)
     if "model" in settings.model_fields_set and running.model != settings.model_name:
@@ -64,7 +66,9 @@ async def _started(http: httpx.AsyncClient, announcement: Announcement, settings
         running = await _running(http, announcement)
         if running is not None:
             return running
-        if child.poll() not in (None, ALREADY_SERVED):  # another one, just started, will answer in a moment
+        if child.poll() == ALREADY_SERVED:  # by one that will answer in a moment, or that is about to end
+            child = _start(settings, log)
+        elif child.poll() is not None:
             raise ServerDidNotStart(f"the server did not start: {_last_line(log)}\nits log is {log}")
     raise ServerDidNotStart(f"the server did not answer within {START_TIMEOUT_S:.0f} s; its log is {log}")
 

@@ -1,6 +1,7 @@
 import asyncio
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -8,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from chatbot.server.launch import OtherModelServed, ServerDidNotStart, ensure_server
+from chatbot.server import launch
+from chatbot.server.launch import ALREADY_SERVED, OtherModelServed, ServerDidNotStart, ensure_server
 from chatbot.settings import Settings
 from tests.fake_engine import FakeEngine
 from tests.live_server import live_server
@@ -23,6 +25,24 @@ async def test_a_server_with_another_model_than_was_asked_for_is_refused(tmp_pat
     async with live_server(tmp_path, FakeEngine()) as url:
         with pytest.raises(OtherModelServed, match=f"expected .* 'gpt2', but the one at {url} has"):
             await ensure_server(Settings(home=tmp_path, model="gpt2"))
+
+
+async def test_where_a_server_is_about_to_end_another_is_started_once_it_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It does not answer any more, but still has the data: the first that is started finds them locked."""
+    settings, ended = Settings(home=tmp_path), list[subprocess.Popen[bytes]]()
+    async with live_server(tmp_path / "next", FakeEngine()) as url:
+
+        def start(*_: object) -> "subprocess.Popen[bytes]":
+            if ended:
+                shutil.copytree(Settings(home=tmp_path / "next").state_dir, settings.state_dir)
+            ended.append(subprocess.Popen([sys.executable, "-c", f"raise SystemExit({ALREADY_SERVED})"]))
+            ended[-1].wait()
+            return ended[-1]
+
+        monkeypatch.setattr(launch, "_start", start)
+        assert await ensure_server(settings) == url
 
 
 BOTH = """
