@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-TIMEOUT_S = 60.0
+TIMEOUT_S = 120.0
 
 
 class Terminal:
@@ -35,7 +35,7 @@ class Terminal:
         return self._run("capture-pane", "-t", "main", "-p")
 
     def wait_for(self, text: str, *, times: int = 1) -> str:
-        """Return the screen once it shows the text; fail with the screen as it is after a minute."""
+        """Return the screen once it shows the text; fail with the screen as it is after two minutes."""
         return self.wait_until(lambda screen: screen.count(text) >= times, f"show {text!r} {times} times")
 
     def wait_until(self, condition: Callable[[str], bool], wish: str) -> str:

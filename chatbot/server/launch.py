@@ -16,7 +16,8 @@ from chatbot.settings import Settings
 
 ALREADY_SERVED = 4
 """Exit code of a server that finds another one on its data."""
-START_TIMEOUT_S = 60.0
+START_TIMEOUT_S = 600.0
+"""A large model takes minutes to be read, or downloaded; who does not want to wait can leave."""
 ANSWER_TIMEOUT_S = 10.0
 """Beside other work a server may take seconds to answer; to start another then only adds to the work."""
 POLL_S = 0.1

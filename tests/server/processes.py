@@ -13,8 +13,7 @@ import httpx
 from chatbot.server.announcement import Announcement
 from chatbot.settings import Settings
 
-START_TIMEOUT_S = 60.0
-
+START_TIMEOUT_S = 120.0
 
 CHATBOT = ("chatbot", "serve")
 SCRIPTED = ("tests.server.scripted_server",)
