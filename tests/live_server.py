@@ -19,7 +19,7 @@ async def live_server(home: Path, engine: Engine, **changes: Any) -> AsyncIterat
     """Serve an engine and give the address; everything is closed at the end of the block."""
     settings = Settings(home=home, port=0, drain_s=1, checkpoint_s=0.01, **changes)
     stop = asyncio.Event()
-    serving = asyncio.create_task(serve(settings, engine, stop))
+    serving = asyncio.create_task(serve(settings, lambda: engine, stop))
     try:
         yield await _address(settings, serving)
     finally:

@@ -1,5 +1,6 @@
 """`chatbot serve`: the server alone, until it is told to stop."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -53,7 +54,7 @@ def _serve(settings: Settings) -> None:
 
     configure_logging(settings.log_level)
     try:
-        asyncio.run(run_server(settings, _engine(settings)))
+        asyncio.run(run_server(settings, partial(_engine, settings)))
     except StorageLocked as error:
         hint = "if the terminal client started it, it goes away a minute after its last client"
         fail(f"{error}\n{hint}; another CHATBOT_HOME has data of its own", ALREADY_SERVED)

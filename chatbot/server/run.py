@@ -5,7 +5,7 @@ import ipaddress
 import os
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 import structlog
@@ -62,18 +62,20 @@ class DrainingServer(uvicorn.Server):
                 signal.signal(number, handler)
 
 
-async def serve(settings: Settings, engine: Engine, stop: asyncio.Event | None = None) -> None:
+async def serve(settings: Settings, make_engine: Callable[[], Engine], stop: asyncio.Event | None = None) -> None:
     """Serve until a signal, until `stop` is set, or until idle for `idle_exit_s`.
+
+    The engine is made in another thread once nobody else is known to have the data: torch takes seconds to import.
 
     Raises CannotServe, StorageError or ModelNotFound before anything is served, and StorageBroken when the disk
     failed while it was.
     """
     check_exposure(settings)
     with bind(settings) as bound:
-        async with open_services(settings, engine) as services:
+        async with open_services(settings, make_engine) as services:
             url = _url(bound)
             with Announcement(settings.state_dir).made(url, os.getpid()):
-                logger.info("serving", url=url, model=engine.base.name)
+                logger.info("serving", url=url, model=services.engine.base.name)
                 await _serve_on(bound, services, stop or asyncio.Event())
     logger.info("stopped")
 

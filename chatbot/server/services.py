@@ -1,6 +1,7 @@
 """Everything a running server holds, opened and closed together."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -28,13 +29,14 @@ class Services:
 
 
 @asynccontextmanager
-async def open_services(settings: Settings, engine: Engine) -> AsyncIterator[Services]:
+async def open_services(settings: Settings, make_engine: Callable[[], Engine]) -> AsyncIterator[Services]:
     """Open storage, load the model, and mend what a crash left; close it all at the end.
 
     Raises StorageError or ModelNotFound.
     """
     store = await Store.open(settings.database_path)
     try:
+        engine = await asyncio.to_thread(make_engine)
         await engine.start()
         try:
             await _mend(store, engine)

@@ -29,6 +29,6 @@ class SlowEngine(FakeEngine):
 
 if __name__ == "__main__":
     try:
-        asyncio.run(serve(Settings(), SlowEngine()))
+        asyncio.run(serve(Settings(), SlowEngine))
     except StorageError as error:
         sys.exit(str(error))

@@ -145,7 +145,7 @@ async def test_an_unstored_reply_ends_if_its_client_left_before_the_first_event(
     tmp_path: Path, engine: FakeEngine
 ) -> None:
     engine.free = 0
-    async with open_services(Settings(home=tmp_path), engine) as services:
+    async with open_services(Settings(home=tmp_path), lambda: engine) as services:
         await leave_before_the_first_event(services, {"input": "hi", "store": False})
         while services.turns.running_count:
             await asyncio.sleep(0)
@@ -155,7 +155,7 @@ async def test_a_stored_reply_goes_on_if_its_client_left_before_the_first_event(
     tmp_path: Path, engine: FakeEngine
 ) -> None:
     engine.free = 0
-    async with open_services(Settings(home=tmp_path), engine) as services:
+    async with open_services(Settings(home=tmp_path), lambda: engine) as services:
         await leave_before_the_first_event(services, {"input": "hi"})
         while not engine.requests:
             await asyncio.sleep(0)

@@ -17,7 +17,7 @@ PROTOCOL = Path(__file__).parents[2] / "docs" / "protocol.md"
 
 
 async def test_every_route_is_described(tmp_path: Path) -> None:
-    async with open_services(Settings(home=tmp_path), FakeEngine()) as services:
+    async with open_services(Settings(home=tmp_path), FakeEngine) as services:
         routes = [route for route in create_app(services).routes if isinstance(route, Route)]
     served = {(method, route.path.replace(":path", "")) for route in routes for method in route.methods or ()}
     described = set(re.findall(r"`([A-Z]+) (/[^`?]*)`", PROTOCOL.read_text()))

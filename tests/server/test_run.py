@@ -2,12 +2,13 @@ import asyncio
 import os
 import shutil
 from pathlib import Path
+from unittest.mock import Mock
 
 import httpx
 import pytest
 
 from chatbot.server.announcement import Announced, Announcement
-from chatbot.server.run import CannotServe, check_exposure
+from chatbot.server.run import CannotServe, check_exposure, serve
 from chatbot.settings import Settings
 from storage.errors import StorageLocked
 from tests.fake_engine import FakeEngine
@@ -34,11 +35,10 @@ async def test_a_server_that_nobody_uses_goes_away_by_itself(tmp_path: Path) -> 
     assert "stopping, nobody is here" in (tmp_path / "server.log").read_text()
 
 
-async def test_a_second_server_on_the_same_data_is_refused(tmp_path: Path) -> None:
+async def test_a_second_server_on_the_same_data_is_refused_before_it_makes_an_engine(tmp_path: Path) -> None:
     async with live_server(tmp_path, FakeEngine()):
         with pytest.raises(StorageLocked):
-            async with live_server(tmp_path, FakeEngine()):
-                pass
+            await serve(Settings(home=tmp_path, port=0), Mock(side_effect=AssertionError))
 
 
 async def test_a_server_whose_database_was_replaced_acknowledges_nothing_and_stops(tmp_path: Path) -> None:

@@ -170,7 +170,7 @@ async def test_an_unstored_reply_ends_if_its_socket_can_no_longer_be_written(
         if message["type"] == "websocket.send":
             raise OSError
 
-    async with open_services(Settings(home=tmp_path), engine) as services:
+    async with open_services(Settings(home=tmp_path), lambda: engine) as services:
         serving = asyncio.create_task(ResponseSocket(services, WebSocket({"type": "websocket"}, receive, send)).serve())
         while not engine.forgotten:
             await asyncio.sleep(0)
