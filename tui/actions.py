@@ -70,7 +70,7 @@ class CommandedApp(App[int]):
         search = Search(self.session.find, words)
         picked = await self.push_screen_wait(search)
         if picked:
-            self.session.open_found(next(body for body in search.found if body["id"] == picked))
+            self.session.open_found(search.found[picked])
 
     def command_rename(self, title: str) -> None:
         chat = self.session.state.chat

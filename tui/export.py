@@ -6,10 +6,9 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from chatbot.client import Client, JsonObject
+from chatbot.client import Client, JsonObject, item_text
 from tui.safe_text import safe_text
 
-PAGE = 100
 LONGEST_NAME = 60
 
 
@@ -18,14 +17,7 @@ async def export(client: Client, conversation: str, title: str, speaker: str, fi
 
     Raises OSError if it cannot be written, FileExistsError among them: nothing is overwritten.
     """
-    items: list[JsonObject] = []
-    after = None
-    while True:
-        page = await client.items(conversation, limit=PAGE, after=after)
-        items += page.data
-        if not page.has_more:
-            break
-        after = page.last_id
+    items = [item async for item in client.each_item(conversation)]
     is_to_train_on = file.endswith(".jsonl")
     text = chat_line(items) if is_to_train_on else markdown(title, speaker, items)
     return await asyncio.to_thread(_written, file or file_name(title), text)
@@ -44,13 +36,13 @@ def file_name(title: str) -> str:
 def markdown(title: str, speaker: str, items: Sequence[JsonObject]) -> str:
     """Return the messages under the names of who wrote them."""
     names = {"user": "You", "assistant": speaker, "system": "System"}
-    turns = [f"**{names[item['role']]}**\n\n{safe_text(_text(item)).strip()}\n" for item in items]
+    turns = [f"**{names[item['role']]}**\n\n{safe_text(item_text(item)).strip()}\n" for item in items]
     return "\n".join([f"# {title or 'Conversation'}\n", *turns])
 
 
 def chat_line(items: Sequence[JsonObject]) -> str:
     """Return the messages as one line of what `chatbot adapter train` reads."""
-    messages = [{"role": item["role"], "content": _text(item)} for item in items]
+    messages = [{"role": item["role"], "content": item_text(item)} for item in items]
     return json.dumps({"messages": messages}, ensure_ascii=False) + "\n"
 
 
@@ -59,7 +51,3 @@ def _written(file: str, text: str) -> Path:
     with path.open("x", encoding="utf-8") as out:
         out.write(text)
     return path.resolve()
-
-
-def _text(item: JsonObject) -> str:
-    return "".join(part.get("text") or "" for part in item.get("content") or [])

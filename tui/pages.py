@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import replace
 from itertools import takewhile
 
-from chatbot.client import JsonObject
+from chatbot.client import JsonObject, item_text
 from tui.safe_text import safe_text
 from tui.state import Chat, Message, MessageStatus
 
@@ -81,7 +81,7 @@ def _places(chat: Chat, newest_first: Iterable[JsonObject]) -> dict[str, int]:
 
 
 def _message(item: JsonObject, persona: str | None) -> Message:
-    text = safe_text("".join(part.get("text", "") for part in item.get("content") or []))
+    text = safe_text(item_text(item))
     if item["role"] == "user":
         return Message(item["id"], "user", text)
     stored: dict[str, MessageStatus] = {"in_progress": "streaming", "incomplete": "interrupted"}

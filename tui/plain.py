@@ -233,8 +233,7 @@ class PlainChat:
             _talk("Personas: " + ", ".join(safe_line(model["id"]) for model in models))
 
     async def command_list(self, _: str) -> None:
-        for conversation in (await self._client.conversations()).data:
-            _talk(safe_line(conversation.get("title") or "(no title)"))
+        await self.command_search("")
 
     async def command_help(self, _: str) -> None:
         for command in COMMANDS:

@@ -17,7 +17,7 @@ from chatbot.client.errors import (
     ServerUnreachable,
 )
 from chatbot.client.http_api import Page
-from chatbot.client.reply import TERMINAL_EVENTS, Event, JsonObject, Reply, response_text
+from chatbot.client.reply import TERMINAL_EVENTS, Event, JsonObject, Reply, item_text, response_text
 
 __all__ = [
     "TERMINAL_EVENTS",
@@ -34,5 +34,6 @@ __all__ = [
     "ReplyFailed",
     "RequestRejected",
     "ServerUnreachable",
+    "item_text",
     "response_text",
 ]

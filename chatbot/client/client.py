@@ -16,7 +16,7 @@ from typing import Any, Self
 from chatbot.client.connection import Backoff, Connection, ConnectionState, Ensure
 from chatbot.client.errors import ChatbotError, RequestRejected, rejection
 from chatbot.client.http_api import HttpApi, _without_none
-from chatbot.client.reply import Event, JsonObject, Reply
+from chatbot.client.reply import Event, JsonObject, Reply, item_text
 
 DEFAULT_PATIENCE_S = 30.0
 AGAIN_TEMPERATURE = 0.8
@@ -146,7 +146,7 @@ class Client(HttpApi):
         if text is None:
             options = {"temperature": AGAIN_TEMPERATURE} | options
         asked = await self._newest_question(conversation)
-        said = "".join(part.get("text") or "" for part in asked["content"]) if text is None else text
+        said = item_text(asked) if text is None else text
         return await self.send(said, conversation=conversation, parent_item_id=asked["parent_id"], **options)
 
     async def attach(self, response_id: str, *, starting_after: int = -1) -> Reply:

@@ -4,7 +4,7 @@ A request that found no server waits for the connection to come back and is sent
 is harmless.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -87,6 +87,16 @@ class HttpApi:
         path = _path("conversations", conversation) + "/items"
         return await self._page(path, {"order": order, "limit": limit, "after": after})
 
+    async def each_item(
+        self, conversation: str, *, order: str = "asc", at_once: int = 100
+    ) -> AsyncIterator[JsonObject]:
+        """Yield all messages of a conversation, fetched page by page."""
+        page = Page([], True, None)
+        while page.has_more:
+            page = await self.items(conversation, order=order, limit=at_once, after=page.last_id)
+            for item in page.data:
+                yield item
+
     async def response(self, response_id: str) -> JsonObject:
         """Return a response as it is stored."""
         return await self._request("GET", _path("responses", response_id))
@@ -96,15 +106,10 @@ class HttpApi:
 
     async def _newest_question(self, conversation: str) -> JsonObject:
         """Return the newest message that a user wrote."""
-        after = None
-        while True:
-            page = await self.items(conversation, order="desc", limit=10, after=after)
-            for item in page.data:
-                if item["role"] == "user":
-                    return item
-            if not page.has_more:
-                raise NotFound(f"there is no message to answer in {conversation}", code="item_not_found", status=404)
-            after = page.last_id
+        async for item in self.each_item(conversation, order="desc", at_once=10):
+            if item["role"] == "user":
+                return item
+        raise NotFound(f"there is no message to answer in {conversation}", code="item_not_found", status=404)
 
     async def _page(self, path: str, params: JsonObject) -> Page:
         body = await self._request("GET", path, params=_without_none(params))

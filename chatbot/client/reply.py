@@ -121,6 +121,11 @@ def _delta(event: Event) -> str:
     return str(event["delta"]) if event["type"] == "response.output_text.delta" else ""
 
 
+def item_text(item: JsonObject) -> str:
+    """Return the text of one message."""
+    return "".join(part.get("text") or "" for part in item.get("content") or [])
+
+
 def response_text(response: JsonObject) -> str:
     """Join the text of a response's output."""
     return "".join(

@@ -9,8 +9,10 @@ from adapters.formats import RawRow, read_rows
 from tests.tui.conftest import OpenApp
 from tests.tui.fake_server import FakeServer
 from tests.tui.screens import say, until, until_shown
-from tui.export import PAGE, chat_line, file_name, markdown
+from tui.export import chat_line, file_name, markdown
 
+TURNS = 101
+"""More than a page."""
 ITEMS = [
     {"role": "user", "content": [{"type": "input_text", "text": "hi\x1b[2J"}]},
     {"role": "assistant", "content": [{"type": "output_text", "text": "Ahoy!\n"}]},
@@ -39,21 +41,21 @@ async def test_the_open_chat_is_written_whole_and_over_nothing(
     open_app: OpenApp, server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    server.add_conversation("Sea: a talk", *[(f"q{number}", f"a{number}") for number in range(PAGE)])
+    server.add_conversation("Sea: a talk", *[(f"q{number}", f"a{number}") for number in range(TURNS)])
     async with open_app() as pilot:
-        await until_shown(pilot, f"a{PAGE - 1}")
+        await until_shown(pilot, f"a{TURNS - 1}")
         await say(pilot, "/export")
         await until(pilot, lambda: (tmp_path / "Sea a talk.md").exists())
         await until_shown(pilot, "Written to")
         written = (tmp_path / "Sea a talk.md").read_text()
-        assert [f"\n{text}\n" in written for text in ("q0", f"a{PAGE - 1}", "**Assistant**")] == [True] * 3
+        assert [f"\n{text}\n" in written for text in ("q0", f"a{TURNS - 1}", "**Assistant**")] == [True] * 3
         await say(pilot, "/export")
         await until_shown(pilot, "Nothing was written", "exists")
         await say(pilot, "/export talk.jsonl")
         await until(pilot, lambda: (tmp_path / "talk.jsonl").exists() and (tmp_path / "talk.jsonl").stat().st_size)
     (row,) = read_rows(tmp_path / "talk.jsonl")
     assert isinstance(row, RawRow)
-    assert len(row.turns) == 2 * PAGE
+    assert len(row.turns) == 2 * TURNS
 
 
 async def test_an_empty_page_has_nothing_to_export(open_app: OpenApp) -> None:

@@ -25,7 +25,7 @@ class Search(Picker):
     def __init__(self, find: Find, words: str) -> None:
         super().__init__(words)
         self._find = find
-        self.found: list[JsonObject] = []
+        self.found: dict[str, JsonObject] = {}
 
     def look_up(self, query: str) -> None:
         self.run_worker(self._look_up(query), exclusive=True)
@@ -33,11 +33,12 @@ class Search(Picker):
     async def _look_up(self, query: str) -> None:
         await asyncio.sleep(PAUSE_S)  # the next letter, if there is one, ends this
         try:
-            self.found = await self._find(query)
+            found = await self._find(query)
         except ChatbotError as error:
             self.notify(str(error), severity="error", markup=False)
             return
-        self.offer([Option(_line(body), id=body["id"]) for body in self.found])
+        self.found |= {body["id"]: body for body in found}
+        self.offer([Option(_line(body), id=body["id"]) for body in found])
 
 
 def _line(body: JsonObject) -> Content:
