@@ -109,7 +109,7 @@ static void place_heads(const network *n, const layer *l, const token *t, float 
 static void attend_all(const network *n, const layer *l, const token *tokens, int64_t count, const float *qkv,
                        float *out, int threads) {
     const int64_t size = n->head_dim, group = n->heads / n->kv_heads, width = (n->heads + 2 * n->kv_heads) * size;
-    const int64_t most = larger(1, PANEL / group);
+    const int64_t most = larger(1, TILES * PANEL / group);
     int64_t firsts[count + 1], tiles = 0; /* where neighbours begin */
     for (int64_t i = 0; i < count; i++)
         if (!i || tokens[i].slot != tokens[i - 1].slot || i - firsts[tiles - 1] == most) firsts[tiles++] = i;
