@@ -33,7 +33,7 @@ log = structlog.get_logger()
 
 
 class Runner:
-    """A causal LM with KV for a number of slots. Used from one thread."""
+    """A causal LM with KV for a number of slots. Used from one thread, within `torch.inference_mode`."""
 
     def __init__(
         self,
@@ -59,6 +59,7 @@ class Runner:
         model = load_model(folder, device, dtype)
         shape = KVShape.of(model.config.get_text_config(), slots=slots, max_len=context_tokens)
         self._wanted = shape
+        self._is_cuda = device.type == "cuda"
         self.kv = SlotKV(shape.fitted(dtype, free_bytes(device)), dtype=dtype, device=device)
         self.linears = linear_sizes(model)
         self.end_ids = _end_ids(model.generation_config)
@@ -71,13 +72,12 @@ class Runner:
         """Never computes and never holds adapters: what `renewed` copies."""
         self.bank = LoraBank(self.network.tree, self.network.sites)
         self._library = library
-        self._recorder = recorder or (partial(Recorder, device) if device.type == "cuda" else None)
+        self._recorder = recorder or (partial(Recorder, device) if self._is_cuda else None)
         self._shortcut = self._make_shortcut()
         self._check_shortcut()
         self.attention_parity = _attention_parity(model.config.get_text_config(), shape, self.linears)
         """Position of a prompt at which attention takes as many operations as all linears."""
 
-    @torch.inference_mode()
     def decode(self, chunks: Sequence[Chunk], adapters: Sequence[LoraAdapter | None]) -> torch.Tensor:
         """Compute few new tokens per row, any mix of adapters, and return each one's logits `[tokens, vocabulary]`."""
         if self._shortcut is not None and (logits := self._shortcut.decode(chunks, adapters)) is not None:
@@ -85,7 +85,6 @@ class Runner:
         self.bank.use([adapter for chunk, adapter in zip(chunks, adapters, strict=True) for _ in chunk.tokens])
         return self.network.decode(chunks)
 
-    @torch.inference_mode()
     def prefill(self, chunks: Sequence[Chunk], adapter: LoraAdapter | None) -> torch.Tensor:
         """Compute chunks of prompts under one adapter.
 
@@ -115,12 +114,12 @@ class Runner:
         self.bank.release(set())
         if self._shortcut is not None:
             self._shortcut.clear()
-        if self.kv.keys.is_cuda:
+        if self._is_cuda:
             torch.cuda.empty_cache()
 
     def wait_for_device(self) -> None:
         """Return when all that this thread gave to the device is computed, so that time can be measured."""
-        if self.kv.keys.is_cuda:
+        if self._is_cuda:
             torch.cuda.current_stream(self.kv.keys.device).synchronize()
 
     def renewed(self, *, keeps_kv: bool) -> "Runner":

@@ -97,7 +97,6 @@ class RowSampler:
         return self._seen, self._counts
 
 
-@torch.inference_mode()
 def sample(logits: torch.Tensor, rows: Sequence[RowSampler]) -> list[int]:
     """Return the next token of each row from logits `[rows, vocabulary]`; NO_TOKEN where they are not finite."""
     logits = logits.float()
@@ -124,9 +123,10 @@ def _likeliest(logits: torch.Tensor) -> tuple[list[int], list[float]]:
     """
     if logits.device.type == "cpu":
         values = logits.numpy()
-        return values.argmax(-1).tolist(), values.max(-1).tolist()
-    best, found = logits.max(-1)
-    return found.tolist(), best.tolist()
+        found = values.argmax(-1).tolist()
+        return found, [float(row[token]) for row, token in zip(values, found, strict=True)]
+    best, likeliest = logits.max(-1)
+    return likeliest.tolist(), best.tolist()
 
 
 def _draw(logits: torch.Tensor, rows: Sequence[RowSampler]) -> list[int]:

@@ -7,26 +7,13 @@ drafting is tried again after a bad moment of the machine.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
-
-class Point(NamedTuple):
-    """Drafted tokens, ratio, and how much it counts."""
-
-    x: float
-    y: float
-    weight: float
-
-
-BEGINNING = (Point(1, 1.2, 1.0), Point(8, 1.6, 1.0))
-"""What is believed before anything is measured."""
-NEGLIGIBLE = 0.03
-"""Weight below which a measurement is forgotten."""
+BEGINNING = ((1, 1.2), (8, 1.6))
+"""Drafted tokens and ratios that are believed before anything is measured."""
 RECENT = 0.1
 """Weight of a new plain step in the mean."""
-FADE, FORGET = 0.9, 0.99
+FADE, FORGET = 0.9, 0.992
 """Weight of the past at a new measurement, and after a step that measured nothing."""
 OUTLIER = 2.0
 """A step that takes longer than so many times what was expected counts as that many: somebody else had the core."""
@@ -78,45 +65,50 @@ class StepCost:
 
 
 class Line:
-    """A straight line through faded measurements and the two points it begins with, which do not fade."""
+    """A straight line through faded measurements and the two points it begins with, which do not fade.
+
+    Of the measurements only sums are kept, so that a step costs next to nothing however many there were.
+    """
 
     def __init__(self) -> None:
-        self._points: list[Point] = []
-        self._fading = 1.0
-        """What the points' weights have still to be multiplied with: a plain step must cost next to nothing."""
-        self._fitted = _fit(BEGINNING)
+        self._sums = (0.0, 0.0, 0.0, 0.0, 0.0)
+        self._fitted: tuple[float, float] | None = None
+        """Offset and slope, if they are known for the sums."""
 
     def learn(self, x: float, y: float) -> None:
         """Take in a measurement."""
-        self._fading *= FADE
-        self._settle()
-        self._points.append(Point(x, y, 1.0))
-        self._fitted = _fit([*BEGINNING, *self._points])
+        self._fade(FADE)
+        self._sums = _added(self._sums, x, y)
 
     def forget(self) -> None:
         """Let the measurements fade and the beginning come through."""
-        if self._points:
-            self._fading *= FORGET
+        self._fade(FORGET)
 
     def at(self, x: float) -> float:
-        if self._fading < 1:
-            self._settle()
-            self._fitted = _fit([*BEGINNING, *self._points])
+        if self._fitted is None:
+            self._fitted = _fit(self._sums)
         offset, slope = self._fitted
         return offset + slope * x
 
-    def _settle(self) -> None:
-        faded = [Point(x, y, weight * self._fading) for x, y, weight in self._points]
-        self._points = [point for point in faded if point.weight > NEGLIGIBLE]
-        self._fading = 1.0
+    def _fade(self, by: float) -> None:
+        count, x, y, xx, xy = self._sums
+        self._sums = (by * count, by * x, by * y, by * xx, by * xy)
+        self._fitted = None
 
 
-def _fit(points: Sequence[Point]) -> tuple[float, float]:
-    """Return offset and slope, which is not negative, by weighted least squares."""
-    weight = sum(point.weight for point in points)
-    x = sum(point.weight * point.x for point in points) / weight
-    y = sum(point.weight * point.y for point in points) / weight
-    spread = sum(point.weight * (point.x - x) ** 2 for point in points)
-    rise = sum(point.weight * (point.x - x) * (point.y - y) for point in points)
-    slope = max(0.0, rise / spread)
-    return y - slope * x, slope
+Sums = tuple[float, float, float, float, float]
+"""Of weights, x, y, x squared and x times y."""
+
+
+def _added(sums: Sums, x: float, y: float) -> Sums:
+    count, sum_x, sum_y, sum_xx, sum_xy = sums
+    return (count + 1, sum_x + x, sum_y + y, sum_xx + x * x, sum_xy + x * y)
+
+
+def _fit(sums: Sums) -> tuple[float, float]:
+    """Return offset and slope, which is not negative, by weighted least squares, the beginning included."""
+    for point in BEGINNING:
+        sums = _added(sums, *point)
+    count, x, y, xx, xy = sums
+    slope = max(0.0, (count * xy - x * y) / (count * xx - x * x))
+    return (y - slope * x) / count, slope

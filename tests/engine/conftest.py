@@ -17,6 +17,13 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
+@pytest.fixture
+def as_in_the_engines_thread() -> Iterator[None]:
+    """What computes without the engine's thread, in which gradients are never asked for."""
+    with torch.inference_mode():
+        yield
+
+
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny Llama."""

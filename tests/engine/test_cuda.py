@@ -269,6 +269,7 @@ async def test_drawing_depends_on_nothing_but_seed_and_settings() -> None:
     assert [reply.text for reply in together] == alone
 
 
+@pytest.mark.usefixtures("as_in_the_engines_thread")
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("architecture", ["llama", "mistral", "qwen2", "qwen3"])
 def test_logits_of_graphs_are_those_of_plain_steps(architecture: str, dtype: str, tmp_path: Path) -> None:

@@ -28,7 +28,8 @@ def test_no_drafts_cost_nothing_and_drafts_never_save_time() -> None:
 
 
 def test_before_a_measurement_a_small_model_on_a_core_is_assumed() -> None:
-    assert [StepCost().ratio(1, int(point.x)) for point in BEGINNING] == pytest.approx([point.y for point in BEGINNING])
+    for drafted, ratio in BEGINNING:
+        assert StepCost().ratio(1, drafted) == pytest.approx(ratio)
 
 
 def test_steps_with_drafts_are_judged_only_beside_a_fresh_plain_step_of_as_many_rows() -> None:
@@ -58,6 +59,6 @@ def test_a_stumble_of_the_machine_moves_the_line_little() -> None:
 def test_a_bad_time_is_forgotten_while_nothing_is_drafted() -> None:
     cost = _measured(9.0, 1.0)
     assert cost.ratio(4, 8) > 10
-    for _ in range(400):
+    for _ in range(1000):
         cost.note(4, 0, 0.002)
-    assert cost.ratio(4, 8) == pytest.approx(StepCost().ratio(4, 8))
+    assert cost.ratio(4, 8) == pytest.approx(StepCost().ratio(4, 8), rel=0.05)

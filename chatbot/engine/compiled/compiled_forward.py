@@ -84,35 +84,34 @@ class CompiledForward:
             address = 0 if adapter is None else self._address(adapter)
             for position, token in enumerate(chunk.tokens, chunk.start):
                 tokens.extend((token, position, chunk.slot, address))
-        self._check_places(tokens)
-        logits, count, done = torch.empty(len(ends), self._struct.vocabulary, dtype=torch.float32), len(tokens) // 4, 0
+        count, done = len(tokens) // 4, 0
+        logits = torch.empty(len(ends), self._struct.vocabulary, dtype=torch.float32)
+        address, row_bytes = logits.data_ptr(), logits.element_size() * self._struct.vocabulary
         for first in range(0, count, CALL_TOKENS):
             last = min(first + CALL_TOKENS, count)
             here = array("q", (end - first for end in ends[done:] if end < last))
-            self._call(tokens[4 * first : 4 * last], here, logits[done:])
+            self._call(tokens[4 * first : 4 * last], here, address + done * row_bytes)
             done += len(here)
         return logits
 
-    def _check_places(self, tokens: "array[int]") -> None:
-        if wrong := self._library.misplaced(self._struct, tokens.buffer_info()[0], len(tokens) // 4):
-            token, position, slot, _ = tokens[4 * wrong - 4 : 4 * wrong]
-            raise IndexError(
-                f"token {token} at position {position} of slot {slot}: expected a token below "
-                f"{self._struct.vocabulary}, a position below {self._struct.max_len}, a slot below {self._struct.slots}"
-            )
-
-    def _call(self, tokens: "array[int]", ends: "array[int]", logits: torch.Tensor) -> None:
-        """Compute tokens, each four numbers, and write the logits after those at `ends`, which rise."""
-        self._library.forward(
+    def _call(self, tokens: "array[int]", ends: "array[int]", logits: int) -> None:
+        """Compute tokens, each four numbers, and write the logits after those at `ends`, which rise, to an address."""
+        wrong = self._library.forward(
             self._struct,
             tokens.buffer_info()[0],
             len(tokens) // 4,
             ends.buffer_info()[0],
             len(ends),
-            logits.data_ptr(),
+            logits,
             self._scratch.data_ptr(),
             torch.get_num_threads(),
         )
+        if wrong:
+            token, position, slot, _ = tokens[4 * wrong - 4 : 4 * wrong]
+            raise IndexError(
+                f"token {token} at position {position} of slot {slot}: expected a token below "
+                f"{self._struct.vocabulary}, a position below {self._struct.max_len}, a slot below {self._struct.slots}"
+            )
 
     def _address(self, adapter: LoraAdapter) -> int:
         """Return where an adapter's sites are, described to the library when it is met for the first time."""

@@ -164,7 +164,7 @@ void linear(const product *p, const float *x, float *y, int64_t rows, int64_t th
 }
 
 /* Return 0, or the number (from 1) of a token that is not in the vocabulary or has no place in the slots. */
-int64_t misplaced(const network *n, const token *tokens, int64_t count) {
+static int64_t misplaced(const network *n, const token *tokens, int64_t count) {
     for (int64_t i = 0; i < count; i++) {
         const token t = tokens[i];
         if (t.id < 0 || t.id >= n->vocabulary || t.position < 0 || t.position >= n->max_len || t.slot < 0 ||
@@ -174,10 +174,12 @@ int64_t misplaced(const network *n, const token *tokens, int64_t count) {
     return 0;
 }
 
-/* Compute tokens, none misplaced, each after those before it in its slot, and write the logits [end_count, vocabulary]
- * of those at `ends`, in rising order. */
-void forward(const network *n, const token *tokens, int64_t count, const int64_t *ends, int64_t end_count,
-             float *logits, float *scratch, int64_t threads) {
+/* Compute tokens, each after those before it in its slot, and write the logits [end_count, vocabulary] of those at
+ * `ends`, in rising order. Returns 0, or if nothing was computed the number (from 1) of a misplaced token. */
+int64_t forward(const network *n, const token *tokens, int64_t count, const int64_t *ends, int64_t end_count,
+                float *logits, float *scratch, int64_t threads) {
+    const int64_t wrong = misplaced(n, tokens, count);
+    if (wrong) return wrong;
     const int64_t hidden = n->hidden, width = (n->heads + 2 * n->kv_heads) * n->head_dim;
     float *x = scratch, *normal = x + count * hidden, *wide = normal + count * hidden;
     float *narrow = wide + count * larger(width, 2 * n->feed_forward);
@@ -208,4 +210,5 @@ void forward(const network *n, const token *tokens, int64_t count, const int64_t
     }
     normalise_all(x, n->norm, n->epsilon, hidden, count, normal, (int)threads);
     adapted(&n->lm_head, 4 * n->layer_count, tokens, count, normal, logits, n->vocabulary, 0, (int)threads);
+    return 0;
 }

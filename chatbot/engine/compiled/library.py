@@ -91,9 +91,7 @@ def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
         c_void_p,
         c_int64,
     )
-    library.forward.restype = None
-    library.misplaced.argtypes = (POINTER(Network), c_void_p, c_int64)
-    library.misplaced.restype = c_int64
+    library.forward.restype = c_int64
     return library
 
 
