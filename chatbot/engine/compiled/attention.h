@@ -2,13 +2,12 @@
  *
  * Block after block of keys: what was summed so far fades when larger scores are met (Milakov & Gimelshein 2018), so
  * no row of scores is ever kept. All queries that share keys, those of a group of heads and of tokens of one slot, meet
- * a block while it is near the processor: two at a time so that registers hold their sums, or, where there are many, as
- * tiles, the lanes of the same vectors (those of products.h), which needs no sums across a vector.
+ * a block while it is near the processor: two at a time so that registers hold their sums, or, where there are more, as
+ * tiles (tiles.h).
  */
 #define KEYS (6 * ROWS) /* of a block: with their values they leave room for the queries in the nearest cache */
 #define KEYS_AHEAD 24 /* that are fetched before they are needed: processors stop at the end of a page */
-#define FEW (3 * PANEL / 8) /* queries up to which they are met two by two */
-#define TILES 4 /* that meet a block one after the other, at most */
+#define FEW (LANES / 2) /* queries up to which they are met two by two */
 
 typedef float four __attribute__((vector_size(16), aligned(4)));
 #ifdef __clang__
@@ -24,6 +23,8 @@ typedef struct {
     int64_t length; /* keys that it sees */
     float best, total;
 } seeker;
+
+#include "tiles.h"
 
 /* Sum each of four vectors. */
 static inline __attribute__((always_inline)) four sums_of(eight a, eight b, eight c, eight d) {
@@ -116,108 +117,6 @@ static inline __attribute__((always_inline)) void meet(
         return;
     }
     for (int q = 0; q < queries; q++) mix(s + q, scores + q, values, seen[q], size, 1);
-}
-
-typedef union { /* a number for each query of a tile */
-    lanes half[2];
-    float of[PANEL];
-} across;
-
-/* sums[row] += the products of some rows with all queries; number i of a row lies at a[row * row_step + i * step]: the
- * rows are keys, or, where values are summed, their numbers across all keys. */
-static inline __attribute__((always_inline)) void sum_rows(
-    const float *a, int64_t row_step, int64_t step, const across *b, int64_t count, across *sums, const int rows) {
-    lanes low[ROWS] = {0}, high[ROWS] = {0};
-    for (int64_t i = 0; i < count; i++)
-#pragma GCC unroll 16
-        for (int row = 0; row < rows; row++) {
-            low[row] += a[row * row_step + i * step] * b[i].half[0];
-            high[row] += a[row * row_step + i * step] * b[i].half[1];
-        }
-#pragma GCC unroll 16
-    for (int row = 0; row < rows; row++) {
-        sums[row].half[0] += low[row];
-        sums[row].half[1] += high[row];
-    }
-}
-
-/* The same for any number of rows, while `ahead` numbers for each row are fetched from `next`. Steps are constants where
- * it is called, or finding the numbers would take as long as multiplying them. */
-static inline __attribute__((always_inline)) void sum_products(
-    const float *a, int64_t rows, int64_t row_step, int64_t step, const across *b, int64_t count, across *sums,
-    const float *next, int64_t ahead) {
-    int64_t row = 0;
-    for (; row + ROWS <= rows; row += ROWS) {
-        fetch(next + row * ahead, ROWS * ahead);
-        sum_rows(a + row * row_step, row_step, step, b, count, sums + row, ROWS);
-    }
-    for (; row + 4 <= rows; row += 4) {
-        fetch(next + row * ahead, 4 * ahead);
-        sum_rows(a + row * row_step, row_step, step, b, count, sums + row, 4);
-    }
-    for (; row < rows; row++) {
-        fetch(next + row * ahead, ahead);
-        sum_rows(a + row * row_step, row_step, step, b, count, sums + row, 1);
-    }
-}
-
-static inline lanes larger_of(lanes a, lanes b) {
-    const bits is_a = (bits)(a > b);
-    return (lanes)((is_a & (bits)a) | (~is_a & (bits)b));
-}
-
-/* What weigh does, for a tile: make weights of scores, and let what was summed before fade. */
-static void weigh_together(across *scores, int64_t count, across *best, across *total, across *out, int64_t size) {
-    across top = *best, sum = {0}, fade;
-    for (int64_t key = 0; key < count; key++)
-        for (int half = 0; half < 2; half++) top.half[half] = larger_of(scores[key].half[half], top.half[half]);
-    for (int64_t key = 0; key < count; key++)
-#pragma omp simd
-        for (int q = 0; q < PANEL; q++) scores[key].of[q] = exponential(scores[key].of[q] - top.of[q]);
-    for (int64_t key = 0; key < count; key++)
-        for (int half = 0; half < 2; half++) sum.half[half] += scores[key].half[half];
-#pragma omp simd
-    for (int q = 0; q < PANEL; q++) fade.of[q] = exponential(best->of[q] - top.of[q]);
-    for (int half = 0; half < 2; half++) {
-        total->half[half] = total->half[half] * fade.half[half] + sum.half[half];
-        for (int64_t i = 0; i < size; i++) out[i].half[half] *= fade.half[half];
-    }
-    *best = top;
-}
-
-/* Let a tile of queries meet a block, all keys of which each of them sees; the keys after it are fetched if wanted. */
-static void meet_together(const across *asked, const float *keys, const float *values, int64_t count, int64_t size,
-                          across *best, across *total, across *out, int fetches_more) {
-    across scores[KEYS];
-    memset(scores, 0, count * sizeof *scores);
-    sum_products(keys, count, size, 1, asked, size, scores, values, size);
-    weigh_together(scores, count, best, total, out, size);
-    sum_products(values, size, 1, size, scores, count, out, keys + count * size, fetches_more ? count : 0);
-}
-
-/* Let queries, tile by tile, meet the keys that the first of their tile sees. */
-static void attend_together(seeker *s, int64_t queries, const float *keys, const float *values, int64_t size,
-                            float scale) {
-    const int64_t tiles = (queries + PANEL - 1) / PANEL, most = s[(tiles - 1) * PANEL].length;
-    across asked[tiles][size], out[tiles][size], best[tiles], total[tiles];
-    memset(asked, 0, sizeof asked);
-    memset(out, 0, sizeof out);
-    memset(total, 0, sizeof total);
-    for (int64_t q = 0; q < tiles * PANEL; q++) best[q / PANEL].of[q % PANEL] = -INFINITY;
-    for (int64_t q = 0; q < queries; q++)
-        for (int64_t i = 0; i < size; i++) asked[q / PANEL][i].of[q % PANEL] = scale * s[q].query[i];
-    for (int64_t first = 0; first < most; first += KEYS, keys += KEYS * size, values += KEYS * size)
-        for (int64_t t = 0; t < tiles; t++) {
-            const int64_t left = s[t * PANEL].length - first, count = left < KEYS ? left : KEYS;
-            if (count > 0)
-                meet_together(asked[t], keys, values, count, size, best + t, total + t, out[t],
-                              t == tiles - 1 && left > KEYS);
-        }
-    for (int64_t q = 0; q < queries; q++) {
-        s[q].best = best[q / PANEL].of[q % PANEL];
-        s[q].total = total[q / PANEL].of[q % PANEL];
-        for (int64_t i = 0; i < size; i++) s[q].out[i] = out[q / PANEL][i].of[q % PANEL];
-    }
 }
 
 /* Let queries meet the keys from `first` on two by two. */
