@@ -11,11 +11,15 @@ from chatbot.conversation.faults import as_protocol_error
 from chatbot.protocol.errors import InvalidRequest, NotFound, ProtocolError, ServerFault, TooLarge
 from chatbot.protocol.frames import parse_object
 from storage.errors import StorageError
+from storage.items import Order
 
 logger = structlog.get_logger(__name__)
 
 TURNS_GO = "a turn is POST /v1/responses, or a message on the WebSocket /v1/responses"
 """What most of those look for who ask for something else, such as `/v1/chat/completions`."""
+DEFAULT_PAGE = 20
+MAX_PAGE = 1000
+"""How much of a list one answer has."""
 
 
 async def read_object(request: Request, max_bytes: int) -> dict[str, Any]:
@@ -52,6 +56,14 @@ def query_flag(request: Request, name: str) -> bool:
     if given not in ("true", "false"):
         raise InvalidRequest("invalid_parameter", f"{name}: expected true or false, got {given[:40]!r}", name)
     return given == "true"
+
+
+def query_order(request: Request) -> Order:
+    """Return the order that a list is asked for in; newest first where none is given. Raises InvalidRequest."""
+    given = request.query_params.get("order", "desc")
+    if given not in ("asc", "desc"):
+        raise InvalidRequest("invalid_parameter", f"order: expected asc or desc, got {given[:40]!r}", "order")
+    return "asc" if given == "asc" else "desc"
 
 
 async def tell_error(request: Request, error: Exception) -> JSONResponse:

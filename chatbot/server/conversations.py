@@ -6,7 +6,6 @@ from starlette.routing import Route
 
 from chatbot.conversation.faults import told_in_protocol
 from chatbot.conversation.turn import new_items
-from chatbot.protocol.errors import InvalidRequest
 from chatbot.protocol.ids import new_id
 from chatbot.protocol.requests import (
     ConversationCreate,
@@ -15,11 +14,9 @@ from chatbot.protocol.requests import (
     validate,
 )
 from chatbot.protocol.resources import conversation_resource, deleted_conversation, item_resource, page
-from chatbot.server.bodies import query_int, read_object
+from chatbot.server.bodies import DEFAULT_PAGE, MAX_PAGE, query_int, query_order, read_object
 from chatbot.server.services import Services
 
-DEFAULT_PAGE = 20
-MAX_PAGE = 1000
 MAX_CHANGE = 2**63 - 1
 
 
@@ -101,15 +98,12 @@ class ConversationRoutes:
 
     async def list_items(self, request: Request) -> Response:
         limit = query_int(request, "limit", DEFAULT_PAGE, low=1, high=MAX_PAGE)
-        order = request.query_params.get("order", "desc")
-        if order not in ("asc", "desc"):
-            raise InvalidRequest("invalid_parameter", f"order: expected asc or desc, got {order!r}", "order")
         with told_in_protocol():
             found = await self._store.items(
                 request.path_params["id"],
                 after=request.query_params.get("after"),
                 limit=limit + 1,
-                order="asc" if order == "asc" else "desc",
+                order=query_order(request),
                 leaf=request.query_params.get("leaf"),
             )
         return JSONResponse(page([item_resource(item) for item in found[:limit]], has_more=len(found) > limit))

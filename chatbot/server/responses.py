@@ -12,11 +12,11 @@ from starlette.types import Receive, Scope, Send
 
 from chatbot.conversation.faults import told_in_protocol
 from chatbot.conversation.stream import ResponseLog
-from chatbot.protocol.errors import InvalidRequest
+from chatbot.protocol.errors import InvalidRequest, NotFound
 from chatbot.protocol.events import Event
 from chatbot.protocol.requests import ResponseCreate, validate
 from chatbot.protocol.resources import item_resource, page, response_resource
-from chatbot.server.bodies import query_flag, query_int, read_object
+from chatbot.server.bodies import DEFAULT_PAGE, MAX_PAGE, query_flag, query_int, query_order, read_object
 from chatbot.server.services import Services
 
 PING_S = 15.0
@@ -71,11 +71,15 @@ class ResponseRoutes:
         return JSONResponse({"id": response_id, "object": "response", "deleted": True})
 
     async def input_items(self, request: Request) -> Response:
+        limit = query_int(request, "limit", DEFAULT_PAGE, low=1, high=MAX_PAGE)
+        order = query_order(request)
         store = self._services.store
         with told_in_protocol():
             response = await store.response(request.path_params["id"])
-            items = [await store.item(response.conversation_id, item_id) for item_id in response.input_item_ids]
-        return JSONResponse(page([item_resource(item) for item in items], has_more=False))
+            ids = response.input_item_ids if order == "asc" else response.input_item_ids[::-1]
+            ids = _behind(request.query_params.get("after"), ids)
+            items = [await store.item(response.conversation_id, item_id) for item_id in ids[:limit]]
+        return JSONResponse(page([item_resource(item) for item in items], has_more=len(ids) > limit))
 
     async def _whole(self, request: Request, log: ResponseLog) -> Response:
         """Answer with the settled response; a client that leaves before is not waited for."""
@@ -114,6 +118,16 @@ def idempotency_key(request: ResponseCreate, header: str | None = None) -> str |
     if key is not None and not 0 < len(key) <= MAX_KEY_CHARS:
         raise InvalidRequest("invalid_parameter", f"an idempotency key has 1 to {MAX_KEY_CHARS} characters")
     return key
+
+
+def _behind(item_id: str | None, ids: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the ids that come after one of them; all of them where it is None."""
+    if item_id is None:
+        return ids
+    if item_id not in ids:
+        message = f"after: expected an input item of this response, got {item_id[:60]!r}; list them without after"
+        raise NotFound("item_not_found", message, "after")
+    return ids[ids.index(item_id) + 1 :]
 
 
 def _starting_after(request: Request) -> int:

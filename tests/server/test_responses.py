@@ -164,6 +164,38 @@ async def test_a_stored_reply_goes_on_if_its_client_left_before_the_first_event(
         assert (await running.wait_closed()).state == "completed"
 
 
+@pytest.mark.parametrize(
+    ("query", "texts", "has_more"),
+    [
+        ({}, ["c", "b", "a"], False),
+        ({"order": "asc"}, ["a", "b", "c"], False),
+        ({"limit": 2}, ["c", "b"], True),
+        ({"limit": 1, "order": "asc", "after": 0}, ["b"], True),
+        ({"after": 1}, ["a"], False),
+        ({"after": 0}, [], False),
+    ],
+)
+async def test_input_items_come_in_pages(
+    http: httpx.AsyncClient, query: dict[str, Any], texts: list[str], has_more: bool
+) -> None:
+    said = [{"role": "user", "content": text} for text in "abc"]
+    address = f"/v1/responses/{(await http.post('/v1/responses', json={'input': said})).json()['id']}/input_items"
+    ids = [item["id"] for item in (await http.get(address, params={"order": "asc"})).json()["data"]]
+    params = query | ({"after": ids[query["after"]]} if "after" in query else {})
+    listed = (await http.get(address, params=params)).json()
+    assert ([item["content"][0]["text"] for item in listed["data"]], listed["has_more"]) == (texts, has_more)
+
+
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [("limit=0", "invalid_parameter"), ("order=up", "invalid_parameter"), ("after=x", "item_not_found")],
+)
+async def test_a_wrong_page_of_input_items_is_refused(http: httpx.AsyncClient, query: str, code: str) -> None:
+    response_id = (await http.post("/v1/responses", json={"input": "hi"})).json()["id"]
+    error = (await http.get(f"/v1/responses/{response_id}/input_items?{query}")).json()["error"]
+    assert (error["code"], error["param"]) == (code, query.partition("=")[0])
+
+
 async def test_input_items_and_deletion(http: httpx.AsyncClient, engine: FakeEngine) -> None:
     response_id = (await http.post("/v1/responses", json={"input": "hi"})).json()["id"]
     items = (await http.get(f"/v1/responses/{response_id}/input_items")).json()["data"]
