@@ -27,7 +27,8 @@ class ModelRoutes:
         return JSONResponse({"object": "list", "data": models})
 
     async def retrieve(self, request: Request) -> Response:
-        return JSONResponse(_resource(self._services.personas.resolve(request.path_params["id"])))
+        name = request.path_params["id"].rstrip("/")
+        return JSONResponse(_resource(self._services.personas.resolve(name))) if name else await self.list(request)
 
 
 def _resource(persona: Persona) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import httpx
 import pytest
 from starlette.routing import Route
 from websockets.exceptions import InvalidStatus
@@ -30,3 +31,9 @@ async def test_a_socket_on_another_path_is_told_the_right_one(url: str) -> None:
             pass
     assert refused.value.response.status_code == 404
     assert b"there is no WebSocket /v1/v1/responses; a turn is POST /v1/responses" in refused.value.response.body
+
+
+@pytest.mark.parametrize("path", ["/v1/models", "/v1/models/fake", "/v1/conversations"])
+async def test_a_slash_at_the_end_changes_nothing(http: httpx.AsyncClient, path: str) -> None:
+    plain, slashed = [await http.get(path + slash, follow_redirects=True) for slash in ("", "/")]
+    assert (slashed.status_code, slashed.json()) == (200, plain.json())
