@@ -37,7 +37,6 @@ _NOT_KEPT = {
     "previous_response_id",
     "parent_item_id",
     "stream",
-    "tools",
     "idempotency_key",
 }
 """Fields of a request that are stored in places of their own, or have no meaning later."""

@@ -3,10 +3,11 @@
 import re
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from chatbot.protocol.errors import InvalidRequest
+from chatbot.protocol.unsupported import refuse_unsupported
 
 Metadata = Annotated[
     dict[Annotated[str, StringConstraints(max_length=64)], Annotated[str, StringConstraints(max_length=512)]],
@@ -39,14 +40,6 @@ class ConversationReference(Request):
     id: str
 
 
-class TextFormat(Request):
-    type: str
-
-
-class TextOptions(Request):
-    format: TextFormat | None = None
-
-
 class ResponseCreate(Request):
     """One turn: the body of `POST /v1/responses` and the `response.create` event."""
 
@@ -72,14 +65,17 @@ class ResponseCreate(Request):
     store: bool | None = None
     stream: bool | None = None
     background: bool | None = None
-    generate: bool | None = None
-    tools: list[Any] | None = None
-    text: TextOptions | None = None
     idempotency_key: str | None = None
     safety_identifier: UserName | None = None
     """Who the turn is for, where one client speaks for many: users take turns in the engine."""
     user: UserName | None = None
     """The older name of `safety_identifier`, which goes first."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_unsupported(cls, body: dict[str, Any]) -> dict[str, Any]:
+        refuse_unsupported(body)
+        return body
 
     @property
     def asks_for(self) -> str | None:
@@ -157,14 +153,7 @@ def is_stream_id(value: object) -> bool:
 
 
 def check_supported(request: ResponseCreate) -> None:
-    """Refuse what this server cannot honour, rather than ignore it in silence."""
-    if request.tools:
-        raise InvalidRequest("unsupported_parameter", "tools are not supported by this server", "tools")
-    if request.text and request.text.format and request.text.format.type != "text":
-        message = f"replies are plain text, {request.text.format.type[:60]!r} cannot be promised; leave text.format out"
-        raise InvalidRequest("unsupported_parameter", message, "text.format.type")
-    if request.generate is False:
-        raise InvalidRequest("unsupported_parameter", "generate: false is not supported", "generate")
+    """Refuse a turn that has no place, or nothing to be answered."""
     _check_place(request)
     messages = request.messages
     if not messages or messages[-1].role != "user":

@@ -79,11 +79,8 @@ def test_a_missing_input_is_said_to_be_missing() -> None:
 @pytest.mark.parametrize(
     ("fields", "code"),
     [
-        ({"tools": [{"type": "function"}]}, "unsupported_parameter"),
-        ({"text": {"format": {"type": "json_schema", "name": "x", "schema": {}}}}, "unsupported_parameter"),
         ({"background": True, "store": False}, "unsupported_parameter"),
         ({"parent_item_id": "msg_1"}, "missing_required_parameter"),
-        ({"generate": False}, "unsupported_parameter"),
         ({"conversation": "c", "previous_response_id": "r"}, "mutually_exclusive_parameters"),
         ({"conversation": "c", "store": False}, "unsupported_parameter"),
         ({"input": []}, "invalid_input"),
@@ -97,8 +94,47 @@ def test_what_cannot_be_honoured_is_refused(fields: dict[str, Any], code: str) -
     assert caught.value.code == code
 
 
-def test_plain_text_may_be_asked_for_by_name() -> None:
-    check_supported(create(text={"format": {"type": "text"}, "verbosity": "low"}))
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"tools": [{"type": "function"}]}, "tools"),
+        ({"tool_choice": "required"}, "tool_choice"),
+        ({"tool_choice": {"type": "function", "name": "f"}}, "tool_choice"),
+        ({"text": {"format": {"type": "json_schema", "name": "x", "schema": {}}}}, "text.format.type"),
+        ({"text": {"verbosity": "low"}}, "text.verbosity"),
+        ({"text": 5}, "text.format.type"),
+        ({"generate": False}, "generate"),
+        ({"truncation": "disabled"}, "truncation"),
+        ({"top_logprobs": 5}, "top_logprobs"),
+        ({"include": ["reasoning.encrypted_content", "message.output_text.logprobs"]}, "include"),
+        ({"prompt": {"id": "pmpt_1"}}, "prompt"),
+        ({"reasoning": {"effort": "high"}}, "reasoning.effort"),
+        ({"reasoning": {"summary": "auto"}}, "reasoning.summary"),
+        ({"moderation": {"model": "m"}}, "moderation"),
+        ({"context_management": [{"type": "compaction"}]}, "context_management"),
+        ({"stream_options": {"include_obfuscation": True}}, "stream_options.include_obfuscation"),
+    ],
+)
+def test_what_this_server_does_not_do_is_refused_by_name(fields: dict[str, Any], param: str) -> None:
+    with pytest.raises(
+        InvalidRequest, match=f"^{param}: .* is not supported by this server; .*leave it out$"
+    ) as caught:
+        create(**fields)
+    assert (caught.value.code, caught.value.param) == ("unsupported_parameter", param)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"text": {"format": {"type": "text"}, "verbosity": "medium"}},
+        {"tools": [], "tool_choice": "auto", "parallel_tool_calls": True, "max_tool_calls": 3},
+        {"truncation": "auto", "top_logprobs": 0, "include": ["reasoning.encrypted_content"]},
+        {"reasoning": {"effort": None, "summary": None}, "prompt": None, "stream_options": None},
+        {"service_tier": "flex", "prompt_cache_key": "k", "generate": True},
+    ],
+)
+def test_what_is_done_anyway_may_be_asked_for(fields: dict[str, Any]) -> None:
+    check_supported(create(**fields))
 
 
 def test_stream_ids_are_short_plain_names() -> None:

@@ -1,0 +1,59 @@
+"""Fields of OpenAI's API that ask for what this server does not do: they are refused rather than ignored in silence.
+
+What only says how work is to be paid for or kept in a cache, or bounds tools that are never called, is let pass.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from chatbot.protocol.errors import InvalidRequest
+
+_NEVER_THERE = (
+    "code_interpreter_call.outputs",
+    "computer_call_output.output.image_url",
+    "file_search_call.results",
+    "message.input_image.image_url",
+    "reasoning.encrypted_content",
+    "web_search_call.action.sources",
+    "web_search_call.results",
+)
+"""What may be included of items that no reply here has."""
+_HONOURED: Mapping[str, tuple[object, ...]] = {
+    "context_management": (),
+    "generate": (True,),
+    "include": _NEVER_THERE,
+    "moderation": (),
+    "prompt": (),
+    "reasoning.effort": ("none",),
+    "reasoning.summary": (),
+    "stream_options.include_obfuscation": (False,),
+    "text.format.type": ("text",),
+    "text.verbosity": ("medium",),
+    "tool_choice": ("none", "auto"),
+    "tools": (),
+    "top_logprobs": (0,),
+    "truncation": ("auto",),
+}
+"""The values of each field that ask for nothing else than is done anyway; of a list, what may be in it."""
+
+
+def refuse_unsupported(body: Mapping[str, Any]) -> None:
+    """Raise InvalidRequest naming the first field that cannot be honoured."""
+    for field, honoured in _HONOURED.items():
+        given = _at(body, field)
+        for value in given if isinstance(given, list) else [given]:
+            if value is not None and value not in honoured:
+                raise InvalidRequest("unsupported_parameter", _refusal(field, honoured, value), field)
+
+
+def _at(body: Mapping[str, Any], field: str) -> Any:
+    """Return the value of a field, or what stands in the place of an object that it would be in."""
+    value: Any = body
+    for name in field.split("."):
+        value = value.get(name) if isinstance(value, Mapping) else value
+    return value
+
+
+def _refusal(field: str, honoured: tuple[object, ...], value: object) -> str:
+    expected = f"expected {' or '.join(map(repr, honoured))}, or " if honoured else ""
+    return f"{field}: {str(value)[:60]!r} is not supported by this server; {expected}leave it out"
