@@ -10,7 +10,8 @@ from pathlib import Path
 from adapters.errors import AdapterNotFound
 from adapters.store import AdapterFolder, AdapterStore
 from chatbot.engine.base import AdapterRejected, Engine
-from chatbot.protocol.errors import InvalidRequest, NotFound
+from chatbot.protocol.errors import InvalidRequest, NotFound, ProtocolError
+from storage.records import Conversation
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,17 @@ class Personas:
             raise self._not_found(name) from None
         message = f"persona {name!r} was trained on another base model than {base.name}; train it again on this one"
         raise InvalidRequest("model_mismatch", message, "model")
+
+    def answering(self, asked: str | None, conversation: Conversation | None) -> Persona:
+        """Return the persona that a turn asks for, else its conversation's. Raises with the way out if it is gone."""
+        if asked or conversation is None:
+            return self.resolve(asked)
+        try:
+            return self.resolve(conversation.model)
+        except ProtocolError as error:
+            way_out = f"/persona in the terminal, or POST /v1/conversations/{conversation.id} with another model"
+            message = f"{error.message}; the conversation is to be answered by it, choose who does: {way_out}"
+            raise type(error)(error.code, message, error.param) from None
 
     @asynccontextmanager
     async def loaded(self, persona: Persona) -> AsyncIterator[str | None]:

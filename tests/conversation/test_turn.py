@@ -278,6 +278,16 @@ async def test_unknown_names_are_told_apart(
     assert (caught.value.status, caught.value.code, caught.value.param) == (status, code, next(iter(fields)))
 
 
+async def test_who_is_to_answer_in_a_conversation_and_was_removed_can_be_replaced(turns: Turns, store: Store) -> None:
+    await store.create_conversation("conv_1", model="corsair")
+    with pytest.raises(
+        NotFound, match=r"'corsair'; known are fake; .* choose who does: /persona .*/conv_1 with"
+    ) as caught:
+        await turns.create(say("hi", conversation="conv_1"))
+    assert (caught.value.code, caught.value.param) == ("model_not_found", "model")
+    assert (await end_of(await turns.create(say("hi", conversation="conv_1", model="fake")))).state == "completed"
+
+
 async def test_a_previous_response_that_is_deleted_while_the_turn_begins_is_told_like_an_unknown_one(
     turns: Turns, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
