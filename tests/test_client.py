@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from chatbot.client import (
     Backoff,
     Client,
+    ClientClosed,
     NotFound,
     Reply,
     ReplyFailed,
@@ -249,6 +250,34 @@ async def test_a_reply_ends_with_an_error_when_the_server_stays_away() -> None:
     with pytest.raises(ServerUnreachable):
         await reply.text()
     await client.close()
+
+
+async def test_a_closed_client_says_so_and_opens_nothing(client: Client, server: FakeServer) -> None:
+    server.gate.clear()
+    reply = await client.send("hi")
+    await client.close()
+    for late in (
+        reply.text(),
+        client.send("hi"),
+        client.connect(),
+        client.attach(reply.id),
+        client.watch(),
+        client.models(),
+    ):
+        with pytest.raises(ClientClosed, match="make another one"):
+            await late
+    assert len(server.creates) == 1
+
+
+async def test_sends_that_wait_for_each_other_end_with_the_client(server: FakeServer) -> None:
+    server.accepts = False
+    client = Client(server.url, backoff=QUICK)
+    sends = [asyncio.create_task(client.send(text)) for text in ("one", "two")]
+    await _settled()
+    await client.close()
+    for sent in sends:
+        with pytest.raises(ClientClosed):
+            await sent
 
 
 async def test_ensure_starts_a_server_and_the_client_moves_there(server: FakeServer) -> None:

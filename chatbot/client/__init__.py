@@ -11,6 +11,7 @@ from chatbot.client.connection import Backoff, ConnectionState
 from chatbot.client.errors import (
     AccessDenied,
     ChatbotError,
+    ClientClosed,
     NotFound,
     ReplyFailed,
     RequestRejected,
@@ -25,6 +26,7 @@ __all__ = [
     "Backoff",
     "ChatbotError",
     "Client",
+    "ClientClosed",
     "ConnectionState",
     "Event",
     "JsonObject",

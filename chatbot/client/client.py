@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from chatbot.client.connection import Backoff, Connection, ConnectionState, Ensure
-from chatbot.client.errors import ChatbotError, RequestRejected, rejection
+from chatbot.client.errors import ChatbotError, ClientClosed, RequestRejected, rejection
 from chatbot.client.http_api import HttpApi, _without_none
 from chatbot.client.reply import Event, JsonObject, Reply, item_text
 
@@ -99,8 +99,8 @@ class Client(HttpApi):
         await self._connection.wait_live()
 
     async def close(self) -> None:
-        """Close the socket; whatever still waits gets an error. Running replies go on at the server."""
-        self._fail_all(ChatbotError("the client was closed"))
+        """Close the socket for good; what waits or comes later gets ClientClosed. Replies go on at the server."""
+        self._fail_all(ClientClosed())
         for task in self._tasks:
             task.cancel()
         await self._connection.close()

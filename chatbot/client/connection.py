@@ -17,7 +17,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 from websockets.frames import CloseCode
 
-from chatbot.client.errors import ChatbotError, ServerUnreachable, rejection
+from chatbot.client.errors import ChatbotError, ClientClosed, ServerUnreachable, rejection
 from chatbot.client.reply import Event
 
 ConnectionState = Literal["idle", "connecting", "live", "lost"]
@@ -75,9 +75,12 @@ class Connection:
         self._task: asyncio.Task[None] | None = None
         self._live = asyncio.Event()
         self._ended_by: ChatbotError | None = None
+        self._is_closed = False
 
     def start(self) -> None:
-        """Begin to connect, unless that is under way."""
+        """Begin to connect, unless that is under way. Raises ClientClosed."""
+        if self._is_closed:
+            raise ClientClosed
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run())
 
@@ -89,7 +92,7 @@ class Connection:
         try:
             await asyncio.wait({waiter, self._task}, return_when=asyncio.FIRST_COMPLETED)
             if not waiter.done():  # not the event itself: a socket may have come and gone before this task runs
-                raise self._ended_by or ServerUnreachable("the client was closed")
+                raise self._ended_by or ClientClosed
         finally:
             waiter.cancel()
 
@@ -105,7 +108,8 @@ class Connection:
         return True
 
     async def close(self) -> None:
-        """Close the socket and stop trying."""
+        """Close the socket and stop trying, for good."""
+        self._is_closed = True
         if self._task:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError, ChatbotError):

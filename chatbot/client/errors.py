@@ -1,6 +1,7 @@
 """What can go wrong for a client, as one tree.
 
 ChatbotError
+├── ClientClosed           the client was closed before or meanwhile
 ├── ServerUnreachable      nobody answered within the client's patience
 ├── RequestRejected        the server said no
 │   ├── AccessDenied       401, 403: the API key is missing or wrong
@@ -14,6 +15,13 @@ from typing import Any
 
 class ChatbotError(Exception):
     """Anything this client raises on purpose."""
+
+
+class ClientClosed(ChatbotError):
+    """The client was closed: nothing goes through it any more."""
+
+    def __init__(self) -> None:
+        super().__init__("this client was closed; make another one")
 
 
 class ServerUnreachable(ChatbotError):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from chatbot.client.connection import LOOPBACK
-from chatbot.client.errors import NotFound, ServerUnreachable, rejection
+from chatbot.client.errors import ClientClosed, NotFound, ServerUnreachable, rejection
 from chatbot.client.reply import JsonObject
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ class HttpApi:
         self._url = url
         self._wait_live = wait_live
         self._http: httpx.AsyncClient | None = None
+        self._is_closed = False
 
     async def health(self) -> JsonObject:
         """Return the server's status, version and model."""
@@ -118,9 +119,11 @@ class HttpApi:
     async def _request(
         self, method: str, path: str, *, body: JsonObject | None = None, params: JsonObject | None = None
     ) -> JsonObject:
-        """Send a request and return its JSON; raise `RequestRejected` or `ServerUnreachable`."""
+        """Send a request and return its JSON; raise `RequestRejected`, `ServerUnreachable` or `ClientClosed`."""
         import httpx
 
+        if self._is_closed:
+            raise ClientClosed
         if not self._url():
             await self._wait_live()
         for _ in range(ATTEMPTS):
@@ -146,6 +149,7 @@ class HttpApi:
         return httpx.AsyncClient(headers=headers, timeout=REQUEST_TIMEOUT_S, trust_env=uses_proxy)
 
     async def _close_http(self) -> None:
+        self._is_closed = True
         if self._http is not None:
             await self._http.aclose()
 
