@@ -1,6 +1,7 @@
 """The client against a server that drops sockets, refuses, dies and comes back."""
 
 import asyncio
+import json
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -325,6 +326,53 @@ async def test_a_watch_tells_of_changes_and_is_asked_for_again_on_every_socket(s
             assert isinstance(told_of, dict)
             assert told_of["id"] == made["id"]
             await server.drop_sockets()
+
+
+async def test_who_follows_a_conversation_that_does_not_exist_is_told(tmp_path: Path) -> None:
+    async with live_server(tmp_path, FakeEngine()) as url, Client(url) as client:
+        with pytest.raises(NotFound, match="'conv_none': expected a stored conversation"):
+            await client.subscribe("conv_none")
+
+
+async def test_what_others_say_comes_until_the_conversation_is_gone(tmp_path: Path) -> None:
+    told, urls, is_gone = asyncio.Queue[dict[str, object]](), list[str](), asyncio.Event()
+
+    async def newest() -> str:
+        await is_gone.wait()
+        return urls[-1]
+
+    async with AsyncExitStack() as first:
+        urls.append(await first.enter_async_context(live_server(tmp_path, FakeEngine())))
+        async with Client(urls[0], ensure=newest, backoff=QUICK, on_event=told.put_nowait) as client:
+            async with Client(urls[0]) as other:
+                name = (await other.create_conversation(title="Sea"))["id"]
+                await client.subscribe(name)
+                await (await other.send("hi", conversation=name)).text()
+            await _first_of(told, "response.completed")
+            await first.aclose()
+            async with live_server(tmp_path, FakeEngine()) as url:
+                urls.append(url)
+                async with Client(url) as other:
+                    await other.delete_conversation(name)
+                is_gone.set()
+                await _first_of(told, "error")
+                await client.watch()
+                await _first_of(told, "chatbot:conversations.watched")
+                assert [frame["type"] for frame in client._standing] == ["chatbot:conversations.watch"]
+
+
+async def _first_of(told: "asyncio.Queue[dict[str, object]]", kind: str) -> None:
+    while (await told.get())["type"] != kind:
+        pass
+
+
+@pytest.mark.parametrize("metadata", [float("nan"), json.loads("[" * 20 + "]" * 20)])
+async def test_a_send_that_no_server_can_read_is_refused_and_not_waited_for(tmp_path: Path, metadata: object) -> None:
+    async with live_server(tmp_path, FakeEngine()) as url, Client(url) as client:
+        with pytest.raises(RequestRejected) as caught:
+            await client.send("hi", metadata=metadata)
+        assert caught.value.code == "invalid_json"
+        assert await (await client.send("hi")).text() == "you said: hi"
 
 
 async def test_conversations_are_made_renamed_listed_and_deleted(client: Client) -> None:

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from chatbot.client.connection import Backoff, Connection, ConnectionState, Ensure
-from chatbot.client.errors import ChatbotError, ClientClosed, RequestRejected, rejection
+from chatbot.client.errors import ChatbotError, ClientClosed, NotFound, RequestRejected, rejection
 from chatbot.client.http_api import HttpApi, _without_none
 from chatbot.client.reply import Event, JsonObject, Reply, item_text
 
@@ -162,11 +162,16 @@ class Client(HttpApi):
 
         `chatbot:conversations.watched` comes first, and again after a lost socket: then read the list.
         """
-        await self._keep_asking({"type": "chatbot:conversations.watch"})
+        await self._keep_asking({"type": "chatbot:conversations.watch", "event_id": "watch"})
 
     async def subscribe(self, conversation: str) -> None:
-        """Receive what other clients do in a conversation, through `on_event`."""
-        await self._keep_asking({"type": "chatbot:conversation.subscribe", "conversation": conversation})
+        """Receive what other clients do in a conversation, through `on_event`, until it is deleted.
+
+        Raises `NotFound` if there is none with this id.
+        """
+        await self.conversation(conversation)
+        frame = {"type": "chatbot:conversation.subscribe", "conversation": conversation}
+        await self._keep_asking(frame | {"event_id": f"subscribe_{conversation}"})
 
     async def _keep_asking(self, frame: Event) -> None:
         """Send a frame whose answer never ends; it is sent on every new socket too."""
@@ -205,16 +210,18 @@ class Client(HttpApi):
             waiting.reply.set_result(reply)
 
     def _route_error(self, event: Event) -> None:
-        """An error carries the ids of the frame it answers."""
+        """An error carries the ids of the frame it answers, or none if that could not be read."""
         error = rejection(int(event.get("status") or 0), event.get("error") or {})
-        waiting = self._unacknowledged
-        if waiting and event.get("event_id") == waiting.frame["event_id"]:
+        waiting, frame_id = self._unacknowledged, event.get("event_id") or event.get("stream_id")
+        if waiting and frame_id in (None, waiting.frame["event_id"]):
             is_put_off = error.code == "server_draining"  # its sockets close in a moment: the next one says it again
             if not is_put_off and not waiting.reply.done():
                 waiting.reply.set_exception(error)
-        elif reply := self._replies.pop(str(event.get("stream_id") or ""), None):
+        elif reply := self._replies.pop(str(frame_id), None):
             reply.fail(error)
         else:
+            if isinstance(error, NotFound):  # what was asked for on every socket is gone
+                self._standing = [frame for frame in self._standing if frame["event_id"] != frame_id]
             self._on_stray_event(event)
 
     def _say_again(self) -> None:
