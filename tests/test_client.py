@@ -388,6 +388,21 @@ async def test_conversations_are_made_renamed_listed_and_deleted(client: Client)
         await client.items(made["id"])
 
 
+async def test_text_that_is_no_unicode_is_found_as_it_is_kept(tmp_path: Path) -> None:
+    async with live_server(tmp_path, FakeEngine()) as url, Client(url) as client:
+        made = await client.create_conversation(title="caf\udce9", metadata={"from": "\udce9"})
+        assert (made["title"], made["metadata"]) == ("caf\ufffd", {"from": "\ufffd"})
+        assert (await client.conversation_titled("caf\udce9") or {})["id"] == made["id"]
+        with pytest.raises(NotFound):
+            await client.conversation("conv_\udce9")
+
+
+async def test_what_was_not_done_is_not_taken_for_done(tmp_path: Path) -> None:
+    async with live_server(tmp_path, FakeEngine()) as url, Client(url) as client:
+        with pytest.raises(RequestRejected, match="status 307"):
+            await client.delete_conversation("")
+
+
 async def test_items_come_in_pages(client: Client, server: FakeServer) -> None:
     name = server.add_conversation("Long", ("a", "b"), ("c", "d"))
     page = await client.items(name, order="desc", limit=3)

@@ -4,6 +4,7 @@ A request that found no server waits for the connection to come back and is sent
 is harmless.
 """
 
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from urllib.parse import quote
 from chatbot.client.connection import LOOPBACK
 from chatbot.client.errors import ClientClosed, NotFound, ServerUnreachable, rejection
 from chatbot.client.reply import JsonObject
+from chatbot.protocol.frames import storable
 
 if TYPE_CHECKING:
     import httpx
@@ -113,7 +115,8 @@ class HttpApi:
         raise NotFound(f"there is no message to answer in {conversation}", code="item_not_found", status=404)
 
     async def _page(self, path: str, params: JsonObject) -> Page:
-        body = await self._request("GET", path, params=_without_none(params))
+        given = {name: storable(value) if isinstance(value, str) else value for name, value in params.items()}
+        body = await self._request("GET", path, params=_without_none(given))
         return Page(list(body["data"]), bool(body.get("has_more")), body.get("last_id"))
 
     async def _request(
@@ -126,11 +129,12 @@ class HttpApi:
             raise ClientClosed
         if not self._url():
             await self._wait_live()
+        content = None if body is None else json.dumps(body)  # in ASCII: httpx fails on a lone surrogate
         for _ in range(ATTEMPTS):
             if self._http is None:
                 self._http = self._open_http()
             try:
-                answer = await self._http.request(method, self._url() + path, json=body, params=params)
+                answer = await self._http.request(method, self._url() + path, content=content, params=params)
             except httpx.ConnectError:
                 await self._wait_live()  # it never arrived: safe to send again
             except httpx.TransportError as error:
@@ -144,7 +148,9 @@ class HttpApi:
     def _open_http(self) -> "httpx.AsyncClient":
         import httpx
 
-        headers = {"Authorization": f"Bearer {self._api_key}"} if self._api_key else {}
+        headers = {"Content-Type": "application/json"}
+        if self._api_key:
+            headers["Authorization"] = f"Bearer {self._api_key}"
         uses_proxy = not any(host in self._url() for host in LOOPBACK)
         return httpx.AsyncClient(headers=headers, timeout=REQUEST_TIMEOUT_S, trust_env=uses_proxy)
 
@@ -155,7 +161,7 @@ class HttpApi:
 
 
 def _path(collection: str, name: str) -> str:
-    return f"/v1/{collection}/{quote(name, safe='')}"
+    return f"/v1/{collection}/{quote(storable(name), safe='')}"
 
 
 def _without_none(fields: JsonObject) -> JsonObject:
@@ -167,7 +173,7 @@ def _body(answer: "httpx.Response") -> JsonObject:
         body: JsonObject = answer.json() if answer.content else {}
     except ValueError:
         body = {}
-    if answer.is_error:
+    if not answer.is_success:
         error = body.get("error")
         raise rejection(answer.status_code, error if isinstance(error, dict) else {})
     return body
