@@ -45,12 +45,13 @@ class ConversationRoutes:
     async def list(self, request: Request) -> Response:
         limit = query_int(request, "limit", DEFAULT_PAGE, low=1, high=MAX_PAGE)
         before = query_int(request, "before", MAX_CHANGE, low=0, high=MAX_CHANGE)
+        title = request.query_params.get("title")
         with told_in_protocol():
             found = await self._store.conversations(
                 limit=limit + 1,
                 after=request.query_params.get("after"),
                 before=before,
-                title=request.query_params.get("title"),
+                title=None if title is None else title.strip(),  # as it was when it was given
                 search=request.query_params.get("search", ""),
             )
         resources = [conversation_resource(conversation) for conversation in found[:limit]]

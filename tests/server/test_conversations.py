@@ -150,6 +150,12 @@ async def test_a_reply_that_begins_while_its_conversation_is_deleted_is_stopped(
     assert (await http.get("/ready")).json()["running"] == 0
 
 
+async def test_a_title_is_found_as_it_was_given(http: httpx.AsyncClient) -> None:
+    conversation_id = await new(http, title=" notes\n")
+    listed = (await http.get("/v1/conversations", params={"title": " notes\n"})).json()
+    assert [entry["id"] for entry in listed["data"]] == [conversation_id]
+
+
 async def test_the_first_words_become_the_title(http: httpx.AsyncClient) -> None:
     conversation_id = await new(http)
     await http.post("/v1/responses", json={"input": "How do ships float?", "conversation": conversation_id})
