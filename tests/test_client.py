@@ -415,6 +415,14 @@ async def _no_cancel(response_id: str) -> None:
     raise AssertionError(response_id)
 
 
+async def test_what_a_crashed_server_had_not_stored_is_not_part_of_the_text() -> None:
+    reply = Reply({"id": "resp_1"}, cancel=_no_cancel)
+    reply.receive({"type": "response.output_text.delta", "sequence_number": 4, "delta": "lost"})
+    stored = {"id": "resp_1", "output": [{"content": [{"type": "output_text", "text": ""}]}]}
+    reply.receive({"type": "response.incomplete", "sequence_number": 8, "response": stored})
+    assert await reply.text() == ""
+
+
 async def test_nothing_is_accepted_after_the_end() -> None:
     reply = Reply({"id": "resp_1"}, cancel=_no_cancel)
     reply.receive({"type": "response.completed", "sequence_number": 8, "response": {"id": "resp_1"}})

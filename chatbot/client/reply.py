@@ -79,7 +79,7 @@ class Reply:
         async for _ in self:
             pass
         self._raise_failure()
-        return response_text(self.response) or self.received_text
+        return response_text(self.response) if self.response.get("output") else self.received_text
 
     async def cancel(self) -> None:
         """Ask the server to stop; the partial text is kept and the stream ends with `response.incomplete`."""
