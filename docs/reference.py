@@ -37,15 +37,8 @@ def settings_page() -> str:
 
 def events_page() -> str:
     """Return the page of what goes over the WebSocket, both ways."""
-    client: dict[str, type[BaseModel]] = {
-        "response.create": requests.ResponseCreate,
-        "response.cancel": requests.ResponseCancel,
-        "chatbot:response.attach": requests.ResponseAttach,
-        "chatbot:conversation.subscribe": requests.ConversationSubscribe,
-        "chatbot:conversations.watch": requests.ConversationsWatch,
-    }
     lines = [HEADER, "# Events of `/v1/responses`", "", "## From the client", ""]
-    for name, model in client.items():
+    for name, model in requests.CLIENT_EVENTS.items():
         lines += [f"### `{name}`", "", *_fields(model), ""]
     lines += ["## From the server", "", "One reply, as it is streamed:", "", "```json"]
     lines += [json.dumps(event) for event in events.replay(_example(), -1)]

@@ -1,6 +1,7 @@
 """What clients may ask. Unknown fields are ignored; known ones must have their type and range."""
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
@@ -115,6 +116,16 @@ class ConversationSubscribe(Request):
 
 class ConversationsWatch(Request):
     """Asks for the changes of all conversations; it has no fields."""
+
+
+CLIENT_EVENTS: Mapping[str, type[Request]] = {
+    "response.create": ResponseCreate,
+    "response.cancel": ResponseCancel,
+    "chatbot:response.attach": ResponseAttach,
+    "chatbot:conversation.subscribe": ConversationSubscribe,
+    "chatbot:conversations.watch": ConversationsWatch,
+}
+"""What a frame may be, by its type."""
 
 
 class ConversationCreate(Request):

@@ -20,6 +20,7 @@ from chatbot.protocol.errors import InvalidRequest, NotFound, Overloaded, Protoc
 from chatbot.protocol.events import Event
 from chatbot.protocol.frames import parse_object
 from chatbot.protocol.requests import (
+    CLIENT_EVENTS,
     ConversationSubscribe,
     ResponseAttach,
     ResponseCancel,
@@ -137,10 +138,9 @@ class ResponseSocket:
                 await self._watch(validate(ConversationSubscribe, event).conversation, stream_id)
             case "chatbot:conversations.watch":
                 await self._watch_all(stream_id)
-            case str() as other:
-                raise InvalidRequest("unknown_event", f"there is no client event {other[:60]!r}", "type")
-            case _:
-                raise InvalidRequest("unknown_event", "the event needs a type, a string", "type")
+            case other:
+                message = f"type: expected {' or '.join(CLIENT_EVENTS)}, got {str(other)[:60]!r}"
+                raise InvalidRequest("unknown_event", message, "type")
 
     async def _create(self, request: ResponseCreate, stream_id: str | None) -> None:
         async with self._beginning:  # what one client says is stored in the order in which it said it

@@ -9,6 +9,7 @@ import pytest
 from starlette.websockets import WebSocket
 from websockets.exceptions import ConnectionClosed
 
+from chatbot.protocol.requests import CLIENT_EVENTS
 from chatbot.server.services import open_services
 from chatbot.server.socket import MAX_TASKS, ResponseSocket
 from chatbot.settings import Settings
@@ -70,6 +71,13 @@ async def test_a_bad_frame_gives_a_typed_error_and_the_socket_lives_on(url: str,
         error = await socket.read()
         assert (error["type"], error["error"]["code"]) == ("error", code)
         assert (await socket.turn("still there?"))[-1]["type"] == "response.completed"
+
+
+async def test_an_event_that_nobody_knows_is_answered_with_those_that_are_known(url: str) -> None:
+    async with frames(url) as socket:
+        await socket.send(type="response.attach", response_id="resp_1")
+        message = (await socket.read())["error"]["message"]
+    assert [name for name in (*CLIENT_EVENTS, "got 'response.attach'") if name not in message] == []
 
 
 async def test_a_binary_frame_is_read_like_a_text_frame(url: str) -> None:
