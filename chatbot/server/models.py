@@ -7,6 +7,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from chatbot.conversation.personas import Persona
+from chatbot.protocol.resources import page
 from chatbot.server.services import Services
 
 
@@ -24,7 +25,7 @@ class ModelRoutes:
 
     async def list(self, request: Request) -> Response:
         models = [_resource(persona) for persona in self._services.personas.all()]
-        return JSONResponse({"object": "list", "data": models})
+        return JSONResponse(page(models, has_more=False))
 
     async def retrieve(self, request: Request) -> Response:
         name = request.path_params["id"].rstrip("/")

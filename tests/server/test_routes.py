@@ -25,6 +25,11 @@ async def test_every_route_is_described(tmp_path: Path) -> None:
     assert {(method, path) for method, path in served if method != "HEAD"} <= described
 
 
+@pytest.mark.parametrize("path", ["/v1/models", "/v1/conversations"])
+async def test_every_list_has_the_same_form(http: httpx.AsyncClient, path: str) -> None:
+    assert set((await http.get(path)).json()) == {"object", "data", "has_more", "first_id", "last_id"}
+
+
 async def test_a_socket_on_another_path_is_told_the_right_one(url: str) -> None:
     with pytest.raises(InvalidStatus) as refused:
         async with frames(f"{url}/v1"):
