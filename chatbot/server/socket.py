@@ -101,6 +101,10 @@ class ResponseSocket:
         task.add_done_callback(self._tasks.discard)
 
     async def _handle(self, raw: str | bytes) -> None:
+        with suppress(WebSocketDisconnect):  # there is nobody to be answered
+            await self._answer(raw)
+
+    async def _answer(self, raw: str | bytes) -> None:
         event_id = stream_id = None
         try:
             event = parse_object(raw)
@@ -111,7 +115,7 @@ class ResponseSocket:
         except ProtocolError as error:
             await self._send(error.event(event_id, stream_id))
         except WebSocketDisconnect:
-            pass
+            raise
         except Exception:
             # The connection's edge: the client is told, the log has the traceback, the socket lives on.
             logger.exception("frame crashed")
@@ -154,7 +158,7 @@ class ResponseSocket:
             return
         self._reading.add(reading)
         try:
-            with log.reading():
+            with suppress(WebSocketDisconnect), log.reading():
                 async for event in log.events(starting_after):
                     await self._send(event, stream_id)
                     await self._tell_of_our_own(log, event, stream_id)

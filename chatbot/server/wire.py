@@ -6,6 +6,7 @@ What the server says itself waits for the client, so honest traffic stays far be
 
 from typing import TYPE_CHECKING
 
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 if TYPE_CHECKING:
@@ -22,6 +23,9 @@ class BoundedWebSocketProtocol(WebSocketsSansIOProtocol):
         super().data_received(data)
 
     async def send(self, message: "ASGISendEvent") -> None:
+        await self.writable.wait()
+        if message["type"] == "websocket.send" and self.transport.is_closing():
+            raise ClientDisconnected  # asyncio would log a warning for each message that nobody gets
         await super().send(message)
         if message["type"] == "websocket.http.response.body":
             self.handshake_complete = True  # it was answered, if with no; uvicorn logs an error where none answers

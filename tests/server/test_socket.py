@@ -1,4 +1,5 @@
 import asyncio
+import gc
 import socket
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
@@ -6,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.types import Message
 from starlette.websockets import WebSocket
 from websockets.exceptions import ConnectionClosed
 
@@ -225,6 +227,29 @@ async def test_a_watcher_that_speaks_gets_its_own_stream_id_too(url: str, http: 
 async def ended(socket: Frames, count: int) -> AsyncIterator[Frame]:
     for _ in range(count):
         yield (await socket.until("response.completed"))[-1]
+
+
+async def test_who_leaves_before_the_answer_leaves_no_error_behind(tmp_path: Path) -> None:
+    async def send(message: Message) -> None:
+        if message["type"] == "websocket.send":
+            is_answered.set()
+            raise OSError("the client is gone")
+
+    left: list[Message] = [{"type": "websocket.connect"}, {"type": "websocket.receive", "text": "no JSON"}]
+    faults, is_answered = list[Any](), asyncio.Event()
+    asyncio.get_running_loop().set_exception_handler(lambda _, fault: faults.append(fault))
+
+    async def receive() -> Message:
+        if not left:
+            await is_answered.wait()
+            for _ in range(5):  # until the task that answered is over
+                await asyncio.sleep(0)
+        return left.pop(0) if left else {"type": "websocket.disconnect"}
+
+    async with open_services(Settings(home=tmp_path), FakeEngine) as services:
+        await ResponseSocket(services, WebSocket({"type": "websocket"}, receive, send)).serve()
+        gc.collect()
+    assert faults == []
 
 
 async def test_a_client_that_floods_and_does_not_read_is_not_read_from(url: str) -> None:
