@@ -397,6 +397,16 @@ async def test_text_that_is_no_unicode_is_found_as_it_is_kept(tmp_path: Path) ->
             await client.conversation("conv_\udce9")
 
 
+async def test_a_conversation_begins_with_what_it_is_given_and_forgets_what_is_deleted(tmp_path: Path) -> None:
+    engine = FakeEngine()
+    async with live_server(tmp_path, engine) as url, Client(url) as client:
+        said = [{"role": "user", "content": text} for text in ("one", "two")]
+        name = (await client.create_conversation(instructions="Be brief.", items=said))["id"]
+        await client.delete_item(name, (await client.items(name)).data[0]["id"])
+        await (await client.send("hi", conversation=name)).text()
+    assert [message.text for message in engine.requests[0].messages] == ["Be brief.", "two\nhi"]
+
+
 async def test_what_was_not_done_is_not_taken_for_done(tmp_path: Path) -> None:
     async with live_server(tmp_path, FakeEngine()) as url, Client(url) as client:
         with pytest.raises(RequestRejected, match="status 307"):

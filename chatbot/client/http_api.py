@@ -69,10 +69,16 @@ class HttpApi:
         return page.data[0] if page.data else None
 
     async def create_conversation(
-        self, *, title: str | None = None, model: str | None = None, metadata: JsonObject | None = None
+        self,
+        *,
+        title: str | None = None,
+        model: str | None = None,
+        instructions: str | None = None,
+        metadata: JsonObject | None = None,
+        items: list[JsonObject] | None = None,
     ) -> JsonObject:
-        """Create an empty conversation and return it."""
-        body = {"title": title, "model": model, "metadata": metadata}
+        """Create a conversation, with the first messages if there are any, and return it."""
+        body = {"title": title, "model": model, "instructions": instructions, "metadata": metadata, "items": items}
         return await self._request("POST", "/v1/conversations", body=_without_none(body))
 
     async def rename(self, conversation: str, title: str) -> JsonObject:
@@ -89,6 +95,10 @@ class HttpApi:
         """List the messages of a conversation."""
         path = _path("conversations", conversation) + "/items"
         return await self._page(path, {"order": order, "limit": limit, "after": after})
+
+    async def delete_item(self, conversation: str, item: str) -> None:
+        """Delete a message; what follows it moves up."""
+        await self._request("DELETE", _path("conversations", conversation) + "/items/" + quote(item, safe=""))
 
     async def each_item(
         self, conversation: str, *, order: str = "asc", at_once: int = 100
