@@ -19,13 +19,13 @@ def ask(
 ) -> None:
     """Say one thing and print the reply."""
     settings = settings_with()
-    from tui.plain import readable
+    from tui.ask import readable
 
     said = readable(sys.stdin).read() if text in (None, "-") else text
     if not said or not said.strip():
         fail("nothing to say: give a text, or pipe one in", 2)
     from chatbot.server.launch import ServerDidNotStart, ensure_server
-    from tui.plain import ask as ask_once
+    from tui.ask import ask as ask_once
 
     async def turn() -> int:
         url = await ensure_server(settings)
