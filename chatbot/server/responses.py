@@ -116,7 +116,8 @@ def idempotency_key(request: ResponseCreate, header: str | None = None) -> str |
     given = (header, request.idempotency_key, (request.metadata or {}).get("idempotency_key"))
     key = next((key for key in given if key is not None), None)
     if key is not None and not 0 < len(key) <= MAX_KEY_CHARS:
-        raise InvalidRequest("invalid_parameter", f"an idempotency key has 1 to {MAX_KEY_CHARS} characters")
+        message = f"idempotency_key: expected 1 to {MAX_KEY_CHARS} characters, got {len(key)}"
+        raise InvalidRequest("invalid_parameter", message, "idempotency_key")
     return key
 
 

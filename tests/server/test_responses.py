@@ -90,7 +90,8 @@ async def test_the_same_idempotency_key_gives_one_response(http: httpx.AsyncClie
 async def test_an_empty_idempotency_key_is_refused_and_not_taken_for_none(http: httpx.AsyncClient) -> None:
     for given in ({"idempotency_key": ""}, {"metadata": {"idempotency_key": ""}}):
         answer = await http.post("/v1/responses", json={"input": "hi"} | given)
-        assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_parameter")
+        error = answer.json()["error"]
+        assert (answer.status_code, error["code"], error["param"]) == (400, "invalid_parameter", "idempotency_key")
 
 
 async def test_a_client_that_goes_away_loses_nothing(http: httpx.AsyncClient, engine: FakeEngine) -> None:
