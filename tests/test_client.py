@@ -23,6 +23,7 @@ from chatbot.client import (
     RequestRejected,
     ServerUnreachable,
 )
+from chatbot.protocol.frames import storable
 from tests.fake_engine import FakeEngine
 from tests.live_server import live_server
 from tests.tui.fake_server import FakeServer
@@ -219,6 +220,14 @@ async def test_a_message_too_large_for_the_server_is_refused_and_the_next_is_sen
             await client.send("x" * chars)
         assert (caught.value.code, caught.value.status) == ("message_too_large", 413)
         assert await (await client.send("hi")).text() == "you said: hi"
+
+
+@pytest.mark.parametrize("text", ["é" * 100_000, "👋🏽" * 30_000, "caf\udce9"])
+async def test_any_text_takes_no_more_bytes_than_it_has(tmp_path: Path, text: str) -> None:
+    engine = FakeEngine(lambda _: ["yes"])
+    async with live_server(tmp_path, engine) as url, Client(url) as client:
+        assert await (await client.send(text)).text() == "yes"
+    assert engine.requests[0].messages[-1].text == storable(text)
 
 
 async def test_a_failed_turn_raises_on_reading(client: Client, server: FakeServer) -> None:

@@ -5,7 +5,6 @@ A send waits only for the acknowledgement of the one before it, never for a repl
 """
 
 import asyncio
-import json
 import re
 import uuid
 from collections.abc import Callable, Coroutine
@@ -17,6 +16,7 @@ from chatbot.client.connection import Backoff, Connection, ConnectionState, Ensu
 from chatbot.client.errors import ChatbotError, ClientClosed, NotFound, RequestRejected, rejection
 from chatbot.client.http_api import HttpApi, _without_none
 from chatbot.client.reply import Event, JsonObject, Reply, item_text
+from chatbot.protocol.frames import write_object
 
 DEFAULT_PATIENCE_S = 30.0
 AGAIN_TEMPERATURE = 0.8
@@ -244,7 +244,7 @@ class Client(HttpApi):
     def _refuse_send(self) -> None:
         """Give up the unacknowledged send: saying it again would close the next socket too."""
         if self._unacknowledged and not self._unacknowledged.reply.done():
-            size = len(json.dumps(self._unacknowledged.frame))
+            size = len(write_object(self._unacknowledged.frame).encode())
             message = f"the message is larger than the server takes: {size} bytes as it is sent; shorten or split it"
             self._unacknowledged.reply.set_exception(RequestRejected(message, code="message_too_large", status=413))
 

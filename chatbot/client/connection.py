@@ -19,6 +19,7 @@ from websockets.frames import CloseCode
 
 from chatbot.client.errors import ChatbotError, ClientClosed, ServerUnreachable, rejection
 from chatbot.client.reply import Event
+from chatbot.protocol.frames import write_object
 
 ConnectionState = Literal["idle", "connecting", "live", "lost"]
 Ensure = Callable[[], Awaitable[str]]
@@ -102,7 +103,7 @@ class Connection:
             self.start()
             return False
         try:
-            await self._socket.send(json.dumps(event))
+            await self._socket.send(write_object(event))
         except ConnectionClosed:
             return False
         return True

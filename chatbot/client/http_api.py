@@ -4,7 +4,6 @@ A request that found no server waits for the connection to come back and is sent
 is harmless.
 """
 
-import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,7 +12,7 @@ from urllib.parse import quote
 from chatbot.client.connection import LOOPBACK
 from chatbot.client.errors import ClientClosed, NotFound, ServerUnreachable, rejection
 from chatbot.client.reply import JsonObject
-from chatbot.protocol.frames import storable
+from chatbot.protocol.frames import storable, write_object
 
 if TYPE_CHECKING:
     import httpx
@@ -139,7 +138,7 @@ class HttpApi:
             raise ClientClosed
         if not self._url():
             await self._wait_live()
-        content = None if body is None else json.dumps(body)  # in ASCII: httpx fails on a lone surrogate
+        content = None if body is None else write_object(body)
         for _ in range(ATTEMPTS):
             if self._http is None:
                 self._http = self._open_http()

@@ -24,6 +24,11 @@ def parse_object(raw: str | bytes) -> dict[str, Any]:
     return clean
 
 
+def write_object(value: dict[str, Any]) -> str:
+    """Return an object as JSON of storable text, with as few bytes as UTF-8 needs."""
+    return storable(json.dumps(value, ensure_ascii=False))
+
+
 def storable(text: str) -> str:
     """Replace lone surrogates, which no database accepts, and NUL by U+FFFD."""
     if "\x00" in text:
