@@ -18,14 +18,17 @@ from uuid import uuid4
 
 from safetensors import SafetensorError, safe_open
 
-from adapters.errors import AdapterNotFound, BadPersona
+from adapters.errors import AdapterNotFound, BadPersona, CannotTrain
 from adapters.persona import NAME, PERSONA_FILE, PersonaCard, check_name, read_persona
+from adapters.workspace import only_run
 from chatbot.engine.digest import ADAPTER_CONFIG, ADAPTER_WEIGHTS, adapter_folder_digest
 
 BASE_FILE = "base.json"
 CARD_FILE = "README.md"
 EVENTS_FILE = "events.jsonl"
 VERSION = re.compile(r"v([1-9][0-9]{0,8})")
+HALF = re.compile(rf"\.{VERSION.pattern}\.[0-9a-f]{{32}}\.tmp")
+"""A version that is being written or deleted."""
 REFERENCE = re.compile(rf"({NAME.pattern})(?:@v([1-9][0-9]{{0,8}}))?")
 STAMPED = (ADAPTER_CONFIG, ADAPTER_WEIGHTS, BASE_FILE, PERSONA_FILE)
 MAX_BASE_BYTES = 64 * 1024
@@ -104,7 +107,7 @@ class AdapterStore:
         home.mkdir(parents=True, exist_ok=True)
         while True:
             version = self._next_version(name)
-            staging = home / f".v{version}.{uuid4().hex}.tmp"
+            staging = _half(home / f"v{version}")
             try:
                 staging.mkdir()
                 fill(staging, version)
@@ -124,11 +127,23 @@ class AdapterStore:
         if not own:
             raise BadPersona(f"{reference} ships with the program and is not removed ({named.path})")
         for adapter in own:
-            grave = adapter.path.with_name(f".{adapter.path.name}.{uuid4().hex}.tmp")
+            grave = _half(adapter.path)
             os.rename(adapter.path, grave)
             shutil.rmtree(grave)
-        remove_if_empty(own[0].path.parent)
+        with suppress(CannotTrain), only_run(self.home(named.name)):
+            self.sweep(named.name)
+        remove_if_empty(self.home(named.name))
         return own
+
+    def sweep(self, name: str) -> None:
+        """Delete what was half-written or half-deleted when its process was killed.
+
+        For who holds the one place to train this persona (`workspace.only_run`), so that nobody is writing now.
+        """
+        home = self.home(name)
+        for leaf in _folders(home):
+            if HALF.fullmatch(leaf):
+                shutil.rmtree(home / leaf, ignore_errors=True)
 
     def home(self, name: str) -> Path:
         """Return the folder in the first root that holds the versions of a name."""
@@ -153,6 +168,11 @@ def remove_if_empty(home: Path) -> None:
     """Leave no empty folder behind for a persona of which nothing is published."""
     with suppress(OSError):
         home.rmdir()
+
+
+def _half(version: Path) -> Path:
+    """Return a new name for this version while it is not whole."""
+    return version.with_name(f".{version.name}.{uuid4().hex}.tmp")
 
 
 def folder_digest(folder: Path) -> str:

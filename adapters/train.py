@@ -67,6 +67,7 @@ def train(job: Job, report: Reporter) -> Outcome:
     """Train and publish an adapter. Raises AdapterError; TrainingInterrupted leaves a run that can be resumed."""
     home = job.store.home(job.persona.name)
     with quiet_libraries(), only_run(home):
+        job.store.sweep(job.persona.name)
         try:
             return _train(job, report, Workspace(home))
         finally:

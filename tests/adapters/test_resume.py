@@ -180,6 +180,31 @@ def test_a_run_killed_after_it_stopped_early_ends_with_its_best_state(
     assert states[0] == states[1]
 
 
+IN_PUBLISHING = """
+import os, signal, sys
+from adapters import train
+
+def killed(*_, **__):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+train.render_card = killed
+from chatbot.cli import main
+main()
+"""
+"""The program as it is, but killed when a persona's files are half-written."""
+
+
+def test_what_a_run_left_that_was_killed_while_it_published_is_swept_by_the_next(tmp_path: Path, base: Path) -> None:
+    data = write_chats(tmp_path / "a.jsonl", CHATS[:3])
+    words = ["adapter", "train", str(data), "--name", "p", "--base", str(base), "--steps", "1", "--out", str(tmp_path)]
+    environment = os.environ | {"CHATBOT_HOME": str(tmp_path / "home")}
+    ended = subprocess.run([sys.executable, "-c", IN_PUBLISHING, *words], env=environment, check=False)
+    assert ended.returncode == -signal.SIGKILL
+    assert list((tmp_path / "p").glob(".v1.*.tmp"))
+    assert CliRunner().invoke(app, words[1:]).exit_code == 0
+    assert [path.name for path in (tmp_path / "p").iterdir()] == ["v1"]
+
+
 def test_a_run_is_not_resumed_with_other_data_or_settings(tmp_path: Path) -> None:
     work = Workspace(tmp_path)
     with pytest.raises(CannotTrain, match="no interrupted run to resume"):

@@ -12,6 +12,7 @@ from adapters import store as store_module
 from adapters.errors import AdapterNotFound, BadPersona
 from adapters.persona import PersonaCard, render_persona
 from adapters.store import AdapterStore, folder_digest
+from adapters.workspace import only_run
 
 from .test_persona import HOSTILE
 
@@ -178,3 +179,18 @@ def test_removing_takes_one_version_or_all_and_never_those_that_ship(tmp_path: P
     assert [adapter.version for adapter in store.scan()] == [1]
     with pytest.raises(BadPersona, match="ships with the program"):
         store.remove("pirate@v1")
+
+
+def test_what_a_killed_process_left_half_done_goes_with_the_persona_unless_somebody_trains_it(tmp_path: Path) -> None:
+    store = AdapterStore([tmp_path])
+    store.publish("pirate", fill)
+    store.publish("pirate", fill)
+    half = tmp_path / "pirate" / f".v3.{'0' * 32}.tmp"
+    half.mkdir()
+    fill(half, 3)
+    (tmp_path / "pirate" / ".work").mkdir()
+    with only_run(tmp_path / "pirate"):
+        store.remove("pirate@v2")
+    assert half.exists()
+    store.remove("pirate")
+    assert [path.name for path in (tmp_path / "pirate").iterdir()] == [".work"]
