@@ -5,7 +5,6 @@ the assistant, and holds nothing that a template could take for a control token.
 """
 
 import re
-import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -32,7 +31,8 @@ CONTROL_TOKEN = re.compile(
     r"<\|[^<>|\s]{1,40}\|>"  # ours, Llama 3, Qwen, Phi
     r"|</?s>|<(?:bos|eos|pad|unk|start_of_turn|end_of_turn)>|\[/?INST\]|<</?SYS>>"
 )
-ALLOWED_CONTROL = frozenset("\n\t")
+UNWANTED = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+"""Control characters other than tab and newline, and lone surrogates."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +111,11 @@ def _fault_in_text(text: str) -> str | None:
         return "empty text (write something or remove the turn)"
     if token := control_token_in(text):
         return f'control token "{token}" in the text (remove it; the chat template adds its own)'
-    for character in text:
-        category = unicodedata.category(character)
-        if category == "Cs":
-            return f"half a character (lone surrogate U+{ord(character):04X}; write the whole character)"
-        if category == "Cc" and character not in ALLOWED_CONTROL:
-            return f"control character U+{ord(character):04X} in the text (remove it)"
+    if match := UNWANTED.search(text):
+        code = ord(match[0])
+        if code >= 0xD800:
+            return f"half a character (lone surrogate U+{code:04X}; write the whole character)"
+        return f"control character U+{code:04X} in the text (remove it)"
     return None
 
 
