@@ -7,6 +7,7 @@ from pathlib import Path
 
 from adapters.labels import Labelled, Labeller
 from adapters.plan import held_out
+from adapters.progress import Reporter
 from adapters.validate import ChatData, Row, read_data
 from chatbot.engine.base import ChatMessage
 
@@ -68,13 +69,19 @@ class Chats:
 
 
 def read_chats(
-    data: Sequence[Path], validation: Path | None, system: str | None, labeller: Labeller, max_tokens: int
+    data: Sequence[Path],
+    validation: Path | None,
+    system: str | None,
+    labeller: Labeller,
+    max_tokens: int,
+    report: Reporter,
 ) -> Chats:
     """Return the chats of these files, a tenth of them held out unless there is a file to validate on.
 
     Raises BadData or CannotTrain.
     """
-    found = read_data(data)
+    with report.counting("reading") as on_row:
+        found = read_data(data, on_row)
     rows, known = list(found.rows), 0
     if validation is not None:
         learned = {row.messages for row in rows}
@@ -85,8 +92,9 @@ def read_chats(
         chosen = held_out([_key(row) for row in rows])
         kept = [row for index, row in enumerate(rows) if index in chosen]
         rows = [row for index, row in enumerate(rows) if index not in chosen]
-    training = labeller.label_all([with_system(row, system) for row in rows], max_tokens)
-    held = labeller.label_all([with_system(row, system) for row in kept], max_tokens)
+    with report.counting("tokenizing", len(rows) + len(kept)) as on_chat:
+        training = labeller.label_all([with_system(row, system) for row in rows], max_tokens, on_chat)
+        held = labeller.label_all([with_system(row, system) for row in kept], max_tokens, on_chat)
     return Chats(found, training, held, known)
 
 

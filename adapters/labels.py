@@ -5,7 +5,7 @@ with generation markers say themselves what is the assistant's; for others, what
 """
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,9 @@ class Labeller:
         self._has_markers = "{% generation" in self.tokenizer.chat_template.replace("{%-", "{%")
         self._accepts_system = self._probe_system_role()
 
-    def label_all(self, chats: Sequence[Sequence[ChatMessage]], max_tokens: int) -> Labelled:
+    def label_all(
+        self, chats: Sequence[Sequence[ChatMessage]], max_tokens: int, on_chat: Callable[[], None] = lambda: None
+    ) -> Labelled:
         """Return all chats as examples of at most `max_tokens`; a chat that is too long loses its last exchanges.
 
         Raises CannotTrain if the template leaves a reply or the end of its turn without a label.
@@ -54,6 +56,7 @@ class Labeller:
         examples: list[Example] = []
         cut = dropped = 0
         for chat in chats:
+            on_chat()
             fitting, lost = self._fit(chat, max_tokens)
             cut += bool(fitting) and lost
             dropped += not fitting

@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
@@ -44,6 +44,17 @@ class Reporter:
             line = json.dumps({"event": kind, "time": round(time.time(), 3), **facts})
             with self._events.open("a", encoding="utf-8") as file:
                 file.write(line + "\n")
+
+    @contextmanager
+    def counting(self, what: str, total: int | None = None) -> Iterator[Callable[[], None]]:
+        """Give a function to call for each thing that is done; a terminal shows how many, while the block runs."""
+        if not self.console.is_terminal:
+            yield lambda: None
+            return
+        columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(compact=True))
+        with Progress(*columns, console=self.console, transient=True) as bar:
+            task = bar.add_task(what, total=total)
+            yield lambda: bar.advance(task)
 
     @contextmanager
     def training(self, steps: int, *, done: int) -> Iterator[None]:

@@ -77,7 +77,8 @@ def train(job: Job, report: Reporter) -> Outcome:
 def _train(job: Job, report: Reporter, work: Workspace) -> Outcome:
     base = base_facts(job.base, job.base_name)
     labeller = Labeller(job.base)
-    chats = read_chats(job.data, job.validation, job.persona.system, labeller, max_tokens(job.options, base))
+    longest = max_tokens(job.options, base)
+    chats = read_chats(job.data, job.validation, job.persona.system, labeller, longest, report)
     plan = resolve(job.options, base, chats.training.examples, job.start, held_out=len(chats.validation.examples))
     rows = _training_rows(chats.training.examples, plan)
     held = _held_rows(chats.validation.examples, plan)

@@ -5,7 +5,7 @@ the assistant, and holds nothing that a template could take for a control token.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -59,7 +59,7 @@ class ChatData:
     """Rows that said the same as an earlier one and were dropped."""
 
 
-def read_data(paths: Sequence[Path]) -> ChatData:
+def read_data(paths: Sequence[Path], on_row: Callable[[], None] = lambda: None) -> ChatData:
     """Return the rows of all files. Raises BadData with every problem of every file."""
     rows: list[Row] = []
     problems: list[Problem] = []
@@ -67,6 +67,7 @@ def read_data(paths: Sequence[Path]) -> ChatData:
     for path in paths:
         before = len(rows) + len(problems)
         for read in read_rows(path):
+            on_row()
             found = [read] if isinstance(read, Problem) else list(problems_of(read))
             problems += found
             if isinstance(read, RawRow) and not found:

@@ -30,11 +30,13 @@ def check(data: DataFiles, json: AsJson = False) -> None:
 def checked(data: list[Path]) -> "tuple[Statistics, str | None]":
     """Return the figures of the data and the system prompt all rows share; exit 2 with every problem if it has any."""
     from adapters.errors import BadData
+    from adapters.progress import Reporter
     from adapters.statistics import count, uniform_system
     from adapters.validate import read_data
 
     try:
-        chats = read_data(data)
+        with Reporter().counting("reading") as on_row:
+            chats = read_data(data, on_row)
     except BadData as error:
         fail("\n".join([*error.lines(), _problems(len(error.problems))]), 2)
     return count(chats), uniform_system(chats.rows)

@@ -6,6 +6,7 @@ import pytest
 
 from adapters.chats import Chats, read_chats
 from adapters.labels import Labeller
+from adapters.progress import Reporter
 
 from .conftest import write_chats
 
@@ -19,7 +20,7 @@ def labeller(base: Path) -> Labeller:
 
 
 def read(data: Path, labeller: Labeller, *, validation: Path | None = None, system: str | None = None) -> Chats:
-    return read_chats([data], validation, system, labeller, max_tokens=100)
+    return read_chats([data], validation, system, labeller, 100, Reporter())
 
 
 def test_a_tenth_is_held_out(tmp_path: Path, labeller: Labeller) -> None:

@@ -4,6 +4,8 @@ import io
 import json
 from pathlib import Path
 
+import pytest
+
 from adapters.progress import Reporter
 
 
@@ -38,3 +40,21 @@ def test_what_is_said_is_not_taken_for_markup() -> None:
     stream = io.StringIO()
     Reporter(stream).say("[red]ahoy[/red]")
     assert stream.getvalue() == "[red]ahoy[/red]\n"
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_shows_how_many_are_done_and_then_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    terminal, file = Terminal(), io.StringIO()
+    for stream in (terminal, file):
+        with Reporter(stream).counting("tokenizing", 3) as count:
+            count()
+            count()
+    assert "tokenizing" in terminal.getvalue()
+    assert "2/3" in terminal.getvalue()
+    assert terminal.getvalue().endswith("\x1b[2K")
+    assert file.getvalue() == ""
