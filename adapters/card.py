@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from adapters.counted import counted
 from adapters.persona import PersonaCard
 from adapters.plan import BaseFacts, Plan
 from adapters.start import Start
@@ -119,7 +120,8 @@ def _data(facts: RunFacts) -> str:
         [
             "## Data",
             "",
-            f"{files}, sha256 `{facts.data_sha256}`: {facts.rows} chats after dropping {facts.duplicates} duplicates; "
+            f"{files}, sha256 `{facts.data_sha256}`: {counted(facts.rows, 'chat')} after dropping "
+            f"{counted(facts.duplicates, 'duplicate')}; "
             f"{facts.examples} trained on, {facts.held_out} held out, {facts.cut} cut and {facts.dropped} dropped "
             "because they were too long.",
         ]

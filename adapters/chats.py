@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from adapters.counted import counted
 from adapters.labels import Labelled, Labeller
 from adapters.plan import held_out
 from adapters.progress import Reporter
@@ -48,15 +49,16 @@ class Chats:
         """Return the figures in words."""
         figures = self.figures()
         lost = {
-            "duplicates": "duplicates dropped",
+            "duplicates": "said twice and dropped",
             "known": "of --val not held out, for they are learned from",
             "cut": "too long and cut",
             "dropped": "too long and dropped",
         }
         said = ", ".join(f"{figures[key]} {what}" for key, what in lost.items() if figures[key])
         return (
-            f"{figures['chats']} chats to learn from, {figures['held_out']} held out{f' ({said})' if said else ''}; "
-            f"{figures['tokens']} tokens, {figures['learned_tokens']} of them the assistant's"
+            f"{counted(figures['chats'], 'chat')} to learn from, {figures['held_out']} held out"
+            f"{f' ({said})' if said else ''}; {counted(figures['tokens'], 'token')}, "
+            f"{figures['learned_tokens']} of them the assistant's"
         )
 
     def note(self, system: str | None) -> str | None:

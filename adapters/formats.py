@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from adapters.counted import counted
 from adapters.errors import Problem
 from adapters.shapes import Misshapen, RawTurn, turns_of
 
@@ -154,9 +155,8 @@ def _read_csv(path: Path, data: bytes) -> Iterator[RawRow | Problem]:
             if not any(cell.strip() for cell in cells):
                 continue
             if len(cells) != len(header):
-                yield Problem(
-                    path, line, f"{len(cells)} cells, expected {len(header)} (put texts with commas in quotes)"
-                )
+                said = f"{counted(len(cells), 'cell')}, expected {len(header)} (put texts with commas in quotes)"
+                yield Problem(path, line, said)
                 continue
             yield _row(path, line, dict(zip(header, cells, strict=True)))
     except csv.Error as error:

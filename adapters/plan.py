@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from itertools import accumulate
 from typing import Any, Literal
 
+from adapters.counted import counted
 from adapters.errors import CannotTrain
 from adapters.packing import Example, epoch_bins
 from adapters.start import Start
@@ -122,7 +123,7 @@ def resolve(
     least = round(MIN_STEPS * EPOCH_FACTOR[options.preset])
     while options.epochs is None and sum(rows) <= (least - 1) * rows_a_step:
         rows.append(_epoch_rows(lengths, row_tokens, options.seed, len(rows)))
-        reasons["epochs"] = f"so many that there are {least} steps"
+        reasons["epochs"] = f"so many that there are {counted(least, 'step')}"
     steps = _steps(options, math.ceil(sum(rows) / rows_a_step), reasons)
     reached = 1 + bisect_left(list(accumulate(rows)), steps * rows_a_step)
     if reached < len(rows):
@@ -196,7 +197,7 @@ def _rank(options: Options, rows: int, start: Start | None, reasons: dict[str, s
         reasons["rank"] = "as asked"
         return options.rank
     rank = 64 if rows > 50_000 else 32 if rows > 5_000 else 16
-    reasons["rank"] = f"capacity for {rows} rows; the rank hardly changes anything else"
+    reasons["rank"] = f"capacity for {counted(rows, 'row')}; the rank hardly changes anything else"
     return rank
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from adapters.counted import counted
 from adapters.validate import ChatData, Row
 
 FEW_ROWS = 20
@@ -75,7 +76,9 @@ def _turns(row: Row) -> int:
 def _warnings(data: ChatData, openings: Sequence[tuple[str, float]]) -> list[str]:
     found = []
     if len(data.rows) < FEW_ROWS:
-        found.append(f"{len(data.rows)} rows are few: the persona will repeat them (50 or more are better)")
+        found.append(
+            f"only {counted(len(data.rows), 'row')}: the persona will repeat what is there (50 or more are better)"
+        )
     if openings and openings[0][1] > COMMON_OPENING_SHARE and len(data.rows) >= FEW_ROWS:
         word, share = openings[0]
         found.append(f'"{word}" begins {share:.0%} of the replies; the persona will begin nearly all of them so')

@@ -29,6 +29,7 @@ def check(data: DataFiles, json: AsJson = False) -> None:
 
 def checked(data: list[Path]) -> "tuple[Statistics, str | None]":
     """Return the figures of the data and the system prompt all rows share; exit 2 with every problem if it has any."""
+    from adapters.counted import counted
     from adapters.errors import BadData
     from adapters.progress import Reporter
     from adapters.statistics import count, uniform_system
@@ -38,7 +39,7 @@ def checked(data: list[Path]) -> "tuple[Statistics, str | None]":
         with Reporter().counting("reading") as on_row:
             chats = read_data(data, on_row)
     except BadData as error:
-        fail("\n".join([*error.lines(), _problems(len(error.problems))]), 2)
+        fail("\n".join([*error.lines(), f"{counted(len(error.problems), 'problem')}; nothing was done"]), 2)
     return count(chats), uniform_system(chats.rows)
 
 
@@ -46,10 +47,6 @@ def tell_warnings(statistics: "Statistics") -> None:
     """Say on stderr what is doubtful about the data."""
     for warning in statistics.warnings:
         typer.echo(f"note: {warning}", err=True)
-
-
-def _problems(count: int) -> str:
-    return f"{count} problem{'' if count == 1 else 's'}; nothing was done"
 
 
 def _print_statistics(statistics: "Statistics") -> None:

@@ -44,7 +44,7 @@ def test_check_counts_and_warns(tmp_path: Path) -> None:
     figures = json.loads(result.stdout)
     assert (figures["rows"], figures["duplicates"], figures["multi_turn_rows"]) == (2, 1, 1)
     assert figures["openings"] == [["arr", 1.0]]
-    assert "2 rows are few" in result.stderr
+    assert "only 2 rows: " in result.stderr
     assert "openings           arr 100%" in run("check", data).stdout
 
 
@@ -178,7 +178,7 @@ def test_a_dry_run_prints_the_plan_with_its_reasons(tmp_path: Path, base: Path) 
     data = write_chats(tmp_path / "a.jsonl", [["hi", "Arr!"]])
     result = run("train", data, "--name", "corsair", "--base", base, "--dry-run")
     assert result.exit_code == 0, result.output
-    assert "rank             16       capacity for 1 rows" in result.stdout
+    assert "rank             16       capacity for 1 row;" in result.stdout
     assert "s a step" in result.stderr
 
 
