@@ -13,7 +13,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 PLAIN_LINES = 10
 """Progress lines of a run when stderr is no terminal."""
-SMOOTHING = 0.9
 
 
 class Reporter:
@@ -26,7 +25,6 @@ class Reporter:
         self._task: TaskID | None = None
         self._began_s = 0.0
         self._first_step = 0
-        self._loss: float | None = None
         self._validation: float | None = None
 
     def say(self, text: str) -> None:
@@ -59,7 +57,7 @@ class Reporter:
     @contextmanager
     def training(self, steps: int, *, done: int) -> Iterator[None]:
         """Show progress while the block runs: a bar on a terminal, else a few plain lines."""
-        self._began_s, self._first_step, self._loss = time.monotonic(), done, None
+        self._began_s, self._first_step = time.monotonic(), done
         if not self.console.is_terminal:
             yield
             return
@@ -79,22 +77,29 @@ class Reporter:
 
     def step(self, step: int, steps: int, *, loss: float, lr: float) -> None:
         """Say that an optimizer step is done."""
-        self._loss = loss if self._loss is None else SMOOTHING * self._loss + (1 - SMOOTHING) * loss
         self.event("step", step=step, steps=steps, loss=round(loss, 4), lr=lr, eta_s=round(self._eta_s(step, steps), 1))
         if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, completed=step, figures=self._figures())
+            self._bar.update(self._task, completed=step, figures=self._figures(loss))
         elif step in (1, steps) or step % max(1, steps // PLAIN_LINES) == 0:
-            self.say(f"step {step}/{steps} · {self._figures()} · {self._eta_s(step, steps):.0f} s left")
+            self.say(f"step {step}/{steps} · {self._figures(loss)} · {duration(self._eta_s(step, steps))} left")
 
     def validated(self, step: int, *, loss: float, is_best: bool) -> None:
         """Say what the held-out chats lose now."""
         self._validation = loss
         self.event("validation", step=step, loss=round(loss, 4), is_best=is_best)
 
-    def _figures(self) -> str:
-        shown = f"loss {self._loss:.3f}"
+    def _figures(self, loss: float) -> str:
+        shown = f"loss {loss:.3f}"
         return shown if self._validation is None else f"{shown} · val {self._validation:.3f}"
 
     def _eta_s(self, step: int, steps: int) -> float:
         done = max(1, step - self._first_step)
         return (time.monotonic() - self._began_s) / done * (steps - step)
+
+
+def duration(seconds: float) -> str:
+    """Return a time in the unit that fits it."""
+    for unit, length_s, most in (("s", 1, 90), ("min", 60, 90), ("h", 3600, 48)):
+        if seconds < most * length_s:
+            return f"{seconds / length_s:.0f} {unit}"
+    return f"{seconds / 86400:.0f} days"

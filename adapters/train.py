@@ -14,13 +14,14 @@ from typing import Any
 from adapters.adapted import adapted_model, base_facts, save_adapter
 from adapters.card import Measured, RunFacts, render_card
 from adapters.chats import Chats, read_chats
+from adapters.counted import counted
 from adapters.labels import Labeller
 from adapters.loss import mean_nll, perplexity
 from adapters.packing import Example, PackedRow, packed_epoch, packed_in_order
 from adapters.persona import PERSONA_FILE, PersonaCard, render_persona
 from adapters.plan import BaseFacts, Options, Plan, max_tokens, resolve
 from adapters.probe import Probe, probe
-from adapters.progress import Reporter
+from adapters.progress import Reporter, duration
 from adapters.quiet import quiet_libraries
 from adapters.samples import PROMPTS, replies
 from adapters.start import Begun, Start
@@ -221,10 +222,7 @@ def _identity(job: Job, base: BaseFacts, plan: Plan) -> dict[str, Any]:
 def _tell_plan(report: Reporter, plan: Plan, cost: Probe) -> None:
     report.event("plan", **plan.settings(), reasons=plan.reasons, **asdict(cost))
     report.say(
-        f"{plan.epochs} epochs in {plan.steps} steps, learning rate {plan.lr:g}, rank {plan.rank}; "
-        f"measured: {cost.step_s:.2f} s a step, about {_duration(cost.run_s)}, {cost.peak_bytes / 1e6:.0f} MB"
+        f"{counted(plan.epochs, 'epoch')} in {counted(plan.steps, 'step')}, learning rate {plan.lr:g}, "
+        f"rank {plan.rank}; measured: {cost.step_s:.2f} s a step, about {duration(cost.run_s)}, "
+        f"{cost.peak_bytes / 1e6:.0f} MB"
     )
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"

@@ -18,10 +18,11 @@ from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_callback import PrinterCallback, TrainerState
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
+from adapters.counted import counted
 from adapters.errors import CannotTrain, TrainingInterrupted
 from adapters.loss import label_nll, mean_nll, row_tensors
 from adapters.packing import PackedRow, end_to_end
-from adapters.plan import Plan, is_done_improving
+from adapters.plan import PATIENCE, Plan, is_done_improving
 from adapters.progress import Reporter
 from adapters.start import Begun
 
@@ -163,8 +164,10 @@ class Watch(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
         losses = _losses(state, self._begun)
         is_best = metrics["eval_loss"] <= min(losses)
         self._report.validated(state.global_step, loss=metrics["eval_loss"], is_best=is_best)
-        if is_done_improving(losses):
+        if is_done_improving(losses) and state.global_step < state.max_steps:
             control.should_training_stop = True
+            said = f"{counted(PATIENCE, 'measurement')} in a row without a better one"
+            self._report.say(f"ends after step {state.global_step} of {state.max_steps}: {said}")
 
 
 def _losses(state: Any, begun: Begun | None) -> list[float]:

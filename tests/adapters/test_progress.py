@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.progress import Reporter
+from adapters.progress import Reporter, duration
 
 
 def test_without_a_terminal_a_run_is_a_few_plain_lines() -> None:
@@ -22,6 +22,19 @@ def test_without_a_terminal_a_run_is_a_few_plain_lines() -> None:
     assert lines[0].startswith("step 1/100 · loss 2.000 · ")
     assert lines[-1].startswith("step 100/100 · loss 2.000 · val 1.500 · ")
     assert "\x1b" not in stream.getvalue()
+
+
+def test_the_loss_that_is_shown_is_that_of_the_step() -> None:
+    stream = io.StringIO()
+    report = Reporter(stream)
+    with report.training(2, done=0):
+        report.step(1, 2, loss=9.0, lr=1e-3)
+        report.step(2, 2, loss=0.5, lr=1e-3)
+    assert "loss 0.500" in stream.getvalue().splitlines()[-1]
+
+
+def test_a_duration_has_the_unit_that_fits_it() -> None:
+    assert [duration(seconds) for seconds in (5, 89, 90, 5400, 260_000)] == ["5 s", "89 s", "2 min", "2 h", "3 days"]
 
 
 def test_events_are_one_object_a_line_whatever_is_in_them(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -150,7 +151,7 @@ def test_what_is_kept_of_a_run_that_could_not_be_stopped_in_order_is_told(
 
 
 def test_a_run_killed_after_it_stopped_early_ends_with_its_best_state(
-    tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The chat held out is unlike the others, so that learning them soon stops helping it."""
     monkeypatch.setattr("adapters.plan.PATIENCE", 1)
@@ -168,6 +169,7 @@ def test_a_run_killed_after_it_stopped_early_ends_with_its_best_state(
         raise KeyboardInterrupt
 
     straight = publish("straight")
+    assert re.search(r"^ends after step \d+ of \d+: .* without a better one$", capsys.readouterr().err, re.MULTILINE)
     with monkeypatch.context() as before_publishing:
         before_publishing.setattr(AdapterStore, "publish", die)
         with pytest.raises(KeyboardInterrupt):
