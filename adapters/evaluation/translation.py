@@ -4,9 +4,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from adapters.errors import BadData, Problem
 from adapters.evaluation.question import Chat, as_chat
 from adapters.evaluation.replies import Reply
+
+EXPECTED = 'each line is {"messages": [..., the reference answer], "subset": "a name such as the language"}'
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,9 +23,27 @@ class Pair:
 
 
 def read_pairs(file: Path) -> list[Pair]:
-    """Return the pairs of a test file; each line has `messages` of two turns and a `subset`."""
-    rows = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
-    return [Pair(as_chat(row["messages"][:-1]), row["messages"][-1]["content"], row["subset"]) for row in rows]
+    """Return the pairs of a test file; each line has `messages` of two turns and a `subset`.
+
+    Raises BadData with every line that has not.
+    """
+    pairs: list[Pair] = []
+    problems: list[Problem] = []
+    for number, line in enumerate(file.read_bytes().split(b"\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            pairs.append(_pair(json.loads(line)))
+        except (ValueError, LookupError, TypeError):
+            problems.append(Problem(file, number, f"not one of the chats to compare with ({EXPECTED})"))
+    if problems:
+        raise BadData(problems)
+    return pairs
+
+
+def _pair(row: Any) -> Pair:  # any JSON value
+    *before, answer = row["messages"]
+    return Pair(as_chat(before), str(answer["content"]), str(row["subset"]))
 
 
 def scores(pairs: Sequence[Pair], replies: Sequence[Reply]) -> dict[str, dict[str, float]]:

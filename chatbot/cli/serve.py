@@ -63,10 +63,14 @@ def _serve(settings: Settings) -> None:
 
 
 def _engine(settings: Settings) -> "LocalEngine":
+    from chatbot.engine.checkpoint import locate
+
+    folder = locate(settings.model_path)  # before torch is imported, which takes seconds
+
     from chatbot.engine.local import LocalEngine
 
     return LocalEngine(
-        settings.model_path,
+        folder,
         name=settings.model_name,
         device=settings.device,
         slots=settings.slots,

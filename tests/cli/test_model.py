@@ -57,3 +57,17 @@ def test_a_folder_that_is_no_model_is_told(tmp_path: Path, monkeypatch: pytest.M
     result = run(tmp_path, "--count", 1)
     assert result.exit_code == 1
     assert "config.json" in result.stderr or "model" in result.stderr
+
+
+def test_what_is_named_is_looked_at_before_two_thousand_questions_are_asked(model: Path, tmp_path: Path) -> None:
+    pairs = tmp_path / "test.jsonl"
+    pairs.write_text('{"messages": []}\n\n{"prompt": "hi"}\n', "utf-8")
+    for words, said in (
+        (("--test", tmp_path / "none.jsonl"), "none.jsonl"),
+        (("--test", pairs), f"{pairs}:3: "),
+        (("--corpus", tmp_path / "none"), "none"),
+        (("--out", tmp_path / "none" / "out.json"), f"{tmp_path}/none: no such folder"),
+    ):
+        result = run(model, *words)
+        assert result.exit_code == 2, result.output
+        assert said in result.stderr

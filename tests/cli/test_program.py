@@ -60,3 +60,21 @@ def test_flags_that_a_command_would_not_see_are_bad_usage(tmp_path: Path) -> Non
 
 def test_nothing_to_say_is_bad_usage(tmp_path: Path) -> None:
     assert chatbot("ask", "  ", home=tmp_path).returncode == 2
+
+
+@pytest.mark.parametrize("words", [["serve", "--port", "0", "--model"], ["model", "eval"]])
+def test_a_model_that_is_not_there_is_told_before_torch_is_imported(tmp_path: Path, words: list[str]) -> None:
+    words = [*words, str(tmp_path / "nothing")]
+    code = (
+        "import sys\nfrom chatbot.cli.program import app\n"
+        f"try:\n    app({words!r}, standalone_mode=False)\nfinally:\n    print('torch' in sys.modules)"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"PATH": "", "CHATBOT_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "no such directory" in ended.stderr
+    assert ended.stdout == "False\n"
