@@ -9,7 +9,6 @@ import gzip
 import io
 import json
 import lzma
-import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from typing import Any
 
 from adapters.counted import counted
 from adapters.errors import Problem
+from adapters.json_values import values
 from adapters.shapes import Misshapen, RawTurn, turns_of
 
 CSV_COLUMNS = "user,assistant or prompt,completion or instruction,input,output; a column system may be among them"
@@ -25,8 +25,6 @@ DECOMPRESS = {".gz": gzip.decompress, ".xz": lzma.decompress}
 CSV_SUFFIXES = (".csv", ".tsv")
 CSV_DELIMITERS = ",;\t"
 BOM = "\ufeff"
-NOT_BETWEEN = re.compile(r"[^\s,]")
-"""What is not between two JSON values."""
 VALUES = "the file is read as one array, or as objects one after the other"
 
 
@@ -38,6 +36,8 @@ class RawRow:
     line: int
     shape: str
     turns: tuple[RawTurn, ...]
+    place: str = ""
+    """Which of its line's rows it is, for the start of a sentence, where a line has several."""
 
 
 def read_rows(path: Path) -> Iterator[RawRow | Problem]:
@@ -50,7 +50,7 @@ def read_rows(path: Path) -> Iterator[RawRow | Problem]:
         yield Problem(path, 1, f"cannot be read: {getattr(error, 'strerror', None) or error}")
         return
     suffix = Path(path.stem).suffix if decompress else path.suffix
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in data[:2]:
         yield Problem(path, 1, "the file is UTF-16 (save it as UTF-8)")
     elif suffix.lower() in CSV_SUFFIXES:
         yield from _read_csv(path, data)
@@ -61,9 +61,10 @@ def read_rows(path: Path) -> Iterator[RawRow | Problem]:
 
 
 def _goes_over_lines(data: bytes) -> bool:
-    """Whether a file is one array, or its first object is left open at the end of its line."""
-    first = data.removeprefix(BOM.encode()).lstrip().partition(b"\n")[0].rstrip()
-    return first.startswith(b"[") or (first.startswith(b"{") and first.endswith((b"{", b"[", b",")))
+    """Whether a file is one array, or its first line is all of it or leaves an object open."""
+    first, _, rest = data.removeprefix(BOM.encode()).lstrip().partition(b"\n")
+    is_open = first.rstrip().endswith((b"{", b"[", b",")) or not rest.strip()
+    return first.startswith(b"[") or (first.startswith(b"{") and is_open)
 
 
 def _read_jsonl(path: Path, data: bytes) -> Iterator[RawRow | Problem]:
@@ -72,7 +73,7 @@ def _read_jsonl(path: Path, data: bytes) -> Iterator[RawRow | Problem]:
         if not raw.strip():
             continue
         try:
-            value = _parse(raw)
+            value = _parse(raw.rstrip().removesuffix(b","))
         except Misshapen as error:
             yield Problem(path, number, str(error))
         else:
@@ -82,36 +83,26 @@ def _read_jsonl(path: Path, data: bytes) -> Iterator[RawRow | Problem]:
 def _read_values(path: Path, data: bytes) -> Iterator[RawRow | Problem]:
     """Yield the rows of a file in which they go over many lines, each with the line that it begins on."""
     try:
-        for line, value in _values(data.decode("utf-8-sig")):
-            yield _row(path, line, value)
+        before = 0
+        for number, (line, value) in enumerate(values(data.decode("utf-8-sig")), 1):
+            yield _row(path, line, value, f"row {number}: " if line == before else "")
+            before = line
     except UnicodeDecodeError as error:
         yield _not_utf8(path, data, error)
+    except Misshapen as error:
+        yield Problem(path, 1, str(error))
     except json.JSONDecodeError as error:
         yield Problem(path, error.lineno, f"not JSON: {error.msg} at column {error.colno} ({VALUES})")
     except (ValueError, RecursionError) as error:
         yield Problem(path, 1, f"not JSON that can be read: {error} (nested too deeply, or a number too long)")
 
 
-def _values(text: str) -> Iterator[tuple[int, Any]]:
-    """Yield each element of one JSON array, or each value of several, with the line that it begins on."""
-    decoder, at = json.JSONDecoder(), 0
-    if text.lstrip().startswith("["):
-        json.loads(text)  # which refuses an array that is not closed, and anything but commas in it
-        text, at = text[: text.rindex("]")], text.index("[") + 1
-    line = 1 + text.count("\n", 0, at)
-    while (begin := NOT_BETWEEN.search(text, at)) is not None:
-        line += text.count("\n", at, begin.start())
-        value, at = decoder.raw_decode(text, begin.start())
-        yield line, value
-        line += text.count("\n", begin.start(), at)
-
-
-def _row(path: Path, line: int, value: object) -> RawRow | Problem:
+def _row(path: Path, line: int, value: object, place: str = "") -> RawRow | Problem:
     try:
         shape, turns = turns_of(value)
     except Misshapen as error:
-        return Problem(path, line, str(error))
-    return RawRow(path, line, shape, turns)
+        return Problem(path, line, f"{place}{error}")
+    return RawRow(path, line, shape, turns, place)
 
 
 def _not_utf8(path: Path, data: bytes, error: UnicodeDecodeError) -> Problem:

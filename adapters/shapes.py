@@ -29,6 +29,21 @@ class Misshapen(Exception):
     """A row whose keys or values are not what its shape asks for."""
 
 
+class UnknownKeys(Misshapen):
+    """A row with the keys of no shape."""
+
+
+def is_row(value: object) -> bool:
+    """Whether a value has the keys of a shape, whatever is wrong with what they hold."""
+    try:
+        turns_of(value)
+    except UnknownKeys:
+        return False
+    except Misshapen:
+        pass
+    return isinstance(value, dict)
+
+
 def turns_of(value: object) -> tuple[str, tuple[RawTurn, ...]]:
     """Return the shape of one JSON row and its turns. Raises Misshapen."""
     if not isinstance(value, dict):
@@ -44,7 +59,7 @@ def turns_of(value: object) -> tuple[str, tuple[RawTurn, ...]]:
     if "user" in value and "assistant" in value:
         return "pair", _pair(value, "user", "assistant")
     keys = ", ".join(f'"{key}"' for key in list(value)[:6]) or "none"
-    raise Misshapen(f"keys unknown: {keys} (use {SHAPES})")
+    raise UnknownKeys(f"keys unknown: {keys} (use {SHAPES})")
 
 
 def _listed(row: Mapping[str, Any], key: str) -> tuple[RawTurn, ...]:

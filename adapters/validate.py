@@ -85,7 +85,7 @@ def read_data(paths: Sequence[Path], on_row: Callable[[], None] = lambda: None) 
 def problems_of(row: RawRow) -> Iterator[Problem]:
     """Yield everything that is wrong with one row."""
     for text in [*_wrong_turns(row.turns), *_wrong_order(row.turns)]:
-        yield Problem(row.file, row.line, text)
+        yield Problem(row.file, row.line, row.place + text)
 
 
 def control_token_in(text: str) -> str | None:

@@ -134,6 +134,28 @@ def test_objects_may_go_over_many_lines_each(tmp_path: Path, indent: int | str) 
     assert turns(rows[0]) == turns(rows[2]) == CHAT
 
 
+@pytest.mark.parametrize("indent", [None, 1])
+def test_an_object_with_one_list_of_chats_is_read_as_that_list(tmp_path: Path, indent: int | None) -> None:
+    chat = {"prompt": "hi", "completion": "ahoy", "data": [3]}
+    whole = {"version": [1, {"data": []}], "said": '"data": [', "data": [chat, chat], "more": {"data": 1}}
+    rows = read(tmp_path, json.dumps(whole, indent=indent) + "\n", "a.json")
+    assert [turns(row) for row in rows] == [CHAT, CHAT]
+    assert [row.line for row in rows] == ([1, 1] if indent is None else [10, 17])
+
+
+def test_of_several_lists_of_chats_none_is_chosen(tmp_path: Path) -> None:
+    chat = {"prompt": "hi", "completion": "ahoy"}
+    (problem,) = read(tmp_path, json.dumps({"train": [chat], "test": [chat]}), "a.json")
+    assert str(problem).endswith(
+        'several lists of chats: "train", "test" (make a file of each; give one to learn from, one as --val)'
+    )
+
+
+def test_commas_between_the_lines_are_no_problem(tmp_path: Path) -> None:
+    row = '{"prompt": "hi", "completion": "ahoy"}'
+    assert [turns(each) for each in read(tmp_path, f"{row}\n{row},\r\n{row}\n")] == [CHAT] * 3
+
+
 def test_an_object_over_many_lines_with_a_fault_is_one_problem(tmp_path: Path) -> None:
     chat = '{\n "messages": [\n  {"role": "user" "content": "x"}\n ]\n}\n'
     (problem,) = read(tmp_path, chat)
@@ -156,7 +178,8 @@ def test_bytes_that_are_not_utf8_are_told_with_line_and_column(tmp_path: Path) -
 
 
 def test_utf16_and_a_mark_inside_the_file_are_told(tmp_path: Path) -> None:
-    assert "UTF-16" in str(read(tmp_path, '{"prompt":"hi"}'.encode("utf-16"))[0])
+    for encoding in ("utf-16", "utf-16-le", "utf-16-be"):
+        assert "UTF-16" in str(read(tmp_path, '{"prompt":"hi"}'.encode(encoding))[0])
     assert "byte order mark" in str(read(tmp_path, '{"prompt":"a","completion":"b"}\n\ufeff{"prompt":"a"}')[1])
 
 
