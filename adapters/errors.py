@@ -11,9 +11,12 @@ Errors::
     └── TrainingInterrupted stopped on request; a checkpoint was written
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+NUMBER = re.compile(r"\d+")
 
 
 class AdapterError(Exception):
@@ -56,16 +59,25 @@ class Problem:
 
 
 class BadData(AdapterError):
-    """The data has problems; all of them are in `problems`, the first `MAX_SHOWN` in the message."""
+    """The data has problems; all of them are in `problems`, the first of each kind in the message."""
 
-    MAX_SHOWN = 50
+    MAX_ALIKE = 3
+    MAX_KINDS = 20
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join(self.lines()))
 
     def lines(self) -> list[str]:
-        """Return the message line by line."""
-        shown = [str(problem) for problem in self.problems[: self.MAX_SHOWN]]
-        left = len(self.problems) - len(shown)
-        return [*shown, f"... and {left} more"] if left else shown
+        """Return the message line by line: of problems that differ in numbers only, the first few."""
+        kinds: dict[tuple[Path, str], list[Problem]] = {}
+        for problem in self.problems:
+            kinds.setdefault((problem.file, NUMBER.sub("", problem.text)), []).append(problem)
+        shown, left = list(kinds.values())[: self.MAX_KINDS], list(kinds.values())[self.MAX_KINDS :]
+        lines = [line for alike in shown for line in self._lines_of(alike)]
+        return [*lines, f"... and {sum(map(len, left))} more"] if left else lines
+
+    def _lines_of(self, alike: Sequence[Problem]) -> list[str]:
+        lines = [str(problem) for problem in alike[: self.MAX_ALIKE]]
+        more = len(alike) - len(lines)
+        return [*lines, f"{alike[0].file}: {more} more like this, the last in line {alike[-1].line}"] if more else lines

@@ -56,14 +56,46 @@ def test_each_fault_is_told_with_line_and_turn(tmp_path: Path, row: object, said
     assert problems(tmp_path, chat(USER, REPLY), row) == [f"pirate.jsonl:2: {said}"]
 
 
-def test_all_faults_of_all_rows_are_told_and_fifty_are_shown(tmp_path: Path) -> None:
+def test_faults_that_differ_in_numbers_only_are_told_three_times_and_counted(tmp_path: Path) -> None:
     file = tmp_path / "a.jsonl"
-    file.write_text((json.dumps(chat(("bot", "")) | {}) + "\n") * 60)
+    file.write_text((json.dumps(chat(("bot", ""))) + "\n") * 60 + '{"a": 1,}\n{"ab": 1,}\n')
     with pytest.raises(BadData) as caught:
         read_data([file])
-    assert len(caught.value.problems) == 120
-    assert len(caught.value.lines()) == 51
-    assert caught.value.lines()[-1] == "... and 70 more"
+    assert len(caught.value.problems) == 122
+    told = [line.removeprefix(str(file)) for line in caught.value.lines()]
+    assert [line[:29] for line in told] == [
+        ':1: turn 1: role "bot" unknow',
+        ':2: turn 1: role "bot" unknow',
+        ':3: turn 1: role "bot" unknow',
+        ": 57 more like this, the last",
+        ":1: turn 1: empty text (write",
+        ":2: turn 1: empty text (write",
+        ":3: turn 1: empty text (write",
+        ": 57 more like this, the last",
+        ":61: not JSON: Expecting prop",
+        ":62: not JSON: Expecting prop",
+    ]
+    assert told[3].endswith("the last in line 60")
+
+
+def test_of_many_kinds_of_faults_twenty_are_told(tmp_path: Path) -> None:
+    file = tmp_path / "a.jsonl"
+    file.write_text("".join(json.dumps({"x" * length: 1}) + "\n" for length in range(1, 31)))
+    with pytest.raises(BadData) as caught:
+        read_data([file])
+    assert len(caught.value.lines()) == 21
+    assert caught.value.lines()[-1] == "... and 10 more"
+
+
+def test_rows_that_share_a_line_are_told_apart_by_their_number(tmp_path: Path) -> None:
+    file = tmp_path / "a.json"
+    file.write_text(json.dumps([chat(USER, REPLY), chat(USER), {"x": 1}]))
+    with pytest.raises(BadData) as caught:
+        read_data([file])
+    assert [line.removeprefix(str(file))[:17] for line in caught.value.lines()] == [
+        ":1: row 2: no ass",
+        ":1: row 3: keys u",
+    ]
 
 
 def test_duplicates_are_dropped_and_counted_across_files(tmp_path: Path) -> None:
