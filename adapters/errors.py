@@ -8,6 +8,7 @@ Errors::
     ├── BadPersona          a name or persona.toml that cannot be used
     ├── CannotExport        a model or adapter that cannot be written in this form
     ├── CannotTrain         base, data and settings do not go together
+    │   └── BadSettings     a flag that base or data have no use for
     └── TrainingInterrupted stopped on request; a checkpoint was written
 """
 
@@ -36,6 +37,10 @@ class CannotExport(AdapterError):
 
 
 class CannotTrain(AdapterError):
+    pass
+
+
+class BadSettings(CannotTrain):
     pass
 
 

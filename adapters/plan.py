@@ -12,7 +12,7 @@ from itertools import accumulate
 from typing import Any, Literal
 
 from adapters.counted import counted
-from adapters.errors import CannotTrain
+from adapters.errors import BadSettings
 from adapters.packing import Example, epoch_bins
 from adapters.start import Start
 
@@ -92,11 +92,11 @@ class Plan:
 
 
 def max_tokens(options: Options, base: BaseFacts) -> int:
-    """Return how long a chat may be. Raises CannotTrain if that is more than the base was made for."""
+    """Return how long a chat may be. Raises BadSettings if that is more than the base was made for."""
     if options.max_tokens is None:
         return min(MAX_TOKENS, base.context_tokens)
     if not 16 <= options.max_tokens <= base.context_tokens:
-        raise CannotTrain(
+        raise BadSettings(
             f"--max-length {options.max_tokens} does not fit {base.name} (use 16 to {base.context_tokens})"
         )
     return options.max_tokens
@@ -109,10 +109,14 @@ def resolve(
 
     held_out: how many chats are measured each time.
 
-    Raises CannotTrain if that cannot be.
+    Raises BadSettings if that cannot be.
     """
     if not examples:
-        raise CannotTrain("no chat is short enough to train on (raise --max-length, or shorten the chats)")
+        longest = max_tokens(options, base)
+        raise BadSettings(
+            f"no chat fits into {longest} tokens up to its first reply, the system prompt included "
+            f"(give a longer --max-length, at most {base.context_tokens}, or shorten the chats)"
+        )
     reasons: dict[str, str] = {}
     lengths = [len(example.ids) for example in examples]
     epochs = _epochs(options, len(examples), reasons)
@@ -190,7 +194,7 @@ def _alpha(start: Start | None, reasons: dict[str, str]) -> float:
 def _rank(options: Options, rows: int, start: Start | None, reasons: dict[str, str]) -> int:
     if start:
         if options.rank not in (None, start.rank):
-            raise CannotTrain(f"--rank {options.rank}: {start.name} has rank {start.rank} (leave out --rank)")
+            raise BadSettings(f"--rank {options.rank}: {start.name} has rank {start.rank} (leave out --rank)")
         reasons["rank"] = f"as {start.name} has it"
         return start.rank
     if options.rank is not None:

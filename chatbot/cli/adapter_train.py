@@ -4,12 +4,12 @@ import json as json_text
 import os
 import shlex
 from dataclasses import replace
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
+from chatbot.cli import adapter_train_options as given
 from chatbot.cli.adapter_check import AsJson, DataFiles, checked, tell_warnings
 from chatbot.cli.adapter_json import outcome_json
 from chatbot.cli.configured import adapter_store, fail, settings_with
@@ -22,42 +22,31 @@ if TYPE_CHECKING:
     from chatbot.settings import Settings
 
 
-class Preset(StrEnum):
-    """How long to train."""
-
-    QUICK = "quick"
-    NORMAL = "normal"
-    THOROUGH = "thorough"
-
-
 def train(
     context: typer.Context,
     data: DataFiles,
-    name: Annotated[str | None, typer.Option(help="Name of the persona; by default that of --persona.")] = None,
-    base: Annotated[str | None, typer.Option(help="Model to train on; by default the one that is served.")] = None,
-    persona: Annotated[Path | None, typer.Option(help="persona.toml: name, description, system, sampling.")] = None,
-    system: Annotated[str | None, typer.Option(help="System prompt; by default the one all rows carry.")] = None,
-    description: Annotated[str | None, typer.Option(help="One line for lists of personas.")] = None,
-    preset: Annotated[Preset, typer.Option(help="How long to train.")] = Preset.NORMAL,
-    epochs: Annotated[int | None, typer.Option(min=1, help="How often each chat is seen.")] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Most steps to train; by default all of the epochs.")] = None,
-    lr: Annotated[float | None, typer.Option(min=1e-7, max=1.0, help="Learning rate.")] = None,
-    rank: Annotated[int | None, typer.Option(min=1, max=512, help="Rank of the adapter.")] = None,
-    max_length: Annotated[int | None, typer.Option(help="Longest chat in tokens.")] = None,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same adapter.")] = 0,
-    val: Annotated[Path | None, typer.Option(help="Chats to validate on; by default a tenth of the data.")] = None,
-    start: Annotated[str | None, typer.Option("--from", help="Persona or adapter folder to go on from.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder to publish to; by default your own adapters.")] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with an interrupted run, or fail if there is none.")
-    ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check, plan and measure, but do not train.")] = False,
+    name: given.Name = None,
+    base: given.Base = None,
+    persona: given.PersonaFile = None,
+    system: given.System = None,
+    description: given.Description = None,
+    preset: given.HowLong = given.Preset.NORMAL,
+    epochs: given.Epochs = None,
+    steps: given.Steps = None,
+    lr: given.LearningRate = None,
+    rank: given.Rank = None,
+    max_length: given.MaxLength = None,
+    seed: given.Seed = 0,
+    val: given.Validation = None,
+    start: given.From = None,
+    out: given.Out = None,
+    resume: given.Resume = False,
+    dry_run: given.DryRun = False,
     json: AsJson = False,
 ) -> None:
     """Train a persona: a LoRA adapter that a running server offers at once."""
     from adapters.plan import Options
     from adapters.store import AdapterStore
-    from adapters.train import Job
 
     settings = settings_with()
     statistics, shared_system = checked(data)
@@ -66,9 +55,13 @@ def train(
     begun = _start(start, store, settings) if start else None
     file = persona or (begun.persona_file if begun else None)
     card = _card(name, file, system or None, description, shared_system)
+    folder = _base_folder(base or settings.model_path)
+
+    from adapters.train import Job  # after all that can be told without torch, which takes seconds to import
+
     job = Job(
         data=tuple(data),
-        base=_base_folder(base or settings.model_path),
+        base=folder,
         persona=card,
         store=store,
         options=Options(preset.value, epochs, steps, lr, rank, max_length, seed),
@@ -134,10 +127,10 @@ def _start(wanted: str, store: "AdapterStore", settings: "Settings") -> "Start":
 
 def _command(context: typer.Context, name: str, begun: "Start | None") -> str:
     """Return the command that does this again, in which a persona to go on from has its version."""
-    given = context.params | {"name": name, "start": begun.name if begun else None}
-    words = ["chatbot", "adapter", "train", *map(str, given["data"])]
+    values = context.params | {"name": name, "start": begun.name if begun else None}
+    words = ["chatbot", "adapter", "train", *map(str, values["data"])]
     for option in context.command.params:
-        value = given.get(option.name or "")
+        value = values.get(option.name or "")
         if isinstance(value, str | int | float | Path) and not isinstance(value, bool):
             words += [option.opts[0], str(value)]
     return shlex.join(words)
@@ -145,7 +138,7 @@ def _command(context: typer.Context, name: str, begun: "Start | None") -> str:
 
 def _run(job: "Job") -> "Outcome":
     """Return what training came to; exit and say why if it came to nothing."""
-    from adapters.errors import AdapterError, BadData, BadPersona, TrainingInterrupted
+    from adapters.errors import AdapterError, BadData, BadPersona, BadSettings, TrainingInterrupted
     from adapters.progress import Reporter
     from adapters.train import train as train_job
 
@@ -157,7 +150,7 @@ def _run(job: "Job") -> "Outcome":
         fail(_kept(job), 130)
     except BadData as error:
         fail("\n".join(error.lines()), 2)
-    except BadPersona as error:
+    except (BadPersona, BadSettings) as error:
         fail(str(error), 2)
     except AdapterError as error:
         fail(str(error))

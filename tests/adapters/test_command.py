@@ -103,7 +103,7 @@ def test_rm_asks_unless_told_and_removes(store: AdapterStore) -> None:
     assert [adapter.version for adapter in store.scan()] == [2]
 
 
-def test_train_needs_a_name_good_data_and_a_base(tmp_path: Path) -> None:
+def test_train_needs_a_name_good_data_and_a_base(tmp_path: Path, base: Path) -> None:
     data = write_chats(tmp_path / "a.jsonl", [["hi", "Arr!"]])
     for words, said in (
         ((data,), "give --name, or --persona"),
@@ -113,6 +113,9 @@ def test_train_needs_a_name_good_data_and_a_base(tmp_path: Path) -> None:
         ((tmp_path / "none.jsonl", "--name", "x"), "none.jsonl:1: cannot be read"),
         ((data, "--name", "x", "--epochs", "0"), "epochs"),
         ((data, "--name", "x", "--steps", "0"), "steps"),
+        ((data, "--name", "x", "--max-length", "8"), "x>=16"),
+        ((data, "--name", "x", "--base", base, "--max-length", "99999"), "use 16 to "),
+        ((data, "--name", "x", "--base", base, "--max-length", "16", "--system", "x" * 99), "no chat fits into 16"),
         ((data, "--name", "x", "--from", "corsar"), "corsar"),
         ((data, "--name", "x", "--from", tmp_path), str(tmp_path)),
     ):
@@ -207,3 +210,17 @@ def test_no_exchange_written_for_a_persona_is_in_two_rows_of_different_kind(name
         for turn in range(0, len(chat), 2)
     ]
     assert not single & set(longer)
+
+
+def test_a_base_that_is_not_there_is_told_before_torch_is_imported(tmp_path: Path) -> None:
+    data = write_chats(tmp_path / "a.jsonl", [["hi", "Arr!"]])
+    words = ["train", str(data), "--name", "x", "--base", str(tmp_path / "none")]
+    code = (
+        "import sys\nfrom chatbot.cli.adapter import app\n"
+        f"try:\n    app({words!r}, standalone_mode=False)\nfinally:\n    print('torch' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=PIRATE.parents[2]
+    )
+    assert "no such directory" in done.stderr
+    assert done.stdout == "False\n"

@@ -70,7 +70,7 @@ def test_a_length_the_base_cannot_read_is_refused() -> None:
     assert max_tokens(Options(), BASE) == 512
     with pytest.raises(CannotTrain, match=r"--max-length 600 does not fit tiny \(use 16 to 512\)"):
         max_tokens(Options(max_tokens=600), BASE)
-    with pytest.raises(CannotTrain, match="no chat is short enough"):
+    with pytest.raises(CannotTrain, match="no chat fits into 512 tokens up to its first reply"):
         resolve(Options(), BASE, [])
 
 
