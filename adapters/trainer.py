@@ -1,5 +1,6 @@
 """transformers.Trainer with our data, our loss and our way to stop; stepping, schedule and checkpoints are its own."""
 
+import errno
 import math
 import os
 import signal
@@ -12,6 +13,7 @@ from types import FrameType
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch.utils.data import Dataset, SequentialSampler
 from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer import TRAINER_STATE_NAME
@@ -106,6 +108,14 @@ class RowTrainer(Trainer):  # type: ignore[misc]  # transformers is untyped
         self.log(dict(metrics))
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        """Write a checkpoint. Raises OSError, whichever way a library says that the disk has no room for it."""
+        try:
+            super()._save_checkpoint(model, trial)
+        except (RuntimeError, SafetensorError) as error:
+            said = f"a checkpoint could not be written, perhaps for lack of room: {error}"
+            raise OSError(errno.EIO, said, self.args.output_dir) from error
 
     def _get_train_sampler(self, train_dataset: Any = None) -> SequentialSampler:
         return SequentialSampler(train_dataset or self.train_dataset)

@@ -147,7 +147,10 @@ def _run(job: "Job") -> "Outcome":
     except TrainingInterrupted as stopped:
         fail(f"{stopped}; go on with:\n  {job.command} --resume", 130)
     except KeyboardInterrupt:
-        fail(_kept(job), 130)
+        fail(
+            _kept(job) or f"stopped before the first checkpoint: nothing is kept; begin again with:\n  {job.command}",
+            130,
+        )
     except BadData as error:
         fail("\n".join(error.lines()), 2)
     except (BadPersona, BadSettings) as error:
@@ -155,17 +158,16 @@ def _run(job: "Job") -> "Outcome":
     except AdapterError as error:
         fail(str(error))
     except OSError as error:
-        fail(f"{error.filename or job.store.home(job.persona.name)}: {error.strerror or error}")
+        told = f"{error.filename or job.store.home(job.persona.name)}: {error.strerror or error}"
+        fail(f"{told}\n{kept}" if (kept := _kept(job)) else told)
 
 
-def _kept(job: "Job") -> str:
-    """Return what there is of a run that was interrupted where it could not be finished, and how to have the rest."""
+def _kept(job: "Job") -> str | None:
+    """Return what there is of a run that ended before a persona was published, and how to have the rest."""
     from adapters.workspace import Workspace
 
     newest = Workspace(job.store.home(job.persona.name)).newest_complete()
-    if newest is None:
-        return f"stopped before the first checkpoint: nothing is kept; begin again with:\n  {job.command}"
-    return f"stopped before a persona was published; {newest} is kept; go on with:\n  {job.command}"
+    return f"no persona was published, but {newest} is kept; go on with:\n  {job.command}" if newest else None
 
 
 def _spare_a_core() -> None:

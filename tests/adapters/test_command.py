@@ -113,7 +113,7 @@ def test_train_needs_a_name_good_data_and_a_base(tmp_path: Path, base: Path) -> 
         ((tmp_path / "none.jsonl", "--name", "x"), "none.jsonl:1: cannot be read"),
         ((data, "--name", "x", "--epochs", "0"), "epochs"),
         ((data, "--name", "x", "--steps", "0"), "steps"),
-        ((data, "--name", "x", "--max-length", "8"), "x>=16"),
+        ((data, "--name", "x", "--max-length", "8"), "max-length"),
         ((data, "--name", "x", "--base", base, "--max-length", "99999"), "use 16 to "),
         ((data, "--name", "x", "--base", base, "--max-length", "16", "--system", "x" * 99), "no chat fits into 16"),
         ((data, "--name", "x", "--from", "corsar"), "corsar"),

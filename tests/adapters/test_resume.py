@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from adapters.errors import CannotTrain
@@ -148,6 +149,27 @@ def test_what_is_kept_of_a_run_that_could_not_be_stopped_in_order_is_told(
     assert told.endswith(said)
     assert command.startswith(f"  chatbot adapter train {data}")
     assert "--resume" not in command
+
+
+def test_a_disk_without_room_for_a_checkpoint_is_told_with_what_is_kept(
+    tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save = torch.save
+
+    def once(*given: object, **named: object) -> None:
+        save(*given, **named)  # type: ignore[arg-type]
+        if "checkpoint-2" in str(given[1]):
+            raise RuntimeError("unexpected pos 64 vs 0")  # what torch says of a full disk
+
+    monkeypatch.setattr(torch, "save", once)
+    data = write_chats(tmp_path / "toy.jsonl", CHATS)
+    words = ["train", data, "--name", "full", "--base", base, *SETTINGS, "--steps", "4", "--out", tmp_path]
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    assert result.exit_code == 1
+    *_, told, kept, command = result.stderr.splitlines()
+    assert told.endswith("could not be written, perhaps for lack of room: unexpected pos 64 vs 0")
+    assert kept.endswith("checkpoint-1 is kept; go on with:")
+    assert command.startswith(f"  chatbot adapter train {data}")
 
 
 def test_a_run_killed_after_it_stopped_early_ends_with_its_best_state(
