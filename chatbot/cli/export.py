@@ -25,6 +25,8 @@ def export(
     base: Annotated[str | None, typer.Option(help="The persona's base; by default the model that is served.")] = None,
 ) -> None:
     """Write a persona as a model of its own: its adapter added to the weights of its base."""
+    from safetensors import SafetensorError
+
     from adapters.errors import AdapterError
     from chatbot.engine.base import ModelNotFound
     from chatbot.engine.checkpoint import locate
@@ -45,8 +47,8 @@ def export(
             _write(folder, adapter.path, out, to, adapter.name)
     except (AdapterError, ModelNotFound) as error:
         fail(str(error), 2)
-    except OSError as error:
-        fail(f"{out} was not written: {error.strerror or error}")
+    except (OSError, SafetensorError) as error:  # the latter for a disk without room, too
+        fail(f"{out} was not written: {getattr(error, 'strerror', None) or error}")
     typer.echo(str(out))
     if system:
         typer.echo(f"to be given with it, for it was learned with this system prompt: {system}", err=True)

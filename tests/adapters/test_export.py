@@ -9,6 +9,7 @@ import gguf
 import numpy as np
 import pytest
 import torch
+from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from typer.testing import CliRunner, Result
 
@@ -158,6 +159,7 @@ def test_the_command_writes_a_persona_as_one_file(base: Path, tmp_path: Path, mo
     ("fault", "code", "said"),
     [
         (OSError(errno.ENOSPC, "No space left on device"), 1, "was not written: No space left"),
+        (SafetensorError("I/O error: No space left"), 1, "was not written: I/O error: No space left"),
         (KeyboardInterrupt(), 130, ""),
     ],
 )
