@@ -49,6 +49,7 @@ def train(
     from adapters.store import AdapterStore
 
     settings = settings_with()
+    _require_files([*data, *([val] if val else [])])
     statistics, shared_system = checked(data)
     tell_warnings(statistics)
     store = AdapterStore([out]) if out else adapter_store(settings)
@@ -74,6 +75,12 @@ def train(
     )
     _spare_a_core()
     _tell_outcome(_run(job), json, went_on=begun is not None)
+
+
+def _require_files(paths: list[Path]) -> None:
+    for path in paths:
+        if path.is_fifo():
+            fail(f"{path}: a pipe, which can be read only once, and a run reads its chats again; give a file", 2)
 
 
 def _card(

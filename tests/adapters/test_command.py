@@ -2,6 +2,7 @@
 
 import json
 import lzma
+import os
 import re
 import subprocess
 import sys
@@ -210,6 +211,15 @@ def test_no_exchange_written_for_a_persona_is_in_two_rows_of_different_kind(name
         for turn in range(0, len(chat), 2)
     ]
     assert not single & set(longer)
+
+
+def test_a_pipe_is_refused_for_a_run_reads_its_chats_again(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    data = write_chats(tmp_path / "a.jsonl", [["hi", "Arr!"]])
+    for words in ((tmp_path / "pipe",), (data, "--val", tmp_path / "pipe")):
+        result = run("train", *words, "--name", "x")
+        assert result.exit_code == 2, result.output
+        assert "pipe: a pipe, which can be read only once" in result.stderr
 
 
 def test_a_base_that_is_not_there_is_told_before_torch_is_imported(tmp_path: Path) -> None:
