@@ -1,5 +1,7 @@
 """The program as a whole: its commands, its options, and how its errors look."""
 
+import errno
+import os
 import sys
 from typing import Annotated, NoReturn
 
@@ -23,6 +25,8 @@ adapter.app.command()(export.export)
 app.add_typer(adapter.app, name="adapter")
 app.add_typer(models.app, name="model")
 app.add_typer(db.app, name="db")
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @app.callback(invoke_without_command=True)
@@ -49,4 +53,9 @@ def main() -> NoReturn:
         app(prog_name="chatbot")
     except KeyboardInterrupt:
         sys.exit(130)
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # for what Python still has to flush when it ends
+        sys.exit(f"chatbot: {error.filename or 'what was printed could not be written'}: {error.strerror}")
     sys.exit(0)

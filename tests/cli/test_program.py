@@ -78,3 +78,19 @@ def test_a_model_that_is_not_there_is_told_before_torch_is_imported(tmp_path: Pa
     )
     assert "no such directory" in ended.stderr
     assert ended.stdout == "False\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_output_that_finds_no_room_is_told_without_a_traceback(tmp_path: Path) -> None:
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "chatbot", "adapter", "list"],
+            env={"PATH": "", "CHATBOT_HOME": str(tmp_path)},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("chatbot: what was printed could not be written: No space left on device\n")
+    assert "Traceback" not in ended.stderr
