@@ -12,7 +12,7 @@ import typer
 from chatbot.cli.adapter_check import AsJson, check
 from chatbot.cli.adapter_json import adapter_json
 from chatbot.cli.adapter_train import train
-from chatbot.cli.configured import adapter_store, fail, settings_with
+from chatbot.cli.configured import adapter_store, fail, personas_like, settings_with
 
 if TYPE_CHECKING:
     from adapters.store import AdapterFolder, AdapterStore
@@ -21,7 +21,12 @@ app = typer.Typer(no_args_is_help=True, help="Train personas from example chats,
 app.command()(check)
 app.command()(train)
 
-Reference = Annotated[str, typer.Argument(help="A persona such as `pirate`, or one version such as `pirate@v2`.")]
+Reference = Annotated[
+    str,
+    typer.Argument(
+        autocompletion=personas_like, help="A persona such as `pirate`, or one version such as `pirate@v2`."
+    ),
+]
 
 
 @app.command("list")

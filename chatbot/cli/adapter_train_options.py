@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from chatbot.cli.configured import personas_like
+
 
 class Preset(StrEnum):
     """How long to train."""
@@ -28,7 +30,10 @@ Rank = Annotated[int | None, typer.Option(min=1, max=512, help="Rank of the adap
 MaxLength = Annotated[int | None, typer.Option(min=16, help="Longest chat in tokens; longer ones are cut.")]
 Seed = Annotated[int, typer.Option(help="The same seed gives the same adapter.")]
 Validation = Annotated[Path | None, typer.Option(help="Chats to validate on; by default a tenth of the data.")]
-From = Annotated[str | None, typer.Option("--from", help="Persona or adapter folder to go on from.")]
+From = Annotated[
+    str | None,
+    typer.Option("--from", autocompletion=personas_like, help="Persona or adapter folder to go on from."),
+]
 Out = Annotated[Path | None, typer.Option(help="Folder to publish to; by default your own adapters.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run, or fail if there is none.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check, plan and measure, but do not train.")]

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from chatbot.cli.configured import fail, settings_with
+from chatbot.cli.configured import fail, personas_like, settings_with
 
 
 def ask(
@@ -14,7 +14,9 @@ def ask(
     conversation: Annotated[
         str | None, typer.Option(help="Title of the conversation to continue; made if there is none.")
     ] = None,
-    persona: Annotated[str | None, typer.Option(help="Persona that answers, such as `pirate`.")] = None,
+    persona: Annotated[
+        str | None, typer.Option(autocompletion=personas_like, help="Persona that answers, such as `pirate`.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the response as one JSON object.")] = False,
 ) -> None:
     """Say one thing and print the reply."""

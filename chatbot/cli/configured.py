@@ -31,6 +31,12 @@ def adapter_store(settings: Settings) -> "AdapterStore":
     return AdapterStore([settings.adapters_dir, settings.personas_dir])
 
 
+def personas_like(incomplete: str) -> list[str]:
+    """Return the names of personas that begin so, for the shell to complete."""
+    names = {adapter.name for adapter in adapter_store(settings_with()).scan()}
+    return sorted(name for name in names if name.startswith(incomplete))
+
+
 def fail(message: str, code: int = 1) -> NoReturn:
     """Print one sentence to stderr and exit."""
     typer.echo(message, err=True)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from chatbot.cli.configured import adapter_store, fail, settings_with
+from chatbot.cli.configured import adapter_store, fail, personas_like, settings_with
 
 
 class Form(StrEnum):
@@ -19,7 +19,10 @@ class Form(StrEnum):
 
 
 def export(
-    reference: Annotated[str, typer.Argument(help="A persona such as `pirate`, or `base` for the plain model.")],
+    reference: Annotated[
+        str,
+        typer.Argument(autocompletion=personas_like, help="A persona such as `pirate`, or `base` for the plain model."),
+    ],
     out: Annotated[Path, typer.Argument(help="Folder (merged) or file (gguf) to write; must not exist.")],
     to: Annotated[Form, typer.Option(help="A transformers folder, or one file for llama.cpp and Ollama.")],
     base: Annotated[str | None, typer.Option(help="The persona's base; by default the model that is served.")] = None,

@@ -94,3 +94,13 @@ def test_output_that_finds_no_room_is_told_without_a_traceback(tmp_path: Path) -
     assert ended.returncode == 1
     assert ended.stderr.startswith("chatbot: what was printed could not be written: No space left on device\n")
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("words", ["adapter show p", "adapter train --from p", "ask --persona p"])
+def test_a_shell_completes_the_names_of_personas(tmp_path: Path, words: str) -> None:
+    line = {
+        "COMP_WORDS": f"chatbot {words}",
+        "COMP_CWORD": str(len(words.split())),
+        "_CHATBOT_COMPLETE": "complete_bash",
+    }
+    assert chatbot(home=tmp_path, **line).stdout.split() == ["pirate", "poet"]
