@@ -138,6 +138,7 @@ class Reply:
             sampling=_sampling(self.request, self.persona, backend.limits),
             adapter=adapter,
             user=self.request.asks_for,
+            is_stateless=self.request.is_stateless,
             has_place=True,
         )
         async for event in backend.engine.generate(request):

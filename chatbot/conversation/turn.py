@@ -233,7 +233,10 @@ class Turns:
     async def _drop(self, reply: Reply) -> None:
         """Leave nothing of a reply that is not to be stored: first in the engine, which needs no room on a disk."""
         response = reply.log.response
-        await self.forget(response.conversation_id)
+        if reply.request.is_stateless:
+            self._backend.pasts.forget(response.conversation_id)
+        else:
+            await self.forget(response.conversation_id)
         if not await try_to_delete(self._store, response.id):
             self._go_on_late(reply, delete_late(self._store, response.id))
 

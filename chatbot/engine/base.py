@@ -90,6 +90,9 @@ class GenerationRequest:
     """Content digest of a loaded adapter; None is the plain base model."""
     user: str | None = None
     """Who asks: users take turns. All that name nobody are one user."""
+    is_stateless: bool = False
+    """Whether the next request brings the whole chat again under another name: the KV then stays in its slot, for
+    whoever begins alike, until that is taken, and is kept nowhere else."""
     has_place: bool = False
     """Whether whoever asks holds `Engine.place` until the end; otherwise the generation takes a place itself."""
 

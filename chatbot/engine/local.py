@@ -165,6 +165,7 @@ class LocalEngine:
         sampling = request.sampling
         return Generation(
             session=request.session,
+            is_stateless=request.is_stateless,
             user=request.user,
             prompt=prompt,
             max_tokens=max(1, min(sampling.max_tokens, room)),

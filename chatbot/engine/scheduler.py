@@ -40,6 +40,8 @@ class Row:
     is_cancelled: bool = False
     leaves_kv: bool = True
     """Whether its KV may be used by the session's next turn."""
+    is_stateless: bool = False
+    """Whether its KV is nobody's afterwards: for whoever begins alike, as long as it is in its slot."""
 
     @property
     def computed(self) -> int:
@@ -115,6 +117,8 @@ class Scheduler(Generic[RowT]):
             self._slots.release(row.slot)
             if not row.leaves_kv:
                 self._slots.forget(row.slot)
+            elif row.is_stateless:
+                row.slot.session = None
             row.slot = None
 
     def forget(self, session: str) -> None:

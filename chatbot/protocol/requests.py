@@ -2,19 +2,20 @@
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from chatbot.protocol.errors import InvalidRequest
-from chatbot.protocol.unsupported import refuse_unsupported
+from chatbot.protocol.unsupported import RESPONSES, refuse_unsupported
 
 Metadata = Annotated[
     dict[Annotated[str, StringConstraints(max_length=64)], Annotated[str, StringConstraints(max_length=512)]],
     Field(max_length=16),
 ]
 UserName = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+MaxTokens = Annotated[int, Field(ge=1, le=1_000_000)]
 Title = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
 
 
@@ -41,7 +42,21 @@ class ConversationReference(Request):
     id: str
 
 
-class ResponseCreate(Request):
+class Drawn(Request):
+    """How the reply is drawn; what is not given is as the persona likes it, or else the server."""
+
+    temperature: Annotated[float | None, Field(ge=0, le=2)] = None
+    top_p: Annotated[float | None, Field(gt=0, le=1)] = None
+    top_k: Annotated[int | None, Field(ge=0, le=1_000_000)] = None
+    min_p: Annotated[float | None, Field(ge=0, le=1)] = None
+    repetition_penalty: Annotated[float | None, Field(gt=0, le=10)] = None
+    frequency_penalty: Annotated[float | None, Field(ge=-2, le=2)] = None
+    presence_penalty: Annotated[float | None, Field(ge=-2, le=2)] = None
+    stop: str | Annotated[list[str], Field(max_length=8)] | None = None
+    seed: Annotated[int | None, Field(ge=0, lt=2**63)] = None
+
+
+class ResponseCreate(Drawn):
     """One turn: the body of `POST /v1/responses` and the `response.create` event."""
 
     input: str | list[Message]
@@ -52,16 +67,7 @@ class ResponseCreate(Request):
     """Ours: continue from this item instead of the newest one, to edit a message or branch off. An explicit null
     begins again at the root."""
     instructions: str | None = None
-    temperature: Annotated[float | None, Field(ge=0, le=2)] = None
-    top_p: Annotated[float | None, Field(gt=0, le=1)] = None
-    top_k: Annotated[int | None, Field(ge=0, le=1_000_000)] = None
-    min_p: Annotated[float | None, Field(ge=0, le=1)] = None
-    repetition_penalty: Annotated[float | None, Field(gt=0, le=10)] = None
-    frequency_penalty: Annotated[float | None, Field(ge=-2, le=2)] = None
-    presence_penalty: Annotated[float | None, Field(ge=-2, le=2)] = None
-    stop: str | Annotated[list[str], Field(max_length=8)] | None = None
-    seed: Annotated[int | None, Field(ge=0, lt=2**63)] = None
-    max_output_tokens: Annotated[int | None, Field(ge=1, le=1_000_000)] = None
+    max_output_tokens: MaxTokens | None = None
     metadata: Metadata | None = None
     store: bool | None = None
     stream: bool | None = None
@@ -71,11 +77,13 @@ class ResponseCreate(Request):
     """Who the turn is for, where one client speaks for many: users take turns in the engine."""
     user: UserName | None = None
     """The older name of `safety_identifier`, which goes first."""
+    is_stateless: ClassVar[bool] = False
+    """Whether the next request brings the whole chat again, so that the engine does well to remember it in memory."""
 
     @model_validator(mode="before")
     @classmethod
     def _refuse_unsupported(cls, body: dict[str, Any]) -> dict[str, Any]:
-        refuse_unsupported(body)
+        refuse_unsupported(body, RESPONSES)
         return body
 
     @property

@@ -18,7 +18,9 @@ _NEVER_THERE = (
     "web_search_call.results",
 )
 """What may be included of items that no reply here has."""
-_HONOURED: Mapping[str, tuple[object, ...]] = {
+Honoured = Mapping[str, tuple[object, ...]]
+"""The values of each field that ask for nothing else than is done anyway; of a list, what may be in it."""
+RESPONSES: Honoured = {
     "context_management": (),
     "generate": (True,),
     "include": _NEVER_THERE,
@@ -34,12 +36,31 @@ _HONOURED: Mapping[str, tuple[object, ...]] = {
     "top_logprobs": (0,),
     "truncation": ("auto",),
 }
-"""The values of each field that ask for nothing else than is done anyway; of a list, what may be in it."""
+CHAT_COMPLETIONS: Honoured = {
+    "audio": (),
+    "function_call": ("none", "auto"),
+    "functions": (),
+    "logit_bias": ({},),
+    "logprobs": (False,),
+    "modalities": ("text",),
+    "moderation": (),
+    "n": (1,),
+    "prediction": (),
+    "reasoning_effort": ("none",),
+    "response_format.type": ("text",),
+    "store": (False,),
+    "stream_options.include_obfuscation": (False,),
+    "tool_choice": ("none", "auto"),
+    "tools": (),
+    "top_logprobs": (0,),
+    "verbosity": ("medium",),
+    "web_search_options": (),
+}
 
 
-def refuse_unsupported(body: Mapping[str, Any]) -> None:
+def refuse_unsupported(body: Mapping[str, Any], table: Honoured) -> None:
     """Raise InvalidRequest naming the first field that cannot be honoured."""
-    for field, honoured in _HONOURED.items():
+    for field, honoured in table.items():
         given = _at(body, field)
         for value in given if isinstance(given, list) else [given]:
             if value is not None and value not in honoured:

@@ -9,6 +9,7 @@ from starlette.websockets import WebSocket
 
 from chatbot.protocol.errors import NotFound, ProtocolError
 from chatbot.server.bodies import TURNS_GO, tell_error
+from chatbot.server.chat_completions import ChatCompletionRoutes
 from chatbot.server.conversations import ConversationRoutes
 from chatbot.server.guard import Guard, Pages
 from chatbot.server.health import HealthRoutes
@@ -45,6 +46,7 @@ def create_app(services: Services, presence: Presence | None = None) -> Starlett
         routes=[
             WebSocketRoute("/v1/responses", serve_socket),
             *ResponseRoutes(services).routes(),
+            *ChatCompletionRoutes(services).routes(),
             *ConversationRoutes(services).routes(),
             *ModelRoutes(services).routes(),
             *HealthRoutes(services).routes(),

@@ -15,8 +15,8 @@ from storage.items import Order
 
 logger = structlog.get_logger(__name__)
 
-TURNS_GO = "a turn is POST /v1/responses, or a message on the WebSocket /v1/responses"
-"""What most of those look for who ask for something else, such as `/v1/chat/completions`."""
+TURNS_GO = "a turn is POST /v1/responses or /v1/chat/completions, or a message on the WebSocket /v1/responses"
+"""What most of those look for who ask for something else, such as `/v1/completions`."""
 DEFAULT_PAGE = 20
 MAX_PAGE = 1000
 """How much of a list one answer has."""

@@ -1,14 +1,12 @@
 """`/v1/responses` over HTTP: one turn as JSON or as a stream of server-sent events, and what comes after it."""
 
-import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
 
 from chatbot.conversation.faults import told_in_protocol
 from chatbot.conversation.stream import ResponseLog
@@ -17,10 +15,9 @@ from chatbot.protocol.events import Event
 from chatbot.protocol.requests import ResponseCreate, validate
 from chatbot.protocol.resources import item_resource, page, response_resource
 from chatbot.server.bodies import DEFAULT_PAGE, MAX_PAGE, query_flag, query_int, query_order, read_object
+from chatbot.server.delivery import DONE, PING, EventStream, wait_for_end, with_pings
 from chatbot.server.services import Services
 
-PING_S = 15.0
-"""Silence after which a comment is sent, so that no proxy closes a stream that waits for its first token."""
 MAX_SEQUENCE = 2**31
 MAX_KEY_CHARS = 255
 
@@ -46,15 +43,15 @@ class ResponseRoutes:
         wanted = validate(ResponseCreate, body)
         log = await self._turns.create(wanted, idempotency_key(wanted, request.headers.get("idempotency-key")))
         if wanted.stream:
-            return EventStream(log, -1)
-        if wanted.background:
-            return JSONResponse(response_resource(log.response))
-        return await self._whole(request, log)
+            return EventStream(log, _frames(log, -1))
+        if not wanted.background:
+            await wait_for_end(log, request)
+        return JSONResponse(response_resource(log.response))
 
     async def retrieve(self, request: Request) -> Response:
         log = await self._turns.attach(request.path_params["id"])
         if query_flag(request, "stream"):
-            return EventStream(log, _starting_after(request))
+            return EventStream(log, _frames(log, _starting_after(request)))
         with told_in_protocol():
             return JSONResponse(response_resource(await self._services.store.response(log.response.id)))
 
@@ -80,35 +77,6 @@ class ResponseRoutes:
             ids = _behind(request.query_params.get("after"), ids)
             items = [await store.item(response.conversation_id, item_id) for item_id in ids[:limit]]
         return JSONResponse(page([item_resource(item) for item in items], has_more=len(ids) > limit))
-
-    async def _whole(self, request: Request, log: ResponseLog) -> Response:
-        """Answer with the settled response; a client that leaves before is not waited for."""
-        ended = asyncio.create_task(log.wait_closed())
-        left = asyncio.create_task(_disconnect(request))
-        try:
-            with log.reading():
-                await asyncio.wait([ended, left], return_when=asyncio.FIRST_COMPLETED)
-            return JSONResponse(response_resource(log.response))
-        finally:
-            ended.cancel()
-            left.cancel()
-
-
-class EventStream(StreamingResponse):
-    """Events of a log as they come, sent by the server.
-
-    It reads from when it is called, not from the first event: the iterator of the body is never begun, so it has no
-    end, if the client goes before it has the headers.
-    """
-
-    def __init__(self, log: ResponseLog, starting_after: int) -> None:
-        headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-        super().__init__(_server_sent(log.events(starting_after)), media_type="text/event-stream", headers=headers)
-        self._log = log
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with self._log.reading():
-            await super().__call__(scope, receive, send)
 
 
 def idempotency_key(request: ResponseCreate, header: str | None = None) -> str | None:
@@ -138,36 +106,10 @@ def _starting_after(request: Request) -> int:
     return max(place, query_int(request, "starting_after", -1, low=-1, high=MAX_SEQUENCE))
 
 
-async def _disconnect(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
-
-
-async def with_pings(events: AsyncIterator[Event]) -> AsyncIterator[Event | None]:
-    """Yield the events, and None whenever none has come for a while."""
-    upcoming: asyncio.Task[Event] | None = None
-    try:
-        while True:
-            upcoming = upcoming or asyncio.ensure_future(anext(events))
-            done, _ = await asyncio.wait([upcoming], timeout=PING_S)
-            if not done:
-                yield None
-                continue
-            finished, upcoming = upcoming, None
-            try:
-                event = finished.result()
-            except StopAsyncIteration:
-                return
-            yield event
-    finally:
-        if upcoming is not None:
-            upcoming.cancel()
-
-
-async def _server_sent(events: AsyncIterator[Event]) -> AsyncIterator[str]:
-    async for event in with_pings(events):
-        yield ": ping\n\n" if event is None else _encode(event)
-    yield "data: [DONE]\n\n"
+async def _frames(log: ResponseLog, starting_after: int) -> AsyncIterator[str]:
+    async for event in with_pings(log.events(starting_after)):
+        yield PING if event is None else _encode(event)
+    yield DONE
 
 
 def _encode(event: Event) -> str:

@@ -26,10 +26,12 @@ async def ask(
     session: str = "s",
     sampling: Sampling = GREEDY,
     adapter: str | None = None,
+    is_stateless: bool = False,
 ) -> Reply:
     """Return the whole reply to these messages."""
     text = ""
-    async for event in engine.generate(GenerationRequest(session, messages, sampling, adapter)):
+    request = GenerationRequest(session, messages, sampling, adapter, is_stateless=is_stateless)
+    async for event in engine.generate(request):
         if isinstance(event, Finish):
             return Reply(text, event.reason, event.usage)
         assert isinstance(event, Delta)

@@ -242,3 +242,18 @@ async def test_an_engine_without_a_folder_writes_nothing(
         await ask(engine, OTHER, session="b")
         _check(await ask(engine, CHAT, session="a"), Alone(tiny), CHAT, at_least=40)
     assert _files(tmp_path) == []
+
+
+async def test_a_stateless_chat_goes_on_from_any_slot_and_is_kept_nowhere_else(tiny: Path, tmp_path: Path) -> None:
+    alone = Alone(tiny)
+    async with _engine(tiny, tmp_path, slots=2) as engine:
+        first = await ask(engine, CHAT, session="first", is_stateless=True)
+        chat = _next_turn(CHAT, first)
+        second = await ask(engine, chat, session="second", is_stateless=True)
+        _check(second, alone, chat, at_least=first.usage.prompt_tokens)
+        for session in ("other", "and another"):  # take both slots
+            await ask(engine, OTHER, session=session)
+        assert (await ask(engine, chat, session="third", is_stateless=True)).usage.cached_tokens <= 1
+        await ask(engine, OTHER, session="a fourth", is_stateless=True)
+    async with _engine(tiny, tmp_path) as engine:
+        assert (await ask(engine, chat, session="fifth")).usage.cached_tokens <= 1

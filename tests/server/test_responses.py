@@ -226,7 +226,7 @@ async def test_every_error_has_one_form(
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "status"), [("POST", "/v1/chat/completions", 404), ("GET", "/v1/responses", 405)]
+    ("method", "path", "status"), [("POST", "/v1/completions", 404), ("GET", "/v1/responses", 405)]
 )
 async def test_who_asks_at_the_wrong_place_is_told_the_right_one(
     http: httpx.AsyncClient, method: str, path: str, status: int
