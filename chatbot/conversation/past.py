@@ -11,8 +11,8 @@ from storage.records import KnownPath
 
 MOST_BYTES = 64 * 2**20
 """About how much all of it may take; the conversation that was used last is kept whatever it takes."""
-_MESSAGE_BYTES = 1_000
-"""About what a message takes beside its text."""
+_MESSAGE_BYTES = 1_500
+"""About what a message takes beside its text, the direction of its meaning among it."""
 _COPIES = 3
 """How often a text is held: in the path, and as text and words of the index."""
 

@@ -1,4 +1,4 @@
-"""An index of what was said, by its words: BM25 in the memory of SQLite.
+"""An index of what was said, by its words: BM25 in the memory of SQLite. Beside it grows the one by meaning.
 
 It is brought up to date and not made anew: of messages that it holds already, nothing is read again.
 """
@@ -10,6 +10,8 @@ from datetime import date
 from functools import cached_property, lru_cache
 from weakref import finalize
 
+from chatbot.conversation.meaning import Vector
+from chatbot.conversation.meant import Meant
 from storage.records import Item
 
 PASSAGE_CHARACTERS = 400
@@ -31,6 +33,7 @@ class Said:
         self._first_passages: list[int] = []
         """The number of the first passage of each message."""
         self._passages: list[tuple[Item, str]] = []
+        self._meant = Meant()
 
     def hold(self, messages: Sequence[Item]) -> None:
         """Hold these messages and no others; what they have in common with those held, from the first on, stays."""
@@ -40,6 +43,7 @@ class Said:
         with self._index as index:
             index.execute("DELETE FROM said WHERE rowid >= ?", (first,))
             index.executemany(_ADD, self._new_rows(messages[same:]))
+        self._meant.hold(first, [passage for _, passage in self._passages[first:]])
 
     def passage(self, number: int) -> tuple[Item, str]:
         """Return a passage and the message that it is of."""
@@ -48,6 +52,10 @@ class Said:
     def scores(self, words: Sequence[str]) -> dict[int, float]:
         """The BM25 of each passage that has one of the words, or stands in an exchange that does, by its number."""
         return dict(self._index.execute(_FIND, (" OR ".join(f'"{word}"' for word in words),)))
+
+    def nearness(self, question: str) -> Vector:
+        """How near each passage is to a question in meaning, from 0 to 1, by its number."""
+        return self._meant.nearness(question)
 
     @cached_property
     def _index(self) -> sqlite3.Connection:

@@ -107,12 +107,20 @@ def _texts(folder: Path, name: str) -> Iterator[str]:
         for messages in messages_of(folder, name):
             yield from _pieces([m["content"] for m in messages if m["role"] != "system"])
         return
+    for block in blocks_of(folder, name):
+        yield from _pieces(block)
+
+
+def blocks_of(folder: Path, name: str) -> Iterator[list[str]]:
+    """The texts of one file of the corpus, as lines; an empty line stands between two. Raises FileNotFoundError."""
+    if _find(folder, name) is None:
+        raise FileNotFoundError(f"corpus folder {folder} has neither {name} nor {name}.zst")
     block: list[str] = []
     for line in [*_lines(folder, name), ""]:
         if line.strip():
             block.append(line.strip())
         elif block:
-            yield from _pieces(block)
+            yield block
             block = []
 
 

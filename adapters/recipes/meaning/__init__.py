@@ -1,0 +1,1 @@
+"""Word vectors for recall by meaning, made from public texts: one command, no model from elsewhere."""
