@@ -5,10 +5,8 @@ acknowledgement). From then on the turn belongs to the server: sockets come and 
 """
 
 import asyncio
-import hashlib
-import json
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import ExitStack
 from typing import Any, TypeVar
 
@@ -16,37 +14,35 @@ from chatbot.conversation.context import ContextTooLong, shown_items
 from chatbot.conversation.faults import told_in_protocol
 from chatbot.conversation.feed import Feed
 from chatbot.conversation.lane import Lanes
+from chatbot.conversation.new_turn import fingerprint, new_turn
 from chatbot.conversation.personas import Persona
 from chatbot.conversation.reply import Backend, Reply
 from chatbot.conversation.stream import ResponseLog
 from chatbot.conversation.unstored import delete_late, try_to_delete
 from chatbot.engine.base import ChatMessage
 from chatbot.protocol.errors import Unavailable
-from chatbot.protocol.ids import new_id
-from chatbot.protocol.requests import Message, ResponseCreate, check_supported
+from chatbot.protocol.requests import ResponseCreate, check_supported
 from storage.errors import PreviousResponseNotFound, ResponseNotFound
-from storage.records import Conversation, ItemRole, NewItem, NewTurn, Response
+from storage.records import Conversation, NewTurn, Response
 
 T = TypeVar("T")
 DRAIN_STEP_S = 0.2
-
-_NOT_KEPT = {
-    "input",
-    "model",
-    "conversation",
-    "previous_response_id",
-    "parent_item_id",
-    "stream",
-    "idempotency_key",
-}
-"""Fields of a request that are stored in places of their own, or have no meaning later."""
 
 
 class Turns:
     """Begins, finds, cancels and drains turns."""
 
-    def __init__(self, backend: Backend, *, instructions: str, max_queued_turns: int) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        *,
+        instructions: str,
+        max_queued_turns: int,
+        on_settled: Callable[[Response], None] = lambda _: None,
+    ) -> None:
+        """`on_settled` is told of every reply that has ended, before its readers are."""
         self._backend = backend
+        self._on_settled = on_settled
         self._store = backend.store
         self._instructions = instructions
         self._lanes = Lanes(max_queued_turns)
@@ -76,13 +72,13 @@ class Turns:
         check_supported(request)
         with told_in_protocol():
             if idempotency_key is not None:
-                earlier = await self._store.response_under_key(idempotency_key, _fingerprint(request))
+                earlier = await self._store.response_under_key(idempotency_key, fingerprint(request))
                 if earlier is not None and (self._known(earlier.id) or earlier.completed_at is not None):
                     return self._log_of(earlier)
             conversation = await self._conversation(request)
             persona = self._backend.personas.answering(request.model, conversation)
             system = self._system_prompt(request, conversation, persona)
-            turn = _new_turn(request, conversation, persona, idempotency_key)
+            turn = new_turn(request, conversation, persona, idempotency_key)
             standing = [system, *await self._store.instructions_before(turn)]
             await asyncio.to_thread(self._check_fits, standing, request)
             if self._is_draining:  # not before: a repeat of what is stored already is not refused
@@ -222,6 +218,7 @@ class Turns:
         with holding:
             settled = await reply.run(lane, self._backend)
         del self._replies[settled.id]
+        self._on_settled(settled)
         reply.log.close(settled)
         if reply.request.store is False:
             await self._drop(reply)
@@ -261,36 +258,3 @@ class Turns:
 def _item_ids(log: ResponseLog) -> tuple[str, ...]:
     """Return the items that a reply answers, shows the model and writes."""
     return (*log.response.input_item_ids, *shown_items(log.context or {}), log.response.output_item_id)
-
-
-def new_items(messages: Sequence[Message]) -> tuple[NewItem, ...]:
-    """Return messages of a request as items to store; a developer speaks as the system."""
-    return tuple(NewItem(new_id("msg"), _stored_role(message), message.text) for message in messages)
-
-
-def _stored_role(message: Message) -> ItemRole:
-    return "system" if message.role == "developer" else message.role
-
-
-def _new_turn(request: ResponseCreate, conversation: Conversation | None, persona: Persona, key: str | None) -> NewTurn:
-    return NewTurn(
-        response_id=new_id("resp"),
-        output_item_id=new_id("msg"),
-        conversation_id=conversation.id if conversation else None,
-        previous_response_id=request.previous_response_id,
-        inputs=new_items(request.messages),
-        model=persona.name,
-        request=request.model_dump(exclude=_NOT_KEPT, exclude_none=True),
-        idempotency_key=key,
-        body_sha256=_fingerprint(request) if key else None,
-        parent_item_id=request.parent_item_id,
-        at_root=request.begins_at_root,
-    )
-
-
-def _fingerprint(request: ResponseCreate) -> str:
-    """Return what two requests with one idempotency key must have in common."""
-    body = request.model_dump(exclude={"idempotency_key", "stream"}, exclude_none=True)
-    if request.begins_at_root:
-        body["parent_item_id"] = None  # given as null, which is not the same as not given
-    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()

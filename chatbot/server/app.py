@@ -13,6 +13,7 @@ from chatbot.server.chat_completions import ChatCompletionRoutes
 from chatbot.server.conversations import ConversationRoutes
 from chatbot.server.guard import Guard, Pages
 from chatbot.server.health import HealthRoutes
+from chatbot.server.metrics import MetricsRoutes
 from chatbot.server.models import ModelRoutes
 from chatbot.server.presence import Presence, PresenceMiddleware
 from chatbot.server.responses import ResponseRoutes
@@ -50,6 +51,7 @@ def create_app(services: Services, presence: Presence | None = None) -> Starlett
             *ConversationRoutes(services).routes(),
             *ModelRoutes(services).routes(),
             *HealthRoutes(services).routes(),
+            *MetricsRoutes(services.metrics).routes(),
             WebSocketRoute("/{path:path}", _refuse_socket),
         ],
         middleware=[Middleware(PresenceMiddleware, presence=presence or Presence()), cors, guard],

@@ -5,7 +5,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from chatbot.conversation.faults import told_in_protocol
-from chatbot.conversation.turn import new_items
+from chatbot.conversation.new_turn import new_items
 from chatbot.protocol.ids import new_id
 from chatbot.protocol.requests import (
     ConversationCreate,

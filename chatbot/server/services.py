@@ -12,6 +12,7 @@ from chatbot.conversation.personas import Personas
 from chatbot.conversation.reply import Backend, ReplyLimits
 from chatbot.conversation.turn import Turns
 from chatbot.engine.base import Engine
+from chatbot.server.metrics import Metrics
 from chatbot.settings import Settings
 from storage.records import AdapterRecord
 from storage.store import Store
@@ -26,6 +27,7 @@ class Services:
     engine: Engine
     personas: Personas
     turns: Turns
+    metrics: Metrics
 
 
 @asynccontextmanager
@@ -73,9 +75,12 @@ async def _assemble(settings: Settings, store: Store, engine: Engine) -> Service
         checkpoint_s=settings.checkpoint_s,
         recall_tokens=settings.recall_tokens,
     )
+    metrics = Metrics()
     turns = Turns(
         Backend(store, engine, personas, limits),
         instructions=settings.instructions,
         max_queued_turns=settings.max_queued_turns,
+        on_settled=metrics.note,
     )
-    return Services(settings, store, engine, personas, turns)
+    metrics.watch(turns, engine)
+    return Services(settings, store, engine, personas, turns, metrics)
