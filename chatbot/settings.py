@@ -157,7 +157,8 @@ class Settings(BaseSettings):
         """Name under which clients see the base model."""
         if self.model == BUNDLED_MODEL:
             return "chatbot-mini"
-        return Path(self.model).expanduser().resolve().name if Path(self.model).exists() else self.model
+        folder = Path(self.model).expanduser()
+        return folder.resolve().name if folder.exists() else self.model
 
     @classmethod
     def settings_customise_sources(

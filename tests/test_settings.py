@@ -68,5 +68,11 @@ def test_hosts_are_names_and_addresses() -> None:
     assert Settings(allow_host=hosts).allow_host == hosts
 
 
+def test_a_model_in_the_home_folder_is_named_by_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "smol").mkdir()
+    assert Settings(model="~/smol").model_name == "smol"
+
+
 def test_every_setting_is_documented() -> None:
     assert [name for name, field in Settings.model_fields.items() if not field.description] == []

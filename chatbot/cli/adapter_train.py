@@ -13,6 +13,7 @@ from chatbot.cli import adapter_train_options as given
 from chatbot.cli.adapter_check import AsJson, DataFiles, checked, tell_warnings
 from chatbot.cli.adapter_json import outcome_json
 from chatbot.cli.configured import adapter_store, fail, settings_with
+from chatbot.settings import BUNDLED_MODEL
 
 if TYPE_CHECKING:
     from adapters.persona import PersonaCard
@@ -48,7 +49,7 @@ def train(
     from adapters.plan import Options
     from adapters.store import AdapterStore
 
-    settings = settings_with()
+    settings = settings_with(model=base)
     _require_files([*data, *([val] if val else [])])
     statistics, shared_system = checked(data)
     tell_warnings(statistics)
@@ -56,7 +57,7 @@ def train(
     begun = _start(start, store, settings) if start else None
     file = persona or (begun.persona_file if begun else None)
     card = _card(name, file, system or None, description, shared_system)
-    folder = _base_folder(base or settings.model_path)
+    folder = _base_folder(settings.model_path)
 
     from adapters.train import Job  # after all that can be told without torch, which takes seconds to import
 
@@ -70,7 +71,7 @@ def train(
         start=begun,
         is_resumed=resume,
         is_dry_run=dry_run,
-        base_name=settings.model_name if base is None else None,
+        base_name=settings.model_name if settings.model == BUNDLED_MODEL else None,
         command=_command(context, card.name, begun),
     )
     _spare_a_core()

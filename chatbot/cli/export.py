@@ -34,13 +34,13 @@ def export(
     from chatbot.engine.base import ModelNotFound
     from chatbot.engine.checkpoint import locate
 
-    settings, system = settings_with(), None
+    settings, system = settings_with(model=base), None
     if out.exists():
         fail(f"{out} exists already; name one that does not", 2)
     if not out.parent.is_dir():
         fail(f"{out.parent}: no such folder; make it, or name another", 2)
     try:
-        folder = locate(base or settings.model_path)
+        folder = locate(settings.model_path)
         if reference == "base":
             _write(folder, None, out, to, settings.model_name)
         else:

@@ -21,7 +21,9 @@ app = typer.Typer(no_args_is_help=True, help="Measure models, with and without p
 
 @app.command("eval")
 def evaluate(
-    model: Annotated[str | None, typer.Argument(help="Model directory; by default the one that is served.")] = None,
+    model: Annotated[
+        str | None, typer.Argument(help="Model directory or name; by default the one that is served.")
+    ] = None,
     adapter: Annotated[
         list[str] | None, typer.Option(help="Also measure with this persona, such as `pirate`; may be repeated.")
     ] = None,
@@ -51,16 +53,15 @@ def evaluate(
     from chatbot.engine.base import EngineError
     from chatbot.engine.checkpoint import locate
 
-    settings = settings_with()
+    settings = settings_with(model=model)
     store = adapter_store(settings)
-    wanted, name = (settings.model_path, settings.model_name) if model is None else (model, Path(model).name)
     if out is not None and not out.absolute().parent.is_dir():
         fail(f"{out.absolute().parent}: no such folder for --out; make it, or name another", 2)
     try:
         personas = [store.resolve(reference) for reference in adapter or ()]
         pairs = read_pairs(test) if test else []
-        folder = locate(wanted)
-        found = asyncio.run(_evaluation(folder, name, personas, count, threads, pairs))
+        folder = locate(settings.model_path)
+        found = asyncio.run(_evaluation(folder, settings.model_name, personas, count, threads, pairs))
         if corpus is not None:
             found.perplexity = _perplexities(folder, corpus)
     except (AdapterNotFound, BadData) as error:

@@ -186,6 +186,16 @@ def test_a_dry_run_prints_the_plan_with_its_reasons(tmp_path: Path, base: Path) 
     assert "s a step" in result.stderr
 
 
+def test_the_bundled_model_is_a_base_by_its_name(tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHATBOT_MODEL", str(tmp_path / "served"))
+    (tmp_path / "base_model").symlink_to(base)
+    monkeypatch.setattr("chatbot.settings.PACKAGE", tmp_path)
+    data = write_chats(tmp_path / "a.jsonl", [["hi", "Arr!"]] * 8)
+    result = run("train", data, "--name", "corsair", "--base", "bundled", "--steps", "1", "--json")
+    assert result.exit_code == 0, result.output
+    assert "chatbot-mini" in run("show", "corsair", "--json").stdout
+
+
 def test_the_pirates_data_is_sound_and_varied() -> None:
     figures = json.loads(run("check", PIRATE / "data.jsonl.xz", "--json").stdout)
     assert figures["rows"] >= 300

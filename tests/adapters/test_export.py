@@ -154,6 +154,19 @@ def test_the_command_writes_a_persona_as_one_file(base: Path, tmp_path: Path, mo
     assert "was trained on the base" in refused.stderr
 
 
+def test_a_base_that_is_named_is_found_as_the_served_one_is(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(make_tiny_model(tmp_path / "served", seed=9), tmp_path, monkeypatch)
+    (tmp_path / "base_model").symlink_to(base)
+    monkeypatch.setattr("chatbot.settings.PACKAGE", tmp_path)
+
+    for named, called in (("bundled", "chatbot-mini"), (base, "base")):
+        result = run("base", tmp_path / f"{called}.gguf", "--to", "gguf", "--base", named)
+        assert result.exit_code == 0, result.output
+        assert gguf.GGUFReader(tmp_path / f"{called}.gguf").fields["general.name"].contents() == called
+
+
 @pytest.mark.parametrize("form", ["gguf", "merged"])
 @pytest.mark.parametrize(
     ("fault", "code", "said"),

@@ -71,3 +71,14 @@ def test_what_is_named_is_looked_at_before_two_thousand_questions_are_asked(mode
         result = run(model, *words)
         assert result.exit_code == 2, result.output
         assert said in result.stderr
+
+
+def test_the_bundled_model_is_measured_by_its_name(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CHATBOT_MODEL", str(tmp_path / "served"))
+    (tmp_path / "base_model").symlink_to(model)
+    monkeypatch.setattr("chatbot.settings.PACKAGE", tmp_path)
+    result = run("bundled", "--count", 1)
+    assert result.exit_code == 0, result.output
+    assert result.stderr.startswith("chatbot-mini: ")
