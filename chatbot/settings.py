@@ -1,20 +1,50 @@
 """Every setting, documented once. Flag > CHATBOT_* environment > ./chatbot.toml > user file > default."""
 
+import json
 import re
+import tomllib
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from platformdirs import user_cache_path, user_config_path, user_data_path, user_state_path
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator
 from pydantic_settings import (
     BaseSettings,
+    InitSettingsSource,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
-    TomlConfigSettingsSource,
 )
 
 BUNDLED_MODEL = "bundled"
 PACKAGE = Path(__file__).resolve().parent
+
+
+class UnreadableSettings(Exception):
+    """A file of settings that is no TOML, or that cannot be opened."""
+
+
+def _said_in(file: Path) -> dict[str, Any]:
+    """Return what a file of settings says, which is nothing where there is none. Raises UnreadableSettings."""
+    try:
+        return tomllib.loads(file.read_text("utf-8")) if file.is_file() else {}
+    except (OSError, ValueError) as error:
+        said = "expected settings in TOML, such as `port = 8765`"
+        raise UnreadableSettings(f"{file.absolute()}: {said}: {error}") from error
+
+
+def _listed(value: object) -> object:
+    """Return the list that a text stands for, be it in JSON or separated by commas."""
+    if not isinstance(value, str):
+        return value
+    with suppress(ValueError):
+        if isinstance(found := json.loads(value), list):
+            return found
+    return [part.strip() for part in value.split(",") if part.strip()]
+
+
+Names = Annotated[list[str], NoDecode, BeforeValidator(_listed)]
 
 
 class Settings(BaseSettings):
@@ -22,7 +52,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="CHATBOT_", extra="forbid", use_attribute_docstrings=True)
 
-    home: Path | None = None
+    home: Annotated[Path | None, BeforeValidator(lambda given: given or None)] = None
     """Folder that holds data, state and cache in one place; by default the platform's own folders are used."""
     host: str = "127.0.0.1"
     """Address the server binds to. Anything but a loopback address needs an API key."""
@@ -32,9 +62,9 @@ class Settings(BaseSettings):
     """Model to serve: `bundled`, a local directory, or the name of a Hugging Face causal LM."""
     api_key: Annotated[str | None, Field(pattern=r"^[A-Za-z0-9_-]+$")] = None
     """Key that clients must send; letters, digits, `_` and `-` only, so that browsers can send it too."""
-    allow_origin: list[str] = []
+    allow_origin: Names = []
     """Web origins besides the server's own that may connect, such as `https://chat.example`."""
-    allow_host: list[str] = []
+    allow_host: Names = []
     """Host names besides loopback and `host` that requests may name (guards against DNS rebinding)."""
     instructions: str = "You are Ada, a friendly assistant."
     """System prompt where neither the conversation nor the persona brings one."""
@@ -86,6 +116,11 @@ class Settings(BaseSettings):
     log_level: str = "info"
     """Least severe log line that is printed: debug, info, warning or error."""
 
+    @field_validator("home")
+    @classmethod
+    def _without_tilde(cls, home: Path | None) -> Path | None:
+        return home.expanduser() if home else None
+
     @field_validator("allow_origin")
     @classmethod
     def _as_browsers_say_them(cls, origins: list[str]) -> list[str]:
@@ -104,12 +139,19 @@ class Settings(BaseSettings):
                 raise ValueError(f"{host!r} is no host: expected a name or an IP address, without scheme and port")
         return hosts
 
+    @field_validator("device")
+    @classmethod
+    def _known_device(cls, value: str) -> str:
+        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", value):
+            raise ValueError("expected auto, cpu or cuda")
+        return value
+
     @field_validator("log_level")
     @classmethod
     def _known_level(cls, value: str) -> str:
         levels = ("debug", "info", "warning", "error")
         if value.lower() not in levels:
-            raise ValueError(f"expected one of {', '.join(levels)}, got {value!r}")
+            raise ValueError(f"expected one of {', '.join(levels)}")
         return value.lower()
 
     @property
@@ -173,5 +215,5 @@ class Settings(BaseSettings):
         return (
             init_settings,
             env_settings,
-            *(TomlConfigSettingsSource(settings_cls, file) for file in files),
+            *(InitSettingsSource(settings_cls, _said_in(file)) for file in files),
         )

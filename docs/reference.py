@@ -30,7 +30,10 @@ def settings_page() -> str:
         f"| `{name}` | `{json.dumps(field.default, default=str)}` | {_line(field.description)} |"
         for name, field in Settings.model_fields.items()
     ]
-    intro = "Flag > environment (`CHATBOT_PORT`, …) > `./chatbot.toml` > user file > default."
+    intro = (
+        "Flag > environment (`CHATBOT_PORT`, …) > `./chatbot.toml` > user file (Linux:\n"
+        '`~/.config/chatbot/chatbot.toml`) > default. A list is `["a", "b"]` in a file and `a,b` in a variable.'
+    )
     table = ["| name | default | what it is |", "|---|---|---|", *rows]
     return "\n".join([HEADER, "# Settings", "", intro, "", *table]) + "\n"
 

@@ -32,6 +32,20 @@ def test_home_holds_everything(tmp_path: Path) -> None:
     assert settings.kv_dir == tmp_path / "cache" / "kv"
 
 
+def test_home_may_begin_with_a_tilde_and_an_empty_one_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("CHATBOT_HOME", "~/chats")
+    assert Settings().data_dir == tmp_path / "chats" / "data"
+    monkeypatch.setenv("CHATBOT_HOME", "")
+    assert Settings().home is None
+
+
+@pytest.mark.parametrize("given", ["a.example,fd00::1", "a.example, fd00::1,", '["a.example", "fd00::1"]'])
+def test_a_list_in_a_variable_has_commas_or_is_json(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    monkeypatch.setenv("CHATBOT_ALLOW_HOST", given)
+    assert Settings().allow_host == ["a.example", "fd00::1"]
+
+
 def test_a_key_that_a_browser_could_not_send_is_refused() -> None:
     with pytest.raises(ValidationError, match="api_key"):
         Settings(api_key="a key")

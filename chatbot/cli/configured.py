@@ -1,27 +1,53 @@
 """Settings for a command: what its flags say over what the environment and the files say."""
 
+import os
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 from pydantic import ValidationError
 
-from chatbot.settings import Settings
+from chatbot.settings import Settings, UnreadableSettings
 
 if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
     from adapters.store import AdapterStore
 
 
 def settings_with(**flags: Any) -> Settings:
     """Return the settings with the flags that were given; exit with 2 and every problem if they are not valid."""
     given = {name: value for name, value in flags.items() if value is not None}
+    _tell_unknown_variables()
     try:
         return Settings(**given)
+    except UnreadableSettings as error:
+        fail(str(error), 2)
     except ValidationError as error:
         for problem in error.errors(include_url=False):
-            name = ".".join(str(part) for part in problem["loc"])
-            got = "" if name == "api_key" else f", got {problem['input']!r}"
-            typer.echo(f"setting {name}: {problem['msg']}{got}", err=True)
+            typer.echo(_told(problem), err=True)
         raise typer.Exit(2) from None
+
+
+def _tell_unknown_variables() -> None:
+    """Warn of variables that set nothing; they may be another program's, so they are no error."""
+    for variable in os.environ:
+        prefix, name = variable[:8].lower(), variable[8:].lower()
+        if prefix == "chatbot_" and name not in Settings.model_fields:
+            typer.echo(f"{variable} is ignored: {_no_setting(name)}", err=True)
+
+
+def _told(problem: "ErrorDetails") -> str:
+    name = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        return f"setting {name}: {_no_setting(name)}"
+    got = "" if name == "api_key" else f", got {problem['input']!r}"
+    return f"setting {name}: {problem['msg'].removeprefix('Value error, ')}{got}"
+
+
+def _no_setting(name: str) -> str:
+    near = get_close_matches(name, Settings.model_fields, 1)
+    return "there is no such setting" + (f"; did you mean {near[0]}?" if near else "")
 
 
 def adapter_store(settings: Settings) -> "AdapterStore":

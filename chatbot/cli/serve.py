@@ -69,6 +69,7 @@ def _engine(settings: Settings) -> "LocalEngine":
 
     from chatbot.engine.local import LocalEngine
 
+    _require_device(settings.device)
     return LocalEngine(
         folder,
         name=settings.model_name,
@@ -87,3 +88,12 @@ def _engine(settings: Settings) -> "LocalEngine":
         kv_disk_mib=settings.kv_disk_mib,
         kv_dir=settings.kv_dir,
     )
+
+
+def _require_device(device: str) -> None:
+    import torch
+
+    from chatbot.server.run import CannotServe
+
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise CannotServe(f"device: expected a GPU for {device!r}, but torch finds none; try: CHATBOT_DEVICE=cpu")

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 
 def chatbot(*arguments: str, home: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
@@ -46,11 +47,43 @@ def test_a_taken_port_is_told_with_a_way_out(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("environment", "complaint"),
-    [({"CHATBOT_PORT": "99999"}, "setting port"), ({"CHATBOT_LOG_LEVEL": "loud"}, "setting log_level")],
+    [
+        ({"CHATBOT_PORT": "99999"}, "setting port"),
+        ({"CHATBOT_LOG_LEVEL": "loud"}, "log_level: expected one of debug, info, warning, error, got 'loud'\n"),
+        ({"CHATBOT_DEVICE": "gpu"}, "setting device: expected auto, cpu or cuda, got 'gpu'\n"),
+        ({"CHATBOT_ALLOW_ORIGIN": "chat.example"}, "'chat.example' is no origin"),
+        ({"CHATBOT_PROT": "1", "CHATBOT_PORT": "x"}, "CHATBOT_PROT is ignored: there is no such setting; did you mean"),
+    ],
 )
 def test_a_bad_setting_is_named(tmp_path: Path, environment: dict[str, str], complaint: str) -> None:
     ended = chatbot("serve", home=tmp_path, **environment)
-    assert (ended.returncode, complaint in ended.stderr) == (2, True)
+    assert (ended.returncode, complaint in ended.stderr) == (2, True), ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("said", "complaint"),
+    [
+        (b"port = ", "chatbot.toml: expected settings in TOML, such as `port = 8765`: Invalid value (at "),
+        (b'instructions = "\xff"', "expected settings in TOML"),
+        (b"prot = 1", "setting prot: there is no such setting; did you mean port?"),
+    ],
+)
+def test_a_file_of_settings_that_says_nothing_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: bytes, complaint: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "chatbot.toml").write_bytes(said)
+    ended = chatbot("adapter", "list", home=tmp_path, PYTHONPATH=str(Path(__file__).parents[2]))
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert complaint in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
+def test_a_gpu_that_is_not_there_is_told_without_a_traceback(tmp_path: Path) -> None:
+    ended = chatbot("serve", "--port", "0", home=tmp_path, CHATBOT_DEVICE="cuda")
+    assert ended.returncode == 1
+    assert ended.stderr == "device: expected a GPU for 'cuda', but torch finds none; try: CHATBOT_DEVICE=cpu\n"
 
 
 def test_flags_that_a_command_would_not_see_are_bad_usage(tmp_path: Path) -> None:
