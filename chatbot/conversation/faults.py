@@ -36,12 +36,17 @@ _NOT_FOUND: dict[type[StorageError], tuple[type[ProtocolError], str, str]] = {
 
 
 @contextmanager
-def told_in_protocol() -> Iterator[None]:
-    """Raise the ProtocolError that stands for any fault of storage, context or engine inside the block."""
+def told_in_protocol(**called: str) -> Iterator[None]:
+    """Raise the ProtocolError that stands for any fault of storage, context or engine inside the block.
+
+    `called` says what a param is called in this request, where that is not its usual name: `conversation="after"`.
+    """
     try:
         yield
     except (StorageError, EngineError, ContextTooLong) as error:
-        raise as_protocol_error(error) from error
+        told = as_protocol_error(error)
+        told.param = called.get(told.param or "", told.param)
+        raise told from error
 
 
 def as_protocol_error(error: Exception) -> ProtocolError:

@@ -6,6 +6,7 @@ import structlog
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
+from starlette.routing import Match, Route
 
 from chatbot.conversation.faults import as_protocol_error
 from chatbot.protocol.errors import InvalidRequest, NotFound, ProtocolError, ServerFault, TooLarge
@@ -82,5 +83,12 @@ async def tell_error(request: Request, error: Exception) -> JSONResponse:
         case _:
             logger.error("request crashed", path=request.url.path, exc_info=error)
             told = ServerFault("server_error", "the server failed on this request")
-    headers = {"Retry-After": "1"} if told.status in (429, 503) else None
-    return JSONResponse({"error": told.body()}, told.status, headers=headers)
+    return JSONResponse({"error": told.body()}, told.status, headers=_headers(request, told.status))
+
+
+def _headers(request: Request, status: int) -> dict[str, str]:
+    if status == 405:
+        routes = [route for route in request.app.routes if isinstance(route, Route)]
+        fitting = [route.methods or set() for route in routes if route.matches(request.scope)[0] is not Match.NONE]
+        return {"Allow": ", ".join(sorted(set().union(*fitting)))}
+    return {"Retry-After": "1"} if status in (429, 503) else {}

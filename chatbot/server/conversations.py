@@ -46,7 +46,7 @@ class ConversationRoutes:
         limit = query_int(request, "limit", DEFAULT_PAGE, low=1, high=MAX_PAGE)
         before = query_int(request, "before", MAX_CHANGE, low=0, high=MAX_CHANGE)
         title = request.query_params.get("title")
-        with told_in_protocol():
+        with told_in_protocol(conversation="after"):
             found = await self._store.conversations(
                 limit=limit + 1,
                 after=request.query_params.get("after"),
@@ -99,13 +99,18 @@ class ConversationRoutes:
 
     async def list_items(self, request: Request) -> Response:
         limit = query_int(request, "limit", DEFAULT_PAGE, low=1, high=MAX_PAGE)
-        with told_in_protocol():
+        conversation_id, leaf = request.path_params["id"], request.query_params.get("leaf")
+        if leaf is not None:
+            with told_in_protocol(item_id="leaf"):
+                await self._store.conversation(conversation_id)
+                await self._store.item(conversation_id, leaf)
+        with told_in_protocol(item_id="after"):
             found = await self._store.items(
-                request.path_params["id"],
+                conversation_id,
                 after=request.query_params.get("after"),
                 limit=limit + 1,
                 order=query_order(request),
-                leaf=request.query_params.get("leaf"),
+                leaf=leaf,
             )
         return JSONResponse(page([item_resource(item) for item in found[:limit]], has_more=len(found) > limit))
 

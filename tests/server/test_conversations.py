@@ -172,3 +172,14 @@ async def test_a_bad_query_is_refused(http: httpx.AsyncClient, query: dict[str, 
 async def test_a_conversation_cannot_be_given_a_persona_that_does_not_exist(http: httpx.AsyncClient) -> None:
     answer = await http.post("/v1/conversations", json={"model": "nobody"})
     assert answer.json()["error"]["code"] == "model_not_found"
+
+
+async def test_an_id_that_a_list_cannot_begin_after_is_named_as_it_was_given(http: httpx.AsyncClient) -> None:
+    one = (await http.post("/v1/conversations", json={})).json()["id"]
+    for query in ("after", "leaf"):
+        error = (await http.get(f"/v1/conversations/{one}/items", params={query: "msg_none"})).json()["error"]
+        assert (error["code"], error["param"]) == ("item_not_found", query)
+        error = (await http.get("/v1/conversations/conv_none/items", params={query: "msg_none"})).json()["error"]
+        assert (error["code"], error["param"]) == ("conversation_not_found", "conversation")
+    error = (await http.get("/v1/conversations", params={"after": "conv_none"})).json()["error"]
+    assert (error["code"], error["param"]) == ("conversation_not_found", "after")

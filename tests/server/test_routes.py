@@ -42,3 +42,14 @@ async def test_a_socket_on_another_path_is_told_the_right_one(url: str) -> None:
 async def test_a_slash_at_the_end_changes_nothing(http: httpx.AsyncClient, path: str) -> None:
     plain, slashed = [await http.get(path + slash, follow_redirects=True) for slash in ("", "/")]
     assert (slashed.status_code, slashed.json()) == (200, plain.json())
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [("PUT", "/v1/conversations", "GET, HEAD, POST"), ("POST", "/v1/models/pirate", "GET, HEAD")],
+)
+async def test_a_method_that_a_route_lacks_is_answered_with_those_it_has(
+    http: httpx.AsyncClient, method: str, path: str, allowed: str
+) -> None:
+    answer = await http.request(method, path)
+    assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
