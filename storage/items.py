@@ -1,4 +1,4 @@
-"""The tree of items in a conversation: paths, siblings, growth at a leaf, removal of a node.
+"""The tree of items in a conversation: paths, growth at a leaf, removal of a node.
 
 Invariant: an item's position is greater than its parent's, so a path ordered by position runs from root to
 leaf, and a walk up the tree always ends.
@@ -162,24 +162,6 @@ def walk_up(leaf: str | None, *, above: int = -1, below: int | None = None, most
         walk, (items.c.id == walk.c.parent_id) & (items.c.position < walk.c.position) & (items.c.position > above)
     )
     return walk.union_all(step if most is None else step.where(walk.c.taken < most))
-
-
-def siblings(db: Connection, conversation_id: str, item_id: str) -> list[Item]:
-    """The versions of this place in the conversation: all items with the same parent, by position."""
-    parent_id = fetch(db, conversation_id, item_id).parent_id
-    query = rows.select_items().where(items.c.parent_id == parent_id)
-    if parent_id is None:
-        query = query.where(items.c.conversation_id == conversation_id)
-    return [rows.item(row) for row in db.execute(query.order_by(items.c.position))]
-
-
-def activate(db: Connection, conversation_id: str, item_id: str) -> str:
-    """Make the newest leaf at or below the item the active one, and return it."""
-    fetch(db, conversation_id, item_id)
-    leaf = _newest_leaf(db, conversation_id, item_id)
-    assert leaf is not None
-    conversations.change(db, conversation_id, active_leaf=leaf)
-    return leaf
 
 
 def _newest_leaf(db: Connection, conversation_id: str, item_id: str | None) -> str | None:

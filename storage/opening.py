@@ -85,9 +85,9 @@ def _probe(connection: Connection) -> None:
 def _require_sound(connection: Connection, database: Path) -> None:
     """After a run that ended badly, and before a backup goes, check the file."""
     with connection.begin():
-        found = check(connection)
-    if not found.is_ok:
-        raise StorageBroken(f"{database}: the database is damaged ({found.problems[0]}); {DISK_ADVICE}")
+        problems = check(connection)
+    if problems:
+        raise StorageBroken(f"{database}: the database is damaged ({problems[0]}); {DISK_ADVICE}")
 
 
 def _make_private_folder(folder: Path) -> None:

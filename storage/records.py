@@ -4,7 +4,7 @@ Times are unix seconds; order is always an integer, never a time.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 ItemRole = Literal["system", "user", "assistant"]
@@ -106,24 +106,3 @@ class Response:
     usage: Mapping[str, Any] | None = None
     context: Mapping[str, Any] | None = None
     """What the model saw: ids of kept and recalled items, tokens, adapter digest."""
-
-
-@dataclass(frozen=True, slots=True)
-class AdapterRecord:
-    """One version of a persona's adapter, as found on disk and registered."""
-
-    name: str
-    version: int
-    digest: str
-    base_digest: str
-    path: str
-    card: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Integrity:
-    """What SQLite itself says about the file."""
-
-    is_ok: bool
-    problems: tuple[str, ...]
-    sqlite_version: str

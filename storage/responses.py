@@ -53,18 +53,6 @@ def fetch(db: Connection, response_id: str) -> Response:
     return _with_inputs(db, row)
 
 
-def running(db: Connection, conversation_id: str) -> Response | None:
-    """The response being written in this conversation, else the one that waits longest, else None."""
-    query = (
-        rows.select_responses()
-        .where(responses.c.conversation_id == conversation_id, is_unfinished)
-        .order_by((responses.c.state == "queued").asc(), item_table.c.position)
-        .limit(1)
-    )
-    row = db.execute(query).one_or_none()
-    return None if row is None else _with_inputs(db, row)
-
-
 def start(db: Connection, response_id: str, context: Mapping[str, Any]) -> None:
     """Move a queued response to in_progress and record what the model is about to see.
 

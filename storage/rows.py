@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Row, Select, select
 
 from storage import delta_lengths
-from storage.records import AdapterRecord, Conversation, Item, Response
+from storage.records import Conversation, Item, Response
 from storage.schema import conversations, items, responses
 
 
@@ -44,7 +44,3 @@ def response(row: Row[Any], input_item_ids: Sequence[str]) -> Response:
     fields = dict(row._mapping)
     fields["delta_lengths"] = delta_lengths.decode(fields["delta_lengths"])
     return Response(**fields, input_item_ids=tuple(input_item_ids))
-
-
-def adapter(row: Row[Any]) -> AdapterRecord:
-    return AdapterRecord(**row._mapping)

@@ -133,6 +133,7 @@ idempotency_keys = Table(
     Column("created_at", BigInteger, nullable=False),
 )
 
+# Earlier versions listed the personas here; nothing reads it.
 adapters = Table(
     "adapters",
     metadata,

@@ -12,16 +12,13 @@ from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection
 
-from storage import adapters, conversations, items, responses, turns
+from storage import conversations, items, responses, turns
 from storage.conversations import UNCHANGED, Unchanged
 from storage.errors import StorageBroken
-from storage.integrity import check
 from storage.items import Order
 from storage.opening import OpenDatabase, open_database
 from storage.records import (
-    AdapterRecord,
     Conversation,
-    Integrity,
     Item,
     KnownPath,
     NewItem,
@@ -57,10 +54,6 @@ class Store:
     async def wait_until_broken(self) -> StorageBroken:
         """Return the fatal error once there is one; a server waits for it in order to stop."""
         return await self._database.writer.wait_until_broken()
-
-    async def integrity(self) -> Integrity:
-        """What SQLite finds when it checks the file, and which SQLite it is."""
-        return await self._read(check)
 
     # Conversations
 
@@ -163,14 +156,6 @@ class Store:
         """Return the item, or raise ItemNotFound."""
         return await self._read(lambda db: items.fetch(db, conversation_id, item_id))
 
-    async def siblings(self, conversation_id: str, item_id: str) -> list[Item]:
-        """All versions of this place in the conversation, by position; the item is one of them."""
-        return await self._read(lambda db: items.siblings(db, conversation_id, item_id))
-
-    async def activate_branch(self, conversation_id: str, item_id: str) -> str:
-        """Go on from the newest leaf at or below this item; return that leaf."""
-        return await self._write(lambda db: items.activate(db, conversation_id, item_id))
-
     async def delete_item(self, conversation_id: str, item_id: str) -> None:
         """Delete the item and the response that wrote it; its children move up to its parent."""
         await self._write(lambda db: items.remove(db, conversation_id, item_id), erases=True)
@@ -246,10 +231,6 @@ class Store:
         """Return the response with its text, or raise ResponseNotFound."""
         return await self._read(lambda db: responses.fetch(db, response_id))
 
-    async def running_response(self, conversation_id: str) -> Response | None:
-        """The response being written in this conversation, else the one that waits longest, else None."""
-        return await self._read(lambda db: responses.running(db, conversation_id))
-
     async def delete_response(self, response_id: str) -> None:
         """Delete the response; its items stay, but a hidden conversation goes with its last response."""
         await self._write(lambda db: responses.remove(db, response_id), erases=True)
@@ -266,16 +247,6 @@ class Store:
     async def last_context(self, conversation_id: str, leaf: str | None) -> Mapping[str, Any] | None:
         """Context record of the response nearest to the leaf on its path, or None if none recorded one."""
         return await self._read(lambda db: responses.last_context(db, conversation_id, leaf))
-
-    # Adapters
-
-    async def register_adapters(self, records: Sequence[AdapterRecord]) -> None:
-        """Insert the versions, replacing those that are known by name and number."""
-        await self._write(lambda db: adapters.register(db, records))
-
-    async def adapters(self) -> list[AdapterRecord]:
-        """Every registered version, by name and number."""
-        return await self._read(adapters.registered)
 
     def _now(self) -> int:
         return int(self._clock())

@@ -14,7 +14,6 @@ from chatbot.conversation.turn import Turns
 from chatbot.engine.base import Engine
 from chatbot.server.metrics import Metrics
 from chatbot.settings import Settings
-from storage.records import AdapterRecord
 from storage.store import Store
 
 logger = structlog.get_logger(__name__)
@@ -42,7 +41,7 @@ async def open_services(settings: Settings, make_engine: Callable[[], Engine]) -
         await engine.start()
         try:
             await _mend(store, engine)
-            yield await _assemble(settings, store, engine)
+            yield _assemble(settings, store, engine)
         finally:
             await engine.stop()
     finally:
@@ -60,15 +59,8 @@ async def _mend(store: Store, engine: Engine) -> None:
         await engine.forget(response.conversation_id)
 
 
-async def _assemble(settings: Settings, store: Store, engine: Engine) -> Services:
-    adapters = AdapterStore([settings.adapters_dir, settings.personas_dir])
-    await store.register_adapters(
-        [
-            AdapterRecord(found.name, found.version, found.digest, found.base_digest or "", str(found.path))
-            for found in adapters.scan()
-        ]
-    )
-    personas = Personas(engine, adapters)
+def _assemble(settings: Settings, store: Store, engine: Engine) -> Services:
+    personas = Personas(engine, AdapterStore([settings.adapters_dir, settings.personas_dir]))
     limits = ReplyLimits(
         max_output_tokens=settings.max_output_tokens,
         temperature=settings.temperature,

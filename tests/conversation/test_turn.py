@@ -472,7 +472,7 @@ async def test_a_caller_that_goes_away_leaves_no_turn_that_nobody_runs(
         caller.cancel()
         await asyncio.gather(caller, return_exceptions=True)
     await turns.drain(5)
-    assert await store.running_response("conv_1") is None
+    assert await store.interrupt_unfinished() == []
 
 
 async def test_a_key_used_again_to_begin_at_the_root_is_refused(turns: Turns, store: Store) -> None:

@@ -151,11 +151,6 @@ async def test_an_unclean_end_is_noticed_and_the_file_checked(database: Path) ->
             await Store.open(database)
 
 
-async def test_integrity_names_the_sqlite_version(store: Store) -> None:
-    found = await store.integrity()
-    assert (found.is_ok, found.problems, found.sqlite_version) == (True, (), sqlite3.sqlite_version)
-
-
 async def test_readers_cannot_write(store: Store) -> None:
     reader = store._database.reader
     for statement in ("DELETE FROM conversations", "CREATE TABLE x (y)", "PRAGMA user_version = 5"):

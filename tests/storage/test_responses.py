@@ -93,24 +93,6 @@ async def test_an_unknown_response_is_told(store: Store) -> None:
         await store.delete_response("resp_none")
 
 
-async def test_the_running_response_comes_before_those_that_wait(store: Store) -> None:
-    await store.create_conversation("conv_1")
-    assert await store.running_response("conv_1") is None
-    for name in ("a", "b", "c"):
-        await store.begin_turn(new_turn(name))
-    await _assert_running(store, "resp_a")
-    await store.start_response("resp_b", {})
-    await _assert_running(store, "resp_b")
-    await store.finish_response("resp_b", "cancelled", "", [])
-    await _assert_running(store, "resp_a")
-
-
-async def _assert_running(store: Store, response_id: str) -> None:
-    running = await store.running_response("conv_1")
-    assert running is not None
-    assert running.id == response_id
-
-
 async def test_what_is_unfinished_is_found_without_reading_what_is_done(store: Store) -> None:
     plans: list[str] = []
 
@@ -123,12 +105,11 @@ async def test_what_is_unfinished_is_found_without_reading_what_is_done(store: S
             raw.close()
 
         event.listen(db, "before_cursor_execute", note)
-        responses.running(db, "conv_1")
         responses.interrupt_unfinished(db, "why", 0)
         event.remove(db, "before_cursor_execute", note)
 
     await store._database.writer.submit(explain)
-    assert len(plans) == 2
+    assert len(plans) == 1
     assert all("ix_responses_unfinished" in plan for plan in plans), plans
 
 

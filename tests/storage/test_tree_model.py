@@ -103,14 +103,6 @@ class Tree(RuleBasedStateMachine):
         self.leaf = self.newest_leaf(parent) if self.leaf == item else self.leaf
         self.unfinished = [name for name in self.unfinished if f"msg_{name}_reply" != item]
 
-    @precondition(lambda self: self.parents)
-    @rule(data=st.data())
-    def activate(self, data: st.DataObject) -> None:
-        leaf = self.pick(data)
-        found = self.runner.run(self.store.activate_branch("conv_1", leaf))
-        self.leaf = self.newest_leaf(leaf)
-        assert found == self.leaf
-
     @precondition(lambda self: self.unfinished)
     @rule(text=st.text(alphabet=st.characters(exclude_categories=["Cs"])))
     def finish(self, text: str) -> None:
