@@ -73,7 +73,7 @@ class Guard:
         given = [_SCHEME.sub("", value) for value in headers.getlist("authorization")]
         given += [name[len(_KEY_SUBPROTOCOL) :] for name in subprotocols if name.startswith(_KEY_SUBPROTOCOL)]
         if not any(hmac.compare_digest(key.encode(), expected.encode()) for key in given):
-            message = "no valid API key; send `Authorization: Bearer KEY`"
+            message = "no valid API key; send `Authorization: Bearer KEY` (`chatbot` takes it from CHATBOT_API_KEY)"
             raise Unauthorized("invalid_api_key", message)
 
 

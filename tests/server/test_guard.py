@@ -118,6 +118,7 @@ async def test_without_the_key_nothing_but_health_answers(guarded: str) -> None:
         for path in ("/v1/models", "/v1/conversations", "/v1/responses/x", "/nothing"):
             answer = await http.get(path, headers={"Authorization": "Bearer wrong"})
             assert (answer.status_code, answer.json()["error"]["code"]) == (401, "invalid_api_key")
+            assert "CHATBOT_API_KEY" in answer.json()["error"]["message"]
         for scheme in ("Bearer", "bearer", "BEARER"):  # RFC 9110: its case means nothing
             assert (await http.get("/v1/models", headers={"Authorization": f"{scheme} {KEY}"})).status_code == 200
     assert await status_of(guarded, {}) == 401
