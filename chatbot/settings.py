@@ -1,6 +1,7 @@
 """Every setting, documented once. Flag > CHATBOT_* environment > ./chatbot.toml > user file > default."""
 
 import json
+import os
 import re
 import tomllib
 from contextlib import suppress
@@ -73,7 +74,7 @@ class Settings(BaseSettings):
     temperature: Annotated[float, Field(ge=0, le=2)] = 0.3
     """Sampling temperature where neither request nor persona says; 0 is greedy."""
     context_tokens: Annotated[int | None, Field(ge=16)] = None
-    """Context window; by default what the model was trained for, at most 8192."""
+    """Context window, never more than what the model was trained for; by default that, at most 8192."""
     recall_tokens: Annotated[int, Field(ge=0)] = 600
     """Most tokens of older messages, from before the window, that come back with a new one that may be about them; a
     fifth of the prompt at most. 0 turns this off."""
@@ -119,7 +120,10 @@ class Settings(BaseSettings):
     @field_validator("home")
     @classmethod
     def _without_tilde(cls, home: Path | None) -> Path | None:
-        return home.expanduser() if home else None
+        try:
+            return home.expanduser() if home else None
+        except RuntimeError:
+            raise ValueError("expected a folder, but there is no such user") from None
 
     @field_validator("allow_origin")
     @classmethod
@@ -199,7 +203,7 @@ class Settings(BaseSettings):
         """Name under which clients see the base model."""
         if self.model == BUNDLED_MODEL:
             return "chatbot-mini"
-        folder = Path(self.model).expanduser()
+        folder = Path(os.path.expanduser(self.model))
         return folder.resolve().name if folder.exists() else self.model
 
     @classmethod

@@ -86,6 +86,7 @@ def test_a_model_in_the_home_folder_is_named_by_its_folder(tmp_path: Path, monke
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "smol").mkdir()
     assert Settings(model="~/smol").model_name == "smol"
+    assert Settings(model="~nobody-here/smol").model_name == "~nobody-here/smol"
 
 
 def test_every_setting_is_documented() -> None:

@@ -4,6 +4,7 @@ Only configuration, tokenizer and safetensors files are ever asked for: no Pytho
 """
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -20,7 +21,7 @@ def locate(model: str | Path) -> Path:
 
     Raises ModelNotFound, which says what was expected and where. HF_HUB_OFFLINE is honoured.
     """
-    folder = Path(model).expanduser()
+    folder = Path(os.path.expanduser(model))  # which leaves a user that is none as it is written
     if not folder.is_dir():
         if isinstance(model, Path) or folder.is_absolute() or not HUB_NAME.fullmatch(model) or folder.exists():
             raise ModelNotFound(f"{folder}: no such directory; expected {EXPECTED}. {ADVICE}")

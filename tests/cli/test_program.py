@@ -11,7 +11,7 @@ def chatbot(*arguments: str, home: Path, **environment: str) -> "subprocess.Comp
     """Run the program to its end."""
     return subprocess.run(
         [sys.executable, "-m", "chatbot", *arguments],
-        env={"PATH": "", "CHATBOT_HOME": str(home), **environment},
+        env={"PATH": "", "CHATBOT_HOME": str(home)} | environment,
         capture_output=True,
         text=True,
         timeout=60,
@@ -51,6 +51,7 @@ def test_a_taken_port_is_told_with_a_way_out(tmp_path: Path) -> None:
         ({"CHATBOT_PORT": "99999"}, "setting port"),
         ({"CHATBOT_LOG_LEVEL": "loud"}, "log_level: expected one of debug, info, warning, error, got 'loud'\n"),
         ({"CHATBOT_DEVICE": "gpu"}, "setting device: expected auto, cpu or cuda, got 'gpu'\n"),
+        ({"CHATBOT_HOME": "~nobody-here/x"}, "setting home: expected a folder, but there is no such user, got"),
         ({"CHATBOT_ALLOW_ORIGIN": "chat.example"}, "'chat.example' is no origin"),
         ({"CHATBOT_PROT": "1", "CHATBOT_PORT": "x"}, "CHATBOT_PROT is ignored: there is no such setting; did you mean"),
     ],

@@ -21,7 +21,9 @@ def test_a_directory_is_found_by_path_and_by_text(tiny: Path) -> None:
     assert locate(tiny) == locate(str(tiny)) == tiny
 
 
-@pytest.mark.parametrize("model", ["/no/such/place", "./nowhere/to/be/found", Path("gone"), "what is this?"])
+@pytest.mark.parametrize(
+    "model", ["/no/such/place", "./nowhere/to/be/found", Path("gone"), "what is this?", "~nobody-here/x"]
+)
 def test_a_missing_directory_is_named(model: str | Path) -> None:
     with pytest.raises(ModelNotFound, match="no such directory; expected a Hugging Face causal LM"):
         locate(model)
