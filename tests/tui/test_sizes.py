@@ -1,0 +1,17 @@
+"""The screen at sizes that nobody would choose, but that a window has while it is dragged."""
+
+import pytest
+
+from tests.tui.conftest import OpenApp
+from tests.tui.screens import until_shown
+
+
+@pytest.mark.parametrize("columns", [3, 6, 33, 36])
+async def test_a_narrow_terminal_is_only_narrow(open_app: OpenApp, columns: int) -> None:
+    """At some widths nothing was left for what stands in the empty editor, which Textual cannot draw."""
+    async with open_app() as pilot:
+        await until_shown(pilot, "Say hello.", "live")
+        await pilot.resize_terminal(columns, 10)
+        await pilot.pause()
+        await pilot.resize_terminal(110, 30)
+        await until_shown(pilot, "Say hello.", "live")
