@@ -42,8 +42,11 @@ COMMANDS = (
 )
 
 
+AS_MESSAGE = "a message that begins with a slash is typed with two"
+
+
 class UnknownCommand(ValueError):
-    """No command has this name; the message proposes the nearest."""
+    """What was typed is no command as it stands; the message proposes the nearest, or says how to send it."""
 
 
 def find(name: str) -> Command:
@@ -56,21 +59,25 @@ def find(name: str) -> Command:
         return starting[0]
     names = [command.name for command in COMMANDS]
     near = difflib.get_close_matches(name, names, n=1)
-    hint = f"did you mean /{near[0]}?" if near else "/help lists them"
+    hint = f"did you mean /{near[0]}?" if near else f"/help lists them; {AS_MESSAGE}"
     raise UnknownCommand(f"there is no command /{name}; {hint}")
 
 
 def parse(line: str) -> tuple[Command, str] | None:
     """Split what was typed into command and argument; None if it is a message (`//` sends a leading slash).
 
-    Several lines are a message, unless they begin with the whole name of a command that takes them.
+    Several lines are a message, unless they begin with the whole name of a command that takes them. What follows a
+    command that takes nothing is refused: `/delete Sea` would delete the open chat and not that one.
     """
     if not line.startswith("/") or line.startswith("//"):
         return None
     name, _, argument = line[1:].partition(" ")
     if "\n" in line and not any(name == command.name and command.takes_lines for command in COMMANDS):
         return None
-    return find(name.lower()), argument.strip()
+    command, argument = find(name.lower()), argument.strip()
+    if argument and not command.argument:
+        raise UnknownCommand(f"/{command.name} takes nothing after it, but got “{argument}”; {AS_MESSAGE}")
+    return command, argument
 
 
 def message_of(line: str) -> str:

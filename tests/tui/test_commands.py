@@ -30,8 +30,14 @@ def test_aliases_beginnings_and_case_are_understood(typed: str, name: str) -> No
 def test_a_slip_is_met_with_the_nearest_name() -> None:
     with pytest.raises(UnknownCommand, match="did you mean /rename"):
         parse("/renmae x")
-    with pytest.raises(UnknownCommand, match="/help lists them"):
-        parse("/zzz")
+    with pytest.raises(UnknownCommand, match="/help lists them; a message that begins"):
+        parse("/etc/passwd is what?")
+
+
+def test_a_command_that_takes_nothing_is_not_run_with_something() -> None:
+    for line in ("/delete Sea talk", "/new hello", "/retry in French"):
+        with pytest.raises(UnknownCommand, match="takes nothing after it"):
+            parse(line)
 
 
 def test_half_typed_commands_are_offered() -> None:

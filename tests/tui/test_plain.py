@@ -35,6 +35,16 @@ async def test_the_last_message_is_answered_anew(
     assert asked == [("hi", "-", None), ("hi", None, 0.8), ("ho", None, None)]
 
 
+async def test_a_chat_that_was_named_to_delete_does_not_take_the_open_one_along(
+    server: FakeServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.add_conversation("Sea", ("a", "b"))
+    type_in(monkeypatch, "hi", "/delete Sea")
+    assert await run_plain(server.url) == 1
+    assert len(server.conversations) == 2
+    assert "/delete takes nothing after it, but got “Sea”" in capsys.readouterr().err
+
+
 async def test_what_was_said_is_found(
     server: FakeServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
