@@ -55,6 +55,21 @@ async def test_a_search_opens_what_was_picked_though_it_is_not_in_the_list(
         await until(pilot, lambda: isinstance(pilot.app.focused, Editor))
 
 
+async def test_enter_right_after_the_words_opens_what_they_find(
+    open_app: OpenApp, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is highlighted until then was found for no words, or for others."""
+    monkeypatch.setattr("tui.widgets.search.PAUSE_S", 0.5)
+    server.add_conversation("Old", ("my sister sails", "She must like the sea."))
+    server.add_conversation("New", ("a", "b"))
+    async with open_app() as pilot:
+        await until_shown(pilot, "chatbot-mini · live", "New")
+        await pilot.press("ctrl+f")
+        await until(pilot, lambda: len(_found(pilot.app)) == 2)
+        await pilot.press(*"sister", "enter")
+        await until_shown(pilot, "She must like the sea.")
+
+
 def _found(app: App[int]) -> list[str | None]:
     return [option.id for listing in app.screen.query(OptionList) for option in listing.options]
 

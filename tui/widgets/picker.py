@@ -52,8 +52,13 @@ class Picker(ModalScreen[str | None]):
         self.look_up(event.value)
 
     def on_input_submitted(self) -> None:
+        self.pick()
+
+    def pick(self) -> None:
+        """Return what is highlighted; where nothing fits, stay, so that the query can be changed."""
         option = self.query_one(OptionList).highlighted_option
-        self.dismiss(option.id if option else None)
+        if option:
+            self.dismiss(option.id)
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         self.dismiss(event.option_id)

@@ -26,8 +26,17 @@ class Search(Picker):
         super().__init__(words)
         self._find = find
         self.found: dict[str, JsonObject] = {}
+        self._is_looking = False
+        self._is_picked = False
+
+    def pick(self) -> None:
+        """Return what is highlighted, and not before that was found for the words as they are now."""
+        self._is_picked = self._is_looking
+        if not self._is_looking:
+            super().pick()
 
     def look_up(self, query: str) -> None:
+        self._is_looking, self._is_picked = True, False
         self.run_worker(self._look_up(query), exclusive=True)
 
     async def _look_up(self, query: str) -> None:
@@ -39,6 +48,9 @@ class Search(Picker):
             return
         self.found |= {body["id"]: body for body in found}
         self.offer([Option(_line(body), id=body["id"]) for body in found])
+        self._is_looking = False
+        if self._is_picked:
+            self.pick()
 
 
 def _line(body: JsonObject) -> Content:
