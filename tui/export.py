@@ -47,7 +47,10 @@ def chat_line(items: Sequence[JsonObject]) -> str:
 
 
 def _written(file: str, text: str) -> Path:
-    path = Path(file).expanduser()
+    try:
+        path = Path(file).expanduser()
+    except RuntimeError as error:
+        raise FileNotFoundError(f"{file!r} is in the home of nobody here; begin it otherwise") from error
     with path.open("x", encoding="utf-8") as out:
         out.write(text)
     return path.resolve()

@@ -63,3 +63,14 @@ async def test_an_empty_page_has_nothing_to_export(open_app: OpenApp) -> None:
         await until_shown(pilot, "live")
         await say(pilot, "/export")
         await until_shown(pilot, "nothing to export")
+
+
+async def test_the_home_of_nobody_is_no_place_for_a_file(
+    open_app: OpenApp, server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    server.add_conversation("Sea", ("a", "b"))
+    async with open_app() as pilot:
+        await until_shown(pilot, "Sea", "live")
+        await say(pilot, "/export ~nobody-is-called-so/sea.md")
+        await until_shown(pilot, "Nothing was written", "~nobody-is-called-so")
