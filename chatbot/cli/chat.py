@@ -1,6 +1,7 @@
 """`chatbot` alone: the terminal client, full screen on a terminal and line by line elsewhere."""
 
 import asyncio
+import os
 import sys
 
 from chatbot.cli.configured import fail, settings_with
@@ -14,7 +15,7 @@ def chat(*, model: str | None, conversation: str | None, plain: bool) -> int:
     async def ensure() -> str:
         return await ensure_server(settings)
 
-    if sys.stdin.isatty() and sys.stdout.isatty() and not plain:
+    if not plain and _has_screen():
         from tui.app import run
 
         return run(None, ensure=ensure, api_key=settings.api_key, conversation=conversation)
@@ -25,3 +26,8 @@ def chat(*, model: str | None, conversation: str | None, plain: bool) -> int:
     except ServerDidNotStart as error:
         fail(str(error), 3)
     return asyncio.run(run_plain(url, ensure=ensure, api_key=settings.api_key, conversation=conversation))
+
+
+def _has_screen() -> bool:
+    """Whether there is a terminal that can be drawn on; a dumb one, such as a shell in an editor, shows every code."""
+    return sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
