@@ -3,7 +3,8 @@
 import pytest
 
 from tests.tui.conftest import OpenApp
-from tests.tui.screens import until_shown
+from tests.tui.fake_server import FakeServer
+from tests.tui.screens import screen_text, until_shown
 
 
 @pytest.mark.parametrize("columns", [3, 6, 33, 36])
@@ -15,3 +16,12 @@ async def test_a_narrow_terminal_is_only_narrow(open_app: OpenApp, columns: int)
         await pilot.pause()
         await pilot.resize_terminal(110, 30)
         await until_shown(pilot, "Say hello.", "live")
+
+
+async def test_a_conversation_with_a_long_title_takes_one_line_of_the_list(
+    open_app: OpenApp, server: FakeServer
+) -> None:
+    server.add_conversation("What the pirates of the seven seas sing", ("a", "b"))
+    async with open_app() as pilot:
+        await until_shown(pilot, "live", "What the pirates of the s…│")
+        assert screen_text(pilot.app).splitlines()[2].startswith("│     ")
