@@ -12,6 +12,7 @@ from tui import clipboard
 from tui.commands import COMMANDS, Command
 from tui.export import export
 from tui.session import Session
+from tui.state import Model
 from tui.widgets.conversations import ConversationList
 from tui.widgets.dialogs import AskLine, Confirm
 from tui.widgets.editor import Editor
@@ -184,16 +185,15 @@ class CommandedApp(App[int]):
 
     async def _choose_persona(self, name: str) -> None:
         """Let who is named answer, or who is picked from all that the server offers now."""
-        await self.session.refresh_models()
         state = self.session.state
-        known = [model.id for model in state.models]
+        known = [model.id for model in (await self._models() if name else state.models)]
         if not known:
             self.notify("The server is not there yet; try again in a moment.", severity="warning", markup=False)
         elif name and name not in known:
             self.notify(f"Nobody is called “{name}”. Known: {', '.join(known)}", severity="warning", markup=False)
         elif name:
             self.session.choose_persona(name)
-        elif picked := await self.push_screen_wait(PersonaPicker(state.models, state.persona)):
+        elif picked := await self.push_screen_wait(PersonaPicker(state.models, state.persona, self._models)):
             self.session.choose_persona(picked)
 
     def _confirm_delete(self, chat_id: str) -> None:
@@ -201,3 +201,7 @@ class CommandedApp(App[int]):
         if chat:
             question = f"Delete “{chat.title or 'New conversation'}” for good?"
             self.push_screen(Confirm(question), lambda yes: self.session.delete(chat_id) if yes else None)
+    async def _models(self) -> tuple[Model, ...]:
+        await self.session.refresh_models()
+        return self.session.state.models
+

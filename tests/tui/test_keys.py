@@ -1,5 +1,7 @@
 """Keys, commands, dialogs and terminal sizes."""
 
+import asyncio
+
 import pytest
 from textual import events
 from textual.app import App
@@ -9,7 +11,7 @@ from tests.tui.conftest import OpenApp
 from tests.tui.fake_server import FakeServer
 from tests.tui.screens import assert_golden, say, until, until_shown
 from tui.app import ChatApp
-from tui.session import CHATS_PAGE
+from tui.session import CHATS_PAGE, Session
 from tui.widgets.conversations import ConversationList
 from tui.widgets.editor import Editor
 
@@ -119,6 +121,27 @@ async def test_a_persona_that_was_made_since_answers_by_its_name(open_app: OpenA
 
 
 async def test_a_conversation_beyond_the_list_opens_by_its_title(open_app: OpenApp, server: FakeServer) -> None:
+async def test_who_can_answer_is_offered_at_once_though_the_server_takes_its_time(
+    open_app: OpenApp, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A picker that comes late takes the keys of what is typed by then, Enter among them."""
+    server.add_conversation("Sea", ("a", "b"))
+    goes_on, load_models = asyncio.Event(), Session._load_models
+
+    async def held(session: Session) -> None:
+        await goes_on.wait()
+        await load_models(session)
+
+    async with open_app() as pilot:
+        await until_shown(pilot, "live", "Sea")
+        monkeypatch.setattr(Session, "_load_models", held)
+        server.models.append(("parrot", True))
+        await pilot.press("ctrl+t")
+        await until(pilot, lambda: _found(pilot.app) == ["chatbot-mini", "pirate", "poet"])
+        goes_on.set()
+        await until(pilot, lambda: "parrot" in _found(pilot.app))
+
+
     server.add_conversation("Old one", ("a", "bee"))
     for number in range(CHATS_PAGE + 2):
         server.add_conversation(f"New {number}", ("c", "dee"))

@@ -1,22 +1,41 @@
 """Choosing who answers."""
 
+from collections.abc import Awaitable, Callable
+
 from textual.content import Content
 from textual.fuzzy import Matcher
+from textual.widgets import Input
 from textual.widgets.option_list import Option
 
 from tui.state import Model
 from tui.widgets.picker import Picker
 
+Models = tuple[Model, ...]
+
 
 class PersonaPicker(Picker):
-    """Returns the id of the model that was picked, or None."""
+    """Returns the id of the model that was picked, or None.
+
+    It shows at once who is known, and then who else `refresh` returns: a server that takes its time must not have it
+    pop up under what is typed meanwhile.
+    """
 
     question = "Who answers from now on in this conversation?"
 
-    def __init__(self, models: tuple[Model, ...], current: str | None) -> None:
+    def __init__(self, models: Models, current: str | None, refresh: Callable[[], Awaitable[Models]]) -> None:
         super().__init__()
         self._models = models
         self._current = current
+        self._refresh = refresh
+
+    def on_mount(self) -> None:
+        self.run_worker(self._look_again())
+
+    async def _look_again(self) -> None:
+        models = await self._refresh()
+        if models != self._models:
+            self._models = models
+            self.look_up(self.query_one(Input).value)
 
     def look_up(self, query: str) -> None:
         found = ranked(self._models, query)
@@ -29,7 +48,7 @@ class PersonaPicker(Picker):
         return Content.assemble(mark, (model.id, "bold"), (f"  {about}", "dim"))
 
 
-def ranked(models: tuple[Model, ...], query: str) -> list[Model]:
+def ranked(models: Models, query: str) -> list[Model]:
     """Return the models that match, best first; all of them for an empty query."""
     if not query:
         return list(models)
