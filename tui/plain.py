@@ -124,15 +124,23 @@ class PlainChat:
         self._conversation = None
         talk("New conversation.")
 
-    async def command_open(self, title: str) -> None:
-        found = await self._client.conversation_titled(title)
+    async def command_open(self, title: str) -> int:
+        found = await self._client.conversation_titled(title) if title else None
         if found:
             self._conversation, self._model = found, None  # it has a persona of its own
-        talk(f"Now in “{title}”." if found else f"No conversation is called “{title}”; /list shows them.")
+            talk(f"Now in “{title}”.")
+            return OK
+        talk(f"No conversation is called “{title}”; /list shows them." if title else "Usage: /open TITLE")
+        return FAILED
 
     async def command_search(self, words: str) -> None:
-        for conversation in (await self._client.conversations(search=words)).data:
+        page = await self._client.conversations(search=words)
+        for conversation in page.data:
             talk(safe_line(conversation.get("title") or "(no title)"))
+        if page.has_more:
+            talk("(and older ones, which /search WORDS finds)")
+        elif not page.data:
+            talk("There is none.")
 
     async def command_rename(self, title: str) -> None:
         if self._conversation and title:
@@ -178,15 +186,16 @@ class PlainChat:
         talk(f"Written to {path}")
         return OK
 
-    async def command_persona(self, name: str) -> None:
-        models = await self._client.models()
-        if name and name in [model["id"] for model in models]:
+    async def command_persona(self, name: str) -> int:
+        known = [model["id"] for model in await self._client.models()]
+        if name in known:
             self._model = name
             if self._conversation:
                 await self._client.set_model(self._conversation["id"], name)
             talk(f"{name} answers from now on.")
-        else:
-            talk("Personas: " + ", ".join(safe_line(model["id"]) for model in models))
+            return OK
+        talk((f"Nobody is called “{name}”. " if name else "") + "Personas: " + ", ".join(map(safe_line, known)))
+        return FAILED if name else OK
 
     async def command_list(self, _: str) -> None:
         await self.command_search("")

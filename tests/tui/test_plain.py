@@ -55,6 +55,36 @@ async def test_what_was_said_is_found(
     assert capsys.readouterr().err == "Old\n"
 
 
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("/open Sea", "No conversation is called “Sea”; /list shows them."),
+        ("/open", "Usage: /open TITLE"),
+        ("/persona pirat", "Nobody is called “pirat”. Personas: chatbot-mini, pirate, poet"),
+    ],
+)
+async def test_a_name_that_nobody_has_is_told_and_fails(
+    server: FakeServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], line: str, told: str
+) -> None:
+    type_in(monkeypatch, line)
+    assert await run_plain(server.url) == 1
+    assert capsys.readouterr().err == f"{told}\n"
+
+
+async def test_a_list_says_what_it_lacks(
+    server: FakeServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    type_in(monkeypatch, "/list")
+    assert await run_plain(server.url) == 0
+    for number in range(101):
+        server.add_conversation(f"Sea {number}", ("a", "b"))
+    type_in(monkeypatch, "/list")
+    assert await run_plain(server.url) == 0
+    said = capsys.readouterr().err.splitlines()
+    assert said[:2] == ["There is none.", "Sea 100"]
+    assert said[-2:] == ["Sea 1", "(and older ones, which /search WORDS finds)"]
+
+
 async def test_a_chat_is_written_to_a_file(
     server: FakeServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
