@@ -50,18 +50,28 @@ class CommandedApp(App[int]):
         self.query_one(Editor).focus()
 
     def command_open(self, title: str) -> None:
+        if title:
+            self._open(title)
+        else:
+            self.command_search("")
+
+    def _open(self, title: str) -> None:
         wanted = title.lower()
         chats = self.session.state.chats
         found = [chat for chat in chats if chat.title.lower() == wanted]
         found = found or [chat for chat in chats if wanted in chat.title.lower()]
-        if found and wanted:
+        if found:
             self.session.open(found[0].id)
         else:
             self.run_worker(self._open_unlisted(title), exclusive=True, group="open")
 
     async def _open_unlisted(self, title: str) -> None:
-        if not title or not await self.session.open_titled(title):
-            self.notify(f"No conversation is called “{title}”.", severity="warning", markup=False)
+        try:
+            told = "" if await self.session.open_titled(title) else f"No conversation is called “{title}”."
+        except ChatbotError as error:
+            told = f"Not in the list, and could not be looked up: {error}"
+        if told:
+            self.notify(told, severity="warning", markup=False)
 
     def command_search(self, words: str) -> None:
         self.run_worker(self._search(words), exclusive=True, group="open")
@@ -196,12 +206,12 @@ class CommandedApp(App[int]):
         elif picked := await self.push_screen_wait(PersonaPicker(state.models, state.persona, self._models)):
             self.session.choose_persona(picked)
 
+    async def _models(self) -> tuple[Model, ...]:
+        await self.session.refresh_models()
+        return self.session.state.models
+
     def _confirm_delete(self, chat_id: str) -> None:
         chat = self.session.state.find(chat_id)
         if chat:
             question = f"Delete “{chat.title or 'New conversation'}” for good?"
             self.push_screen(Confirm(question), lambda yes: self.session.delete(chat_id) if yes else None)
-    async def _models(self) -> tuple[Model, ...]:
-        await self.session.refresh_models()
-        return self.session.state.models
-

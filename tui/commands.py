@@ -26,7 +26,7 @@ class Command:
 
 COMMANDS = (
     Command("new", "start a new conversation", key="ctrl+n", is_plain=True),
-    Command("open", "open the conversation with this title", argument="TITLE", is_plain=True),
+    Command("open", "open the conversation with this title", argument="[TITLE]", is_plain=True),
     Command("search", "find a conversation by what was said", key="ctrl+f", argument="[WORDS]", is_plain=True),
     Command("rename", "rename this conversation", key="ctrl+r", argument="[TITLE]", is_plain=True),
     Command("delete", "delete this conversation", is_plain=True),

@@ -19,6 +19,7 @@ from chatbot.client import (
     NotFound,
     Page,
     Reply,
+    ServerUnreachable,
 )
 from tui import transitions
 from tui.background import Background
@@ -95,7 +96,9 @@ class Session:
 
     async def open_titled(self, title: str) -> bool:
         """Look a conversation up by its title, in the list or not, and show it; False if there is none."""
-        body = await self.client.conversation_titled(title) if self.state.connection == "live" else None
+        if self.state.connection != "live":
+            raise ServerUnreachable("no server answers")
+        body = await self.client.conversation_titled(title)
         if body:
             self.open_found(body)
         return body is not None

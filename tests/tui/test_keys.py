@@ -7,6 +7,7 @@ from textual import events
 from textual.app import App
 from textual.widgets import Input, OptionList
 
+from chatbot.client import RequestRejected
 from tests.tui.conftest import OpenApp
 from tests.tui.fake_server import FakeServer
 from tests.tui.screens import assert_golden, say, until, until_shown
@@ -120,7 +121,6 @@ async def test_a_persona_that_was_made_since_answers_by_its_name(open_app: OpenA
         await until_shown(pilot, "parrot · live")
 
 
-async def test_a_conversation_beyond_the_list_opens_by_its_title(open_app: OpenApp, server: FakeServer) -> None:
 async def test_who_can_answer_is_offered_at_once_though_the_server_takes_its_time(
     open_app: OpenApp, server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -142,6 +142,7 @@ async def test_who_can_answer_is_offered_at_once_though_the_server_takes_its_tim
         await until(pilot, lambda: "parrot" in _found(pilot.app))
 
 
+async def test_a_conversation_beyond_the_list_opens_by_its_title(open_app: OpenApp, server: FakeServer) -> None:
     server.add_conversation("Old one", ("a", "bee"))
     for number in range(CHATS_PAGE + 2):
         server.add_conversation(f"New {number}", ("c", "dee"))
@@ -151,6 +152,27 @@ async def test_who_can_answer_is_offered_at_once_though_the_server_takes_its_tim
         await until_shown(pilot, "bee")
         await say(pilot, "/open Nowhere")
         await until_shown(pilot, "No conversation is called “Nowhere”.")
+        await say(pilot, "/open")
+        await until(pilot, lambda: len(_found(pilot.app)) == CHATS_PAGE)
+
+
+async def test_a_title_that_cannot_be_looked_up_is_not_said_to_be_nowhere(
+    open_app: OpenApp, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.add_conversation("Sea", ("a", "b"))
+    async with open_app() as pilot:
+        await until_shown(pilot, "live", "Sea")
+        app = _app(pilot.app)
+
+        async def refused(_: str) -> None:
+            raise RequestRejected("the database is busy")
+
+        monkeypatch.setattr(app.session.client, "conversation_titled", refused)
+        await say(pilot, "/open Old one")
+        await until_shown(pilot, "busy")
+        app.session._connection_changed("lost")
+        await say(pilot, "/open Old one")
+        await until_shown(pilot, "answers")
 
 
 async def test_slash_commands_are_offered_completed_and_corrected(open_app: OpenApp) -> None:
