@@ -319,6 +319,17 @@ async def test_what_a_model_writes_cannot_steer_the_terminal(open_app: OpenApp, 
         assert "\x1b" not in screen_text(_app(pilot.app))
 
 
+async def test_what_a_model_spells_as_a_reference_cannot_turn_text_around(
+    open_app: OpenApp, server: FakeServer
+) -> None:
+    server.add_conversation("Sea", ("a", "**frozen** &#x202e;txt &lt;"))
+    server.pieces = ["live &rl", "m;txt ", "&lt;"]
+    async with open_app() as pilot:
+        await until_shown(pilot, "live", "frozen &#x202e;txt <")
+        await say(pilot, "hi")
+        await until_shown(pilot, "live &rlm;txt <")
+
+
 def _app(app: object) -> ChatApp:
     assert isinstance(app, ChatApp)
     return app

@@ -18,6 +18,7 @@ from textual.geometry import Size
 from textual.widget import Widget
 from textual.widgets import Markdown, Static
 
+from tui.safe_text import safe_markdown
 from tui.state import Message, MessageStatus
 
 REMARKS: dict[MessageStatus, str] = {
@@ -31,7 +32,9 @@ REMARKS: dict[MessageStatus, str] = {
     "failed": "failed",
 }
 
-_MARKUP = re.compile(r"[*_`#|\[\]<>~]|^\s*(?:[-+]|\d+[.)])\s|^ {4}|^-{3,}|\n\S.*\n[=-]{2,}|https?:", re.MULTILINE)
+_MARKUP = re.compile(
+    r"[*_`#|\[\]<>~]|&#?\w+;|^\s*(?:[-+]|\d+[.)])\s|^ {4}|^-{3,}|\n\S.*\n[=-]{2,}|https?:", re.MULTILINE
+)
 
 
 def headline(message: Message, speaker: str) -> Content:
@@ -48,7 +51,7 @@ def headline(message: Message, speaker: str) -> Content:
 def rendered(text: str, width: int) -> Content:
     """Return Markdown as it looks at a width, as selectable content."""
     console = Console(file=io.StringIO(), width=width, color_system="truecolor", force_terminal=True)
-    markdown = RichMarkdown(text, hyperlinks=False, code_theme="ansi_dark")
+    markdown = RichMarkdown(safe_markdown(text), hyperlinks=False, code_theme="ansi_dark")
     lines = console.render_lines(markdown, console.options.update(width=width), pad=False)
     result = Text()
     for number, line in enumerate(lines):
@@ -118,9 +121,9 @@ class MessageView(Vertical):
 
     async def catch_up(self) -> None:
         """Bring the text on the screen up to the message."""
-        text = self.message.text
         if isinstance(self._body, FrozenReply):
-            self._body.change(text)
+            self._body.change(self.message.text)
+        text = safe_markdown(self.message.text)
         if not isinstance(self._body, Markdown) or text == self._shown:
             return
         if text.startswith(self._shown):
