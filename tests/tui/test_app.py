@@ -319,6 +319,21 @@ async def test_what_a_model_writes_cannot_steer_the_terminal(open_app: OpenApp, 
         assert "\x1b" not in screen_text(_app(pilot.app))
 
 
+async def test_lines_end_where_the_model_ended_them_while_they_stream_and_after(
+    open_app: OpenApp, server: FakeServer
+) -> None:
+    server.add_conversation("Sea", ("a", "one, plain\ntwo, plain"), ("b", "one, *frozen*\ntwo, frozen"))
+    server.pieces = ["one, live\n", "two, live"]
+    async with open_app() as pilot:
+        await until_shown(pilot, "two, frozen")
+        await say(pilot, "hi")
+        await until_shown(pilot, "two, live")
+        shown = [line.strip(" │") for line in screen_text(_app(pilot.app)).splitlines()]
+        assert [f"{word}, {kind}" in shown for kind in ("plain", "frozen", "live") for word in ("one", "two")] == [
+            True
+        ] * 6
+
+
 async def test_what_a_model_spells_as_a_reference_cannot_turn_text_around(
     open_app: OpenApp, server: FakeServer
 ) -> None:

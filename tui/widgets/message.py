@@ -6,7 +6,10 @@ single widget that holds the rendered text, because Textual's layout cost grows 
 
 import io
 import re
+from collections.abc import Iterable
 
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
 from rich.console import Console
 from rich.markdown import Markdown as RichMarkdown
 from rich.segment import Segment
@@ -48,10 +51,26 @@ def headline(message: Message, speaker: str) -> Content:
     return Content.assemble(name, ("  " + remark, "italic dim")) if remark else name
 
 
+def chat_markdown() -> MarkdownIt:
+    """Return a reader of Markdown in which a line ends where the writer ended it."""
+    markdown = MarkdownIt("gfm-like")
+    markdown.core.ruler.push("line_ends", lambda state: end_lines(state.tokens))
+    return markdown
+
+
+def end_lines(tokens: Iterable[Token]) -> None:
+    """Make every end of a line one that is shown: Markdown would fill paragraphs, verses too."""
+    for token in tokens:
+        for child in token.children or ():
+            if child.type == "softbreak":
+                child.type = "hardbreak"
+
+
 def rendered(text: str, width: int) -> Content:
     """Return Markdown as it looks at a width, as selectable content."""
     console = Console(file=io.StringIO(), width=width, color_system="truecolor", force_terminal=True)
     markdown = RichMarkdown(safe_markdown(text), hyperlinks=False, code_theme="ansi_dark")
+    end_lines(markdown.parsed)
     lines = console.render_lines(markdown, console.options.update(width=width), pad=False)
     result = Text()
     for number, line in enumerate(lines):
@@ -145,4 +164,4 @@ class MessageView(Vertical):
             return Static(self.message.text, classes="body", markup=False)
         if self.message.is_settled:
             return FrozenReply(self.message.text)
-        return Markdown(open_links=False, classes="body")
+        return Markdown(parser_factory=chat_markdown, open_links=False, classes="body")
