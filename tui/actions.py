@@ -35,7 +35,8 @@ class CommandedApp(App[int]):
     ]
     session: Session
     _quit_asked = False
-    _was_warned = False
+    _warned_of: frozenset[str] = frozenset()
+    """Keys of the messages that the user was told would be lost."""
 
     def action_command(self, name: str) -> None:
         self.run_command(next(command for command in COMMANDS if command.name == name), "")
@@ -164,8 +165,9 @@ class CommandedApp(App[int]):
 
     def command_quit(self, _: str) -> None:
         """Leave; with a message that the server does not have yet, only when asked twice."""
-        if self.session.state.has_unsent and not self._was_warned:
-            self._was_warned = True
+        unsent = self.session.state.unsent
+        if unsent - self._warned_of:
+            self._warned_of = unsent
             self.notify("A message has not reached the server yet. Quit again to leave without it.", markup=False)
             return
         self.exit(0)

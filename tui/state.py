@@ -159,11 +159,10 @@ class State:
         return next((chat for chat in self.chats if chat.id == chat_id), None)
 
     @property
-    def has_unsent(self) -> bool:
-        """Whether something the user said has not reached the server."""
-        return any(
-            message.role == "user" and message.status == "sending" for chat in self.chats for message in chat.messages
-        )
+    def unsent(self) -> frozenset[str]:
+        """Keys of what the user said that has not reached the server."""
+        said = (message for chat in self.chats for message in chat.messages if message.role == "user")
+        return frozenset(message.key for message in said if message.status == "sending")
 
     def chat_of(self, *, key: str | None = None, response_id: str | None = None) -> Chat | None:
         """The chat that holds a message, wherever the user is."""

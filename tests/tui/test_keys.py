@@ -11,6 +11,7 @@ from chatbot.client import RequestRejected
 from tests.tui.conftest import OpenApp
 from tests.tui.fake_server import FakeServer
 from tests.tui.screens import assert_golden, say, until, until_shown
+from tui import transitions
 from tui.app import ChatApp
 from tui.session import CHATS_PAGE, Session
 from tui.widgets.conversations import ConversationList
@@ -119,6 +120,21 @@ async def test_a_persona_that_was_made_since_answers_by_its_name(open_app: OpenA
         server.models.append(("parrot", True))
         await say(pilot, "/persona parrot")
         await until_shown(pilot, "parrot · live")
+
+
+async def test_leaving_is_asked_about_for_every_message_that_would_be_lost(open_app: OpenApp) -> None:
+    async with open_app() as pilot:
+        await until_shown(pilot, "live")
+        session = _app(pilot.app).session
+        for key in ("first", "second"):
+            session._shown.set(transitions.submitted(session.state, key, f"the {key}"))
+            await pilot.press("ctrl+q")
+            await until_shown(pilot, f"the {key}", "A message has not")
+            session._shown.set(transitions.acknowledged(session.state, key, {"id": f"resp_{key}"}))
+            pilot.app.clear_notifications()
+        assert pilot.app.is_running
+        await pilot.press("ctrl+q")
+        await until(pilot, lambda: pilot.app.return_value == 0)
 
 
 async def test_who_can_answer_is_offered_at_once_though_the_server_takes_its_time(

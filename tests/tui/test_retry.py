@@ -80,7 +80,7 @@ async def test_a_message_that_was_refused_is_sent_again(tmp_path: Path) -> None:
         one = await desk.terminal()
         await say(one, "longer " * 900)
         await until_shown(one, "longer longer")
-        await until(one, lambda: not app(one).session.state.has_unsent)
+        await until(one, lambda: not app(one).session.state.unsent)
         await say(one, "/edit shorter")
         await until_shown(one, "no1: you said: shorter")
         assert "not sent" not in screen_text(app(one))
