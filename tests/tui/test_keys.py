@@ -154,6 +154,7 @@ async def test_who_can_answer_is_offered_at_once_though_the_server_takes_its_tim
         server.models.append(("parrot", True))
         await pilot.press("ctrl+t")
         await until(pilot, lambda: _found(pilot.app) == ["chatbot-mini", "pirate", "poet"])
+        await until_shown(pilot, "▸ chatbot-mini")
         goes_on.set()
         await until(pilot, lambda: "parrot" in _found(pilot.app))
 

@@ -25,7 +25,7 @@ class PersonaPicker(Picker):
     def __init__(self, models: Models, current: str | None, refresh: Callable[[], Awaitable[Models]]) -> None:
         super().__init__()
         self._models = models
-        self._current = current
+        self._current = current or next((model.id for model in models if not model.is_persona), None)
         self._refresh = refresh
 
     def on_mount(self) -> None:
