@@ -18,7 +18,7 @@ EDITING = (
     ("PgUp, PgDn, ^End", "read back, go to the newest text"),
     ("Tab", "complete a command"),
     ("^C", "copy what is selected; twice: quit"),
-    ("^P", "palette: every command, themes, screenshot"),
+    ("^P", "palette: every command, themes (TEXTUAL_THEME keeps one), screenshot"),
 )
 
 
