@@ -5,6 +5,7 @@ import pytest
 from tests.tui.conftest import OpenApp
 from tests.tui.fake_server import FakeServer
 from tests.tui.screens import screen_text, until_shown
+from tui.commands import COMMANDS
 
 
 @pytest.mark.parametrize("columns", [3, 6, 33, 36])
@@ -25,3 +26,12 @@ async def test_a_conversation_with_a_long_title_takes_one_line_of_the_list(
     async with open_app() as pilot:
         await until_shown(pilot, "live", "What the pirates of the s…│")
         assert screen_text(pilot.app).splitlines()[2].startswith("│     ")
+
+
+async def test_every_command_is_offered_after_a_slash(open_app: OpenApp) -> None:
+    async with open_app(size=(80, 24)) as pilot:
+        await until_shown(pilot, "live")
+        await pilot.press("slash")
+        await until_shown(pilot, "│ /", *(command.usage for command in COMMANDS))
+        await pilot.resize_terminal(40, 10)
+        await until_shown(pilot, "/new", "│ /  ")
