@@ -9,7 +9,7 @@ from pydantic import model_validator
 
 from chatbot.protocol.errors import InvalidRequest, ServerFault
 from chatbot.protocol.events import Event
-from chatbot.protocol.requests import Drawn, MaxTokens, Message, Metadata, Request, ResponseCreate, TextPart, UserName
+from chatbot.protocol.requests import MaxTokens, Message, Request, ResponseCreate, TextPart, TurnOptions
 from chatbot.protocol.unsupported import CHAT_COMPLETIONS, refuse_unsupported
 from storage.records import Response
 
@@ -35,19 +35,14 @@ class Turn(ResponseCreate):
     is_stateless: ClassVar[bool] = True
 
 
-class ChatCompletionCreate(Drawn):
+class ChatCompletionCreate(TurnOptions):
     """The body of `POST /v1/chat/completions`."""
 
     messages: list[ChatMessage]
-    model: str | None = None
     max_completion_tokens: MaxTokens | None = None
     max_tokens: MaxTokens | None = None
     """The older name of `max_completion_tokens`, which goes first."""
-    stream: bool | None = None
     stream_options: StreamOptions | None = None
-    metadata: Metadata | None = None
-    safety_identifier: UserName | None = None
-    user: UserName | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -74,7 +69,7 @@ class ChatCompletionCreate(Drawn):
             instructions="\n\n".join(message.text for message in messages[:first]) or None,
             max_output_tokens=self.max_completion_tokens or self.max_tokens,
             store=False,
-            **self.model_dump(include={*Drawn.model_fields, "model", "metadata", "safety_identifier", "user"}),
+            **self.model_dump(include=set(TurnOptions.model_fields)),
         )
 
 

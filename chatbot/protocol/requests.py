@@ -42,9 +42,13 @@ class ConversationReference(Request):
     id: str
 
 
-class Drawn(Request):
-    """How the reply is drawn; what is not given is as the persona likes it, or else the server."""
+class TurnOptions(Request):
+    """What a turn may ask for by any API: who answers, how, and for whom.
 
+    What is not given of sampling is as the persona likes it, or else the server.
+    """
+
+    model: str | None = None
     temperature: Annotated[float | None, Field(ge=0, le=2)] = None
     top_p: Annotated[float | None, Field(gt=0, le=1)] = None
     top_k: Annotated[int | None, Field(ge=0, le=1_000_000)] = None
@@ -54,13 +58,18 @@ class Drawn(Request):
     presence_penalty: Annotated[float | None, Field(ge=-2, le=2)] = None
     stop: str | Annotated[list[str], Field(max_length=8)] | None = None
     seed: Annotated[int | None, Field(ge=0, lt=2**63)] = None
+    metadata: Metadata | None = None
+    stream: bool | None = None
+    safety_identifier: UserName | None = None
+    """Who the turn is for, where one client speaks for many: users take turns in the engine."""
+    user: UserName | None = None
+    """The older name of `safety_identifier`, which goes first."""
 
 
-class ResponseCreate(Drawn):
+class ResponseCreate(TurnOptions):
     """One turn: the body of `POST /v1/responses` and the `response.create` event."""
 
     input: str | list[Message]
-    model: str | None = None
     conversation: str | ConversationReference | None = None
     previous_response_id: str | None = None
     parent_item_id: str | None = None
@@ -68,15 +77,9 @@ class ResponseCreate(Drawn):
     begins again at the root."""
     instructions: str | None = None
     max_output_tokens: MaxTokens | None = None
-    metadata: Metadata | None = None
     store: bool | None = None
-    stream: bool | None = None
     background: bool | None = None
     idempotency_key: str | None = None
-    safety_identifier: UserName | None = None
-    """Who the turn is for, where one client speaks for many: users take turns in the engine."""
-    user: UserName | None = None
-    """The older name of `safety_identifier`, which goes first."""
     is_stateless: ClassVar[bool] = False
     """Whether the next request brings the whole chat again, so that the engine does well to remember it in memory."""
 
