@@ -79,7 +79,8 @@ def _trained(
     """Train the model as far as the plan and a pause let it, and return where it is then."""
     pad = tokenizer.convert_tokens_to_ids("<|pad|>")
     is_one_row = options.device == "cuda"
-    mixture = Mixture(Encoder(tokenizer), corpus, options.seed, options.batch_tokens, pad, is_one_row)
+    encoder = Encoder(tokenizer)
+    mixture = Mixture(encoder, corpus, options.seed, options.batch_tokens, pad, is_one_row, options.remembering)
     with prefetched(mixture, options.workers) as batches:
         return train(
             model,
@@ -178,6 +179,7 @@ def _command(options: argparse.Namespace) -> str:
             ("bfloat16", options.bfloat16 or False, False),
             ("from", options.start and "MODEL", None),
             ("learn", options.learn, "all"),
+            ("remembering", options.remembering, 0.0),
             ("no-bfloat16", options.bfloat16 is False, False),
             ("compile", options.compile, False),
             ("device", options.device, "cpu"),
@@ -206,6 +208,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--remembering", type=float, default=0.0, help="share of dialogues that only remember")
     parser.add_argument("--workers", type=int, default=0, help="processes that write batches ahead")
     parser.add_argument("--pause-minutes", type=float, default=math.inf, help="save and stop then, to be gone on with")
     parser.add_argument("--rate", type=float, default=PEAK_RATE, help="peak learning rate")

@@ -14,7 +14,7 @@ from adapters.recipes.base.documents import Document, Encoder
 from adapters.recipes.base.drills import drill
 from adapters.recipes.base.rows import Batch, pack
 from adapters.recipes.base.tokenizer import CONTEXT
-from adapters.recipes.dialogues.dialogue import make
+from adapters.recipes.dialogues.dialogue import make, remembering
 from adapters.recipes.dialogues.personas import DEFAULT_SYSTEM
 
 Stage = Literal["language", "chat"]
@@ -41,6 +41,8 @@ class Mixture:
     pad: int
     is_one_row: bool = False
     """Whether a batch is one row of documents of all lengths, for attention that keeps them apart by itself."""
+    remembering: float = 0.0
+    """Share of the own dialogues that are nothing but remembering."""
 
     def batch(self, stage: Stage, step: int, *, is_late: bool = False) -> Batch:
         """The batch of this step; late chat steps also hold dialogues as long as the context."""
@@ -72,7 +74,8 @@ class Mixture:
             system = [{"role": "system", "content": DEFAULT_SYSTEM}] if rng.random() < 0.6 else []
             return self.encoder.dialogue(system + self.corpus.draw_chat(rng))
         fitting = _WORDS_FOR[min((size for size in _WORDS_FOR if size >= length), default=CONTEXT)]
-        dialogue = make(rng, rng.choice(fitting))
+        written = remembering if self.remembering and rng.random() < self.remembering else make
+        dialogue = written(rng, rng.choice(fitting))
         return self.encoder.dialogue(dialogue.messages, dialogue.values, learns_all=stage == "language")
 
 

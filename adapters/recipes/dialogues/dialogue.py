@@ -41,21 +41,39 @@ def dialogues(seed: int, count: int, *, start: int = 0) -> Iterator[Dialogue]:
 
 def make(rng: random.Random, limit: int) -> Dialogue:
     """One training dialogue of about `limit` words at most; the last exchange may go beyond."""
-    talk = Talk(rng, Persona.draw(rng), TypingHabit.draw(rng))
-    system = _system(talk)
+    talk, system = _begin(rng)
     if rng.random() < 0.45:
         walk(talk, some(talk, FIRST))
     if talk.persona.me != "Ada" and rng.random() < 0.6:
         walk(talk, named("identity"))
-    for event in _plan(rng, limit):
-        if talk.words > limit and event not in _ALWAYS:
-            continue
-        event(talk)
+    _follow(talk, _plan(rng, limit), limit)
     if rng.random() < 0.5:
         ask_recalled(talk)
     elif not talk.turns or rng.random() < 0.15:
         walk(talk, some(talk, LAST))
     return Dialogue((*system, *talk.turns), frozenset(talk.values))
+
+
+def remembering(rng: random.Random, limit: int) -> Dialogue:
+    """A dialogue that is nothing but remembering: facts told and asked for, and most often memory's excerpts."""
+    talk, system = _begin(rng)
+    if rng.random() < 0.6:
+        _follow(talk, _recital(rng, limit), limit)
+    if not talk.turns or rng.random() < 0.6:
+        ask_recalled(talk)
+    return Dialogue((*system, *talk.turns), frozenset(talk.values))
+
+
+def _begin(rng: random.Random) -> tuple[Talk, tuple[Message, ...]]:
+    talk = Talk(rng, Persona.draw(rng), TypingHabit.draw(rng))
+    return talk, _system(talk)
+
+
+def _follow(talk: Talk, plan: list[_Event], limit: int) -> None:
+    """Let happen what is planned, as far as the words allow."""
+    for event in plan:
+        if talk.words <= limit or event in _ALWAYS:
+            event(talk)
 
 
 def _plan(rng: random.Random, limit: int) -> list[_Event]:

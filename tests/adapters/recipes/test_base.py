@@ -27,6 +27,7 @@ from adapters.recipes.base.tokenizer import CONTROL_TOKENS, train_tokenizer
 from adapters.recipes.base.train import Plan, batch_loss, train
 from adapters.recipes.dialogues import dialogues
 from adapters.recipes.dialogues.talk import Message
+from chatbot.conversation.recalled import HEAD
 
 TINY = Shape(hidden=32, layers=2, heads=2, kv_heads=1, feed_forward=64, vocab=400)
 SMALL = "--hidden 32 --layers 1 --heads 2 --kv-heads 1 --feed-forward 64 --vocab 400 --batch-tokens 256"
@@ -140,6 +141,15 @@ def test_a_batch_depends_on_its_step_alone(tokenizer: PreTrainedTokenizerFast) -
     other = _mixture(tokenizer).batch("chat", 8)
     assert torch.equal(first.ids, again.ids)
     assert not torch.equal(first.ids, other.ids)
+
+
+def test_a_larger_share_of_remembering_brings_more_of_memorys_excerpts(tokenizer: PreTrainedTokenizerFast) -> None:
+    def excerpts(remembering: float) -> int:
+        mixture = _mixture(tokenizer, remembering)
+        texts = (tokenizer.decode(mixture.batch("chat", step).ids[0]) for step in range(60))
+        return sum(text.count(HEAD) for text in texts)
+
+    assert excerpts(1.0) > 1.2 * excerpts(0.0) > 0
 
 
 def test_a_run_that_was_killed_and_resumed_equals_a_straight_one(
@@ -257,8 +267,8 @@ def test_a_run_that_goes_on_is_as_the_last_part_of_one() -> None:
     assert is_late(budget.share(0, 0))
 
 
-def _mixture(tokenizer: PreTrainedTokenizerFast) -> Mixture:
-    return Mixture(Encoder(tokenizer), Corpus({}, {}), seed=1, tokens=512, pad=0)
+def _mixture(tokenizer: PreTrainedTokenizerFast, remembering: float = 0.0) -> Mixture:
+    return Mixture(Encoder(tokenizer), Corpus({}, {}), seed=1, tokens=512, pad=0, remembering=remembering)
 
 
 def _plan() -> Plan:

@@ -8,6 +8,7 @@ import re
 import pytest
 
 from adapters.recipes.dialogues import Dialogue, dialogues
+from adapters.recipes.dialogues.dialogue import remembering
 from adapters.recipes.dialogues.facts import fact_kinds, to_first_person
 from adapters.recipes.dialogues.frames import asking, telling
 from adapters.recipes.dialogues.grammar import slots_of
@@ -19,7 +20,7 @@ from chatbot.conversation.recalled import FOOT, HEAD
 
 @pytest.fixture(scope="module")
 def drawn() -> list[Dialogue]:
-    return list(dialogues(11, 600))
+    return [*dialogues(11, 600), *_remembering(100)]
 
 
 def test_the_same_seed_gives_the_same_dialogues(drawn: list[Dialogue]) -> None:
@@ -48,6 +49,14 @@ def test_held_out_names_never_come_up_in_training(drawn: list[Dialogue]) -> None
     words = set(re.findall(r"[a-z]+", text))
     names = {name.lower() for slot in ("name", "petname") for name in slot_values()[slot].held_out}
     assert not names & words
+
+
+def test_a_dialogue_that_only_remembers_asks_for_what_was_told_in_most_turns() -> None:
+    dialogues = _remembering(200)
+    answers = [m["content"] for each in dialogues for m in each.messages if m["role"] == "assistant"]
+    values = {value for each in dialogues for value in each.values}
+    assert sum(any(value in answer for value in values) for answer in answers) > 0.6 * len(answers)
+    assert sum(HEAD in each.messages[-2]["content"] for each in dialogues) > 0.6 * len(dialogues)
 
 
 def test_no_value_is_both_for_training_and_held_out() -> None:
@@ -139,3 +148,7 @@ def test_nothing_invented_is_held_out() -> None:
         made = {inventor(rng).lower() for _ in range(300)}
         assert len(made) > 50, slot
         assert not made & held_out_words(), slot
+
+
+def _remembering(count: int) -> list[Dialogue]:
+    return [remembering(random.Random(number), 120) for number in range(count)]
