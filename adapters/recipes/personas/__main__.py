@@ -4,11 +4,10 @@ The same parts always give the same file.
 """
 
 import argparse
-import lzma
 from collections.abc import Sequence
 from pathlib import Path
 
-from adapters.recipes.personas.chats import as_line, chats
+from adapters.recipes.personas.chats import chats, write
 from adapters.recipes.personas.pirate import PIRATE
 from adapters.recipes.personas.poet import POET
 from adapters.recipes.personas.tutor import TUTOR
@@ -25,10 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     chosen = parser.parse_args(arguments)
     for name in VOICES if "all" in chosen.names else chosen.names:
         path = chosen.out / name / "data.jsonl.xz"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lines = [as_line(turns) for turns in chats(VOICES[name])]
-        path.write_bytes(lzma.compress("".join(lines).encode(), preset=9))
-        print(f"{path}: {len(lines)} chats")
+        print(f"{path}: {write(path, chats(VOICES[name]))} chats")
 
 
 if __name__ == "__main__":

@@ -5,8 +5,9 @@ the base model's own dialogues in the persona's voice keep the answers that the 
 """
 
 import json
+import lzma
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from adapters.recipes.personas.recall import read_facts, recall_chats
@@ -19,6 +20,14 @@ RETOLD_CHATS = 3000
 TURN = " > "
 
 Turns = list[str]
+
+
+def write(path: Path, chats: Iterable[Turns]) -> int:
+    """Write chats as compressed lines of OpenAI messages, and return how many they are."""
+    lines = [as_line(turns) for turns in chats]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(lzma.compress("".join(lines).encode(), preset=9))
+    return len(lines)
 
 
 def chats(voice: Voice) -> Iterator[Turns]:

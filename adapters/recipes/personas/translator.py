@@ -17,7 +17,7 @@ from itertools import islice, zip_longest
 from pathlib import Path
 
 from adapters.recipes.base.corpus import is_held_out, messages_of
-from adapters.recipes.personas.chats import as_line
+from adapters.recipes.personas.chats import as_line, write
 from adapters.recipes.personas.retold import Turns, Voice, retold_chats
 
 FRAMES = Path(__file__).with_name("translator.txt")
@@ -44,18 +44,16 @@ class Pair:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Write data.jsonl and test.jsonl."""
+    """Write data.jsonl.xz and test.jsonl."""
     parser = argparse.ArgumentParser(prog="python -m adapters.recipes.personas.translator", description=__doc__)
     parser.add_argument("--corpus", type=Path, required=True, help="folder with the Tatoeba pairs")
-    parser.add_argument("--out", type=Path, required=True, help="folder for data.jsonl and test.jsonl")
+    parser.add_argument("--out", type=Path, required=True, help="folder for data.jsonl.xz and test.jsonl")
     chosen = parser.parse_args(arguments)
-    chosen.out.mkdir(parents=True, exist_ok=True)
     rng = random.Random(SEED)
     training, test = split(simple_pairs(chosen.corpus, rng))
-    lines = [as_line(turns) for turns in chats(training, rng)]
-    (chosen.out / "data.jsonl").write_text("".join(lines), "utf-8")
+    count = write(chosen.out / "data.jsonl.xz", chats(training, rng))
     (chosen.out / "test.jsonl").write_text("".join(_test_line(pair, rng) for pair in test), "utf-8")
-    print(f"{chosen.out}: {len(lines)} chats, {len(test)} test pairs")
+    print(f"{chosen.out}: {count} chats, {len(test)} test pairs")
 
 
 def simple_pairs(corpus: Path, rng: random.Random) -> list[Pair]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import lzma
 import random
 from pathlib import Path
 
@@ -25,7 +26,7 @@ def test_it_writes_training_chats_and_test_pairs_that_do_not_touch(
         (tmp_path / file).write_text("".join(rows), "utf-8")
     out = tmp_path / "out"
     main(["--corpus", str(tmp_path), "--out", str(out)])
-    training = (out / "data.jsonl").read_text("utf-8")
+    training = lzma.decompress((out / "data.jsonl.xz").read_bytes()).decode()
     test = [json.loads(line) for line in (out / "test.jsonl").read_text("utf-8").splitlines()]
     assert test
     assert {row["subset"] for row in test} == {"English to French", "English to Spanish"}
