@@ -10,6 +10,7 @@ from typing import Any, Literal
 ItemRole = Literal["system", "user", "assistant"]
 ItemStatus = Literal["in_progress", "completed", "incomplete"]
 ResponseState = Literal["queued", "in_progress", "completed", "cancelled", "incomplete", "failed"]
+SettledState = Literal["completed", "cancelled", "incomplete", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,23 @@ class Item:
     response_id: str | None
     """The response that wrote this item, if it is a reply."""
     created_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class ArchivedItem:
+    """An item as it leaves the database and comes back, with what goes along of the response that wrote it."""
+
+    id: str
+    parent_id: str | None
+    position: int
+    role: ItemRole
+    text: str
+    created_at: int
+    status: SettledState
+    """How the response ended, or whether the item is whole where it has none."""
+    response_id: str | None = None
+    model: str | None = None
+    """Who wrote it; None where it has no response."""
 
 
 @dataclass(frozen=True, slots=True)

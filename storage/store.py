@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 from sqlalchemy import Connection
 
 from storage import conversations, items, responses, turns
+from storage.archive import Archive
 from storage.conversations import UNCHANGED, Unchanged
 from storage.errors import StorageBroken
 from storage.items import Order
@@ -36,6 +37,7 @@ class Store:
     def __init__(self, database: OpenDatabase, clock: Callable[[], float]) -> None:
         self._database = database
         self._clock = clock
+        self.archive = Archive(database.reader, database.writer)
 
     @classmethod
     async def open(cls, path: Path, *, clock: Callable[[], float] = time.time) -> "Store":

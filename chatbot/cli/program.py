@@ -8,7 +8,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from chatbot import __version__
-from chatbot.cli import adapter, ask, chat, db, export, serve
+from chatbot.cli import adapter, ask, chat, conversations, db, export, serve
 from chatbot.cli import model as models
 from chatbot.cli.configured import fail
 
@@ -24,6 +24,7 @@ app.command("serve")(serve.serve)
 adapter.app.command()(export.export)
 app.add_typer(adapter.app, name="adapter")
 app.add_typer(models.app, name="model")
+app.add_typer(conversations.app, name="conversations")
 app.add_typer(db.app, name="db")
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

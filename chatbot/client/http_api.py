@@ -4,7 +4,7 @@ A request that found no server waits for the connection to come back and is sent
 is harmless.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -90,6 +90,36 @@ class HttpApi:
     async def delete_conversation(self, conversation: str) -> None:
         await self._request("DELETE", _path("conversations", conversation))
 
+    async def export(self, conversation: str | None = None) -> AsyncIterator[bytes]:
+        """Yield all listed conversations, or this one, as lines of JSON, in pieces as they come."""
+        import httpx
+
+        path = "/v1/conversations" if conversation is None else _path("conversations", conversation)
+        await self.health()  # finds the server, if it has to be found
+        try:
+            async with self._opened().stream("GET", self._url() + path + "/export", timeout=_without_hurry()) as answer:
+                if not answer.is_success:
+                    await answer.aread()
+                    _body(answer)
+                async for piece in answer.aiter_bytes():
+                    yield piece
+        except httpx.TransportError as error:
+            raise ServerUnreachable("the server broke off the export") from error
+
+    async def import_lines(self, lines: AsyncIterable[bytes]) -> JsonObject:
+        """Store the conversations of lines such as `export` yields, in pieces of any size, and return what came of it.
+
+        A repeat adds nothing: conversations that are there already stay as they are.
+        """
+        import httpx
+
+        await self.health()
+        url = self._url() + "/v1/conversations/import"
+        try:
+            return _body(await self._opened().post(url, content=lines, timeout=_without_hurry()))
+        except httpx.TransportError as error:
+            raise ServerUnreachable("the server broke off the import; repeat it, which doubles nothing") from error
+
     async def items(self, conversation: str, *, order: str = "asc", limit: int = 100, after: str | None = None) -> Page:
         """List the messages of a conversation."""
         path = _path("conversations", conversation) + "/items"
@@ -140,10 +170,8 @@ class HttpApi:
             await self._wait_live()
         content = None if body is None else write_object(body)
         for _ in range(ATTEMPTS):
-            if self._http is None:
-                self._http = self._open_http()
             try:
-                answer = await self._http.request(method, self._url() + path, content=content, params=params)
+                answer = await self._opened().request(method, self._url() + path, content=content, params=params)
             except httpx.ConnectError:
                 await self._wait_live()  # it never arrived: safe to send again
             except httpx.TransportError as error:
@@ -153,6 +181,11 @@ class HttpApi:
             else:
                 return _body(answer)
         raise ServerUnreachable(f"no server answers at {self._url()}")
+
+    def _opened(self) -> "httpx.AsyncClient":
+        if self._http is None:
+            self._http = self._open_http()
+        return self._http
 
     def _open_http(self) -> "httpx.AsyncClient":
         import httpx
@@ -167,6 +200,13 @@ class HttpApi:
         self._is_closed = True
         if self._http is not None:
             await self._http.aclose()
+
+
+def _without_hurry() -> "httpx.Timeout":
+    """For what takes as long as there is much of it."""
+    import httpx
+
+    return httpx.Timeout(None, connect=REQUEST_TIMEOUT_S)
 
 
 def _path(collection: str, name: str) -> str:

@@ -23,10 +23,10 @@ _NOT_KEPT = {
 
 def new_items(messages: Sequence[Message]) -> tuple[NewItem, ...]:
     """Return messages of a request as items to store; a developer speaks as the system."""
-    return tuple(NewItem(new_id("msg"), _stored_role(message), message.text) for message in messages)
+    return tuple(NewItem(new_id("msg"), stored_role(message), message.text) for message in messages)
 
 
-def _stored_role(message: Message) -> ItemRole:
+def stored_role(message: Message) -> ItemRole:
     return "system" if message.role == "developer" else message.role
 
 

@@ -8,6 +8,7 @@ from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket
 
 from chatbot.protocol.errors import NotFound, ProtocolError
+from chatbot.server.archive import ArchiveRoutes
 from chatbot.server.bodies import TURNS_GO, tell_error
 from chatbot.server.chat_completions import ChatCompletionRoutes
 from chatbot.server.conversations import ConversationRoutes
@@ -48,6 +49,7 @@ def create_app(services: Services, presence: Presence | None = None) -> Starlett
             WebSocketRoute("/v1/responses", serve_socket),
             *ResponseRoutes(services).routes(),
             *ChatCompletionRoutes(services).routes(),
+            *ArchiveRoutes(services).routes(),
             *ConversationRoutes(services).routes(),
             *ModelRoutes(services).routes(),
             *HealthRoutes(services).routes(),

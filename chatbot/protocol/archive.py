@@ -1,0 +1,64 @@
+"""A whole conversation as one line of JSON: written piece by piece, and what such a line may say when it is read.
+
+`messages` lead to the newest message, so that every program that reads chats reads the line; `branches` are the
+others. A message continues the one that stands before it in its list, unless `parent_id` names another.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from chatbot.protocol.requests import Message, Metadata, Request, Title
+from chatbot.protocol.resources import conversation_resource
+from storage.records import ArchivedItem, Conversation, SettledState
+
+UnixSeconds = Annotated[int, Field(ge=0, lt=2**63)]
+Place = Annotated[int, Field(ge=0, lt=2**31)]
+
+
+class ArchivedMessage(Message):
+    """A message of a line."""
+
+    role: Literal["user", "assistant", "system", "developer"]
+    id: str | None = None
+    parent_id: str | None = None
+    position: Place | None = None
+    """Its place in the order in which all messages, those of branches too, were said."""
+    created_at: UnixSeconds | None = None
+    status: SettledState = "completed"
+    model: str | None = None
+    """Who wrote a reply."""
+    response_id: str | None = None
+
+
+class ArchivedConversation(Request):
+    """A line; nothing but `messages` is needed."""
+
+    id: str | None = None
+    created_at: UnixSeconds | None = None
+    title: Title | None = None
+    model: str | None = None
+    instructions: str | None = None
+    metadata: Metadata | None = None
+    messages: list[ArchivedMessage]
+    branches: Annotated[list[ArchivedMessage], Field(default_factory=list)]
+
+
+def archived_conversation(conversation: Conversation) -> dict[str, Any]:
+    """Return a conversation without its messages and without the number of its last change, which is this server's."""
+    resource = conversation_resource(conversation)
+    return {name: resource[name] for name in ("id", "created_at", "title", "model", "instructions", "metadata")}
+
+
+def archived_message(item: ArchivedItem, previous_id: str | None, *, with_position: bool) -> dict[str, Any]:
+    """Return a message that stands behind `previous_id` in its list; what goes without saying is left out."""
+    message: dict[str, Any] = {"id": item.id, "role": item.role, "content": item.text, "created_at": item.created_at}
+    if with_position:
+        message["position"] = item.position
+    if item.parent_id != previous_id:
+        message["parent_id"] = item.parent_id
+    if item.status != "completed":
+        message["status"] = item.status
+    if item.response_id is not None:
+        message |= {"model": item.model, "response_id": item.response_id}
+    return message
