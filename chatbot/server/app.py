@@ -3,6 +3,7 @@
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.responses import JSONResponse
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket
@@ -56,8 +57,13 @@ def create_app(services: Services, presence: Presence | None = None) -> Starlett
             *MetricsRoutes(services.metrics).routes(),
             WebSocketRoute("/{path:path}", _refuse_socket),
         ],
-        middleware=[Middleware(PresenceMiddleware, presence=presence or Presence()), cors, guard],
-        exception_handlers=dict.fromkeys((ProtocolError, StorageError, HTTPException, Exception), tell_error),
+        middleware=[
+            Middleware(PresenceMiddleware, presence=presence or Presence()),
+            cors,
+            Middleware(ServerErrorMiddleware, handler=tell_error),  # behind `cors`, or no page could read what it says
+            guard,
+        ],
+        exception_handlers=dict.fromkeys((ProtocolError, StorageError, HTTPException), tell_error),
     )
 
 

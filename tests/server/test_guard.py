@@ -9,6 +9,7 @@ from structlog.testing import capture_logs
 from websockets.exceptions import InvalidStatus
 
 from chatbot.server.guard import Guard
+from storage.store import Store
 from tests.fake_engine import FakeEngine
 from tests.live_server import live_server
 from tests.server.socket_client import frames
@@ -97,6 +98,18 @@ async def test_a_page_of_an_allowed_origin_may_use_http_too(guarded: str) -> Non
         refused = await http.get("/v1/models", headers=page)
         assert refused.headers["access-control-allow-origin"] == page["Origin"]
         assert refused.headers["access-control-expose-headers"] == "Retry-After"
+
+
+async def test_a_page_can_read_that_the_server_failed(guarded: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def crash(*_: object, **__: object) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(Store, "conversations", crash)
+    headers = {"Origin": "https://chat.example", "Authorization": f"Bearer {KEY}"}
+    async with httpx.AsyncClient(base_url=guarded, headers=headers) as http:
+        answer = await http.get("/v1/conversations")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (500, "server_error")
+    assert answer.headers["access-control-allow-origin"] == "https://chat.example"
 
 
 async def test_an_origin_written_with_a_slash_at_its_end_is_allowed_everywhere(tmp_path: Path) -> None:
