@@ -337,6 +337,24 @@ async def test_a_watch_tells_of_changes_and_is_asked_for_again_on_every_socket(s
             await server.drop_sockets()
 
 
+async def test_a_bug_in_a_callback_is_told_and_stops_nothing(server: FakeServer) -> None:
+    bugs: asyncio.Queue[dict[str, object]] = asyncio.Queue()
+    asyncio.get_running_loop().set_exception_handler(lambda _, told: bugs.put_nowait(told))
+
+    def fail(told: object) -> None:
+        raise ValueError(told)
+
+    async with Client(server.url, patience_s=0, on_event=fail, on_state=fail) as client:
+        server.gate.clear()
+        reply = await client.send("hi")
+        await client.watch()
+        told = [str((await bugs.get())["exception"]) for _ in range(3)]
+        assert told[:2] == ["connecting", "live"]
+        assert "chatbot:conversations.watched" in told[2]
+        server.gate.set()
+        assert await reply.text() == "Hello there."
+
+
 async def test_who_follows_a_conversation_that_does_not_exist_is_told(tmp_path: Path) -> None:
     async with live_server(tmp_path, FakeEngine()) as url, Client(url) as client:
         with pytest.raises(NotFound, match="'conv_none': expected a stored conversation"):

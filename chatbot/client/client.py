@@ -15,6 +15,7 @@ from typing import Any, Self
 from chatbot.client.connection import Backoff, Connection, ConnectionState, Ensure
 from chatbot.client.errors import ChatbotError, ClientClosed, NotFound, RequestRejected, rejection
 from chatbot.client.http_api import HttpApi, _without_none
+from chatbot.client.isolated import isolated
 from chatbot.client.reply import Event, JsonObject, Reply, item_text
 from chatbot.protocol.frames import write_object
 
@@ -49,7 +50,8 @@ class Client(HttpApi):
 
         An empty `url` means that no address is known yet: `ensure` is asked before anything is sent.
 
-        `on_event` gets what belongs to no reply of this client, such as what `watch()` brings.
+        `on_event` gets what belongs to no reply of this client, such as what `watch()` brings. What it or `on_state`
+        raises goes to the exception handler of the event loop, which logs it, and stops nothing.
 
         Raises ValueError for an address that no server could have.
         """
@@ -63,12 +65,12 @@ class Client(HttpApi):
             backoff=backoff or Backoff(),
             on_live=self._say_again,
             on_event=self._route,
-            on_state=on_state,
+            on_state=isolated(on_state),
             on_gone=self._fail_all,
             on_too_large=self._refuse_send,
         )
         super().__init__(api_key, url=lambda: self._connection.url, wait_live=self._connection.wait_live)
-        self._on_stray_event = on_event
+        self._on_stray_event = isolated(on_event)
         self._replies: dict[str, Reply] = {}
         """By the `stream_id` under which each is read: several may follow one response."""
         self._unacknowledged: _Unacknowledged | None = None
