@@ -132,16 +132,3 @@ idempotency_keys = Table(
     Column("response_id", String, nullable=False),
     Column("created_at", BigInteger, nullable=False),
 )
-
-# Earlier versions listed the personas here; nothing reads it.
-adapters = Table(
-    "adapters",
-    metadata,
-    Column("name", String, nullable=False),
-    Column("version", Integer, nullable=False),
-    Column("digest", String, nullable=False),
-    Column("base_digest", String, nullable=False),
-    Column("path", Text, nullable=False),
-    Column("card", JsonObject, nullable=False),
-    PrimaryKeyConstraint("name", "version"),
-)

@@ -158,6 +158,20 @@ async def test_an_upgrade_that_loses_anything_is_rolled_back(
     assert read(database, "SELECT count(*) FROM response_inputs") == [(1,)]
 
 
+async def test_the_list_of_personas_goes_whatever_is_in_it(database: Path) -> None:
+    engine, config = migrating_engine(database), upgrade._config()
+    with engine.begin() as db:
+        config.attributes["connection"] = db
+        command.upgrade(config, "0002")
+        db.exec_driver_sql("INSERT INTO adapters VALUES ('pirate', 1, 'd', 'b', '/p', '{}')")
+        db.exec_driver_sql("INSERT INTO conversations VALUES ('conv_1', 0, 'Sea', NULL, NULL, '{}', 1, NULL, 0, 1)")
+    engine.dispose()
+    store = await Store.open(database)
+    assert (await store.conversation("conv_1")).title == "Sea"
+    await store.close()
+    assert read(database, "SELECT name FROM sqlite_schema WHERE name = 'adapters'") == []
+
+
 async def test_a_newer_schema_is_refused_untouched(database: Path) -> None:
     await make_old(database)
     with closing(sqlite3.connect(database)) as connection:
