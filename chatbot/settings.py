@@ -26,7 +26,12 @@ class UnreadableSettings(Exception):
     """A file of settings that is no TOML, or that cannot be opened."""
 
 
-def _said_in(file: Path) -> dict[str, Any]:
+def settings_files() -> tuple[Path, ...]:
+    """Return the files that may hold settings, the one that wins first."""
+    return Path("chatbot.toml"), user_config_path("chatbot", appauthor=False) / "chatbot.toml"
+
+
+def said_in(file: Path) -> dict[str, Any]:
     """Return what a file of settings says, which is nothing where there is none. Raises UnreadableSettings."""
     try:
         return tomllib.loads(file.read_text("utf-8")) if file.is_file() else {}
@@ -215,9 +220,5 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        files = [Path("chatbot.toml"), user_config_path("chatbot", appauthor=False) / "chatbot.toml"]
-        return (
-            init_settings,
-            env_settings,
-            *(InitSettingsSource(settings_cls, _said_in(file)) for file in files),
-        )
+        files = (InitSettingsSource(settings_cls, said_in(file)) for file in settings_files())
+        return init_settings, env_settings, *files

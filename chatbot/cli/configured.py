@@ -1,13 +1,14 @@
 """Settings for a command: what its flags say over what the environment and the files say."""
 
 import os
+from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 from pydantic import ValidationError
 
-from chatbot.settings import Settings, UnreadableSettings
+from chatbot.settings import Settings, UnreadableSettings, said_in, settings_files
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -25,7 +26,7 @@ def settings_with(**flags: Any) -> Settings:
         fail(str(error), 2)
     except ValidationError as error:
         for problem in error.errors(include_url=False):
-            typer.echo(_told(problem), err=True)
+            typer.echo(_told(problem, given), err=True)
         raise typer.Exit(2) from None
 
 
@@ -37,12 +38,22 @@ def _tell_unknown_variables() -> None:
             typer.echo(f"{variable} is ignored: {_no_setting(name)}", err=True)
 
 
-def _told(problem: "ErrorDetails") -> str:
+def _told(problem: "ErrorDetails", flags: Mapping[str, object]) -> str:
     name = ".".join(str(part) for part in problem["loc"])
+    setting = f"{_source(str(problem['loc'][0]), flags)}: setting {name}"
     if problem["type"] == "extra_forbidden":
-        return f"setting {name}: {_no_setting(name)}"
+        return f"{setting}: {_no_setting(name)}"
     got = "" if name == "api_key" else f", got {problem['input']!r}"
-    return f"setting {name}: {problem['msg'].removeprefix('Value error, ')}{got}"
+    return f"{setting}: {problem['msg'].removeprefix('Value error, ')}{got}"
+
+
+def _source(name: str, flags: Mapping[str, object]) -> str:
+    """Return what says the value of a setting: a flag, a variable or a file."""
+    if name in flags:
+        return f"--{name.replace('_', '-')}"
+    variables = (variable for variable in os.environ if variable.lower() == f"chatbot_{name}")
+    files = (str(file.absolute()) for file in settings_files() if name in said_in(file))
+    return next(variables, None) or next(files)
 
 
 def _no_setting(name: str) -> str:

@@ -1,6 +1,7 @@
 """A server from start to stop: bind, load, announce, serve, drain."""
 
 import asyncio
+import errno
 import ipaddress
 import os
 import signal
@@ -70,8 +71,8 @@ async def serve(settings: Settings, make_engine: Callable[[], Engine], stop: asy
     Raises CannotServe, StorageError or ModelNotFound before anything is served, and StorageBroken when the disk
     failed while it was.
     """
-    check_exposure(settings)
     with bind(settings) as bound:
+        check_exposure(settings, bound.getsockname()[0])
         async with open_services(settings, make_engine) as services:
             url = _url(bound)
             with Announcement(settings.state_dir).made(url, os.getpid()):
@@ -80,25 +81,32 @@ async def serve(settings: Settings, make_engine: Callable[[], Engine], stop: asy
     logger.info("stopped")
 
 
-def check_exposure(settings: Settings) -> None:
-    """Refuse to serve strangers without a key. Raises CannotServe."""
-    if not _is_loopback(settings.host) and settings.api_key is None:
-        message = f"{settings.host} can be reached from other machines, so a key is needed"
-        raise CannotServe(f"{message}; try: CHATBOT_API_KEY=… chatbot serve --host {settings.host}")
+def check_exposure(settings: Settings, address: str) -> None:
+    """Refuse to serve strangers without a key; `address` is the one that is bound. Raises CannotServe."""
+    if not ipaddress.ip_address(address).is_loopback and settings.api_key is None:
+        message = f"{settings.host or address} can be reached from other machines, so a key is needed"
+        raise CannotServe(f"{message}; try: CHATBOT_API_KEY=… chatbot serve --host {settings.host or address}")
 
 
 def bind(settings: Settings) -> socket.socket:
-    """Return a socket bound to the address of the settings. Raises CannotServe."""
+    """Return a socket bound to the address of the settings; nobody can connect yet. Raises CannotServe."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     bound = socket.socket(family, socket.SOCK_STREAM)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         bound.bind((settings.host, settings.port))
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # the latter for a name that no machine can have
         bound.close()
-        address = f"{settings.host}:{settings.port}"
-        raise CannotServe(f"cannot bind to {address}: {error.strerror}; try: --port 0") from None
+        raise CannotServe(f"cannot bind to {settings.host}:{settings.port}: {_why_not(error)}") from None
     return bound
+
+
+def _why_not(error: OSError | UnicodeError) -> str:
+    if isinstance(error, UnicodeError | socket.gaierror):
+        return "there is no such address; expected one of this machine, such as 127.0.0.1 or localhost"
+    if error.errno == errno.EADDRNOTAVAIL:
+        return "the address is not one of this machine; 0.0.0.0 stands for all that are"
+    return f"{error.strerror}; try: --port 0"
 
 
 async def _serve_on(bound: socket.socket, services: Services, stop: asyncio.Event) -> None:
@@ -145,13 +153,6 @@ async def _stop_when_told(server: uvicorn.Server, stop: asyncio.Event, presence:
             logger.info("stopping, nobody is here", idle_s=round(presence.idle_s))
             break
     server.should_exit = True
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _url(bound: socket.socket) -> str:

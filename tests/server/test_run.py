@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from chatbot.server.announcement import Announced, Announcement
-from chatbot.server.run import CannotServe, check_exposure, serve
+from chatbot.server.run import CannotServe, bind, check_exposure, serve
 from chatbot.settings import Settings
 from storage.errors import StorageLocked
 from tests.fake_engine import FakeEngine
@@ -78,16 +78,27 @@ async def test_what_was_not_to_be_stored_does_not_survive_a_crash(tmp_path: Path
     assert answer.status_code == 404
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.2", "::", "chat.example"])
-def test_only_loopback_may_be_served_without_a_key(host: str) -> None:
+@pytest.mark.parametrize("host", ["0.0.0.0", "", "::"])
+async def test_only_loopback_may_be_served_without_a_key(tmp_path: Path, host: str) -> None:
     with pytest.raises(CannotServe, match="a key is needed"):
-        check_exposure(Settings(host=host))
-    check_exposure(Settings(host=host, api_key="k"))
+        await serve(Settings(home=tmp_path, host=host, port=0), Mock(side_effect=AssertionError))
+    check_exposure(Settings(host=host, api_key="k"), "0.0.0.0")
 
 
-def test_loopback_needs_no_key() -> None:
-    for host in ("127.0.0.1", "::1", "localhost"):
-        check_exposure(Settings(host=host))
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "127.0.0.2"])
+def test_loopback_needs_no_key(host: str) -> None:
+    settings = Settings(host=host, port=0)
+    with bind(settings) as bound:
+        check_exposure(settings, bound.getsockname()[0])
+
+
+@pytest.mark.parametrize(
+    ("host", "why"),
+    [("127.0.0.l", "no such address"), ("a" * 70 + ".example", "no such address"), ("192.0.2.1", "not one of this")],
+)
+def test_an_address_that_this_machine_does_not_have_is_told_as_such(host: str, why: str) -> None:
+    with pytest.raises(CannotServe, match=f"cannot bind to {host}:0: .*{why}"):
+        bind(Settings(host=host, port=0))
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"url": 1}', '{"url": "http://x", "pid": "many"}'])
