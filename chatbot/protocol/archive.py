@@ -6,12 +6,14 @@ others. A message continues the one that stands before it in its list, unless `p
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from chatbot.protocol.requests import Message, Metadata, Request, Title
 from chatbot.protocol.resources import conversation_resource
 from storage.records import ArchivedItem, Conversation, SettledState
 
+ForeignId = Annotated[str | None, BeforeValidator(lambda given: str(given) if isinstance(given, int) else given)]
+"""Other programs number what they write."""
 UnixSeconds = Annotated[int, Field(ge=0, lt=2**63)]
 Place = Annotated[int, Field(ge=0, lt=2**31)]
 
@@ -20,8 +22,8 @@ class ArchivedMessage(Message):
     """A message of a line."""
 
     role: Literal["user", "assistant", "system", "developer"]
-    id: str | None = None
-    parent_id: str | None = None
+    id: ForeignId = None
+    parent_id: ForeignId = None
     position: Place | None = None
     """Its place in the order in which all messages, those of branches too, were said."""
     created_at: UnixSeconds | None = None
@@ -34,7 +36,7 @@ class ArchivedMessage(Message):
 class ArchivedConversation(Request):
     """A line; nothing but `messages` is needed."""
 
-    id: str | None = None
+    id: ForeignId = None
     created_at: UnixSeconds | None = None
     title: Title | None = None
     model: str | None = None

@@ -114,6 +114,15 @@ async def test_a_line_without_its_id_is_a_copy(http: httpx.AsyncClient) -> None:
     assert "leave out the id" in error["message"]
 
 
+async def test_numbers_for_ids_are_those_of_another_program(http: httpx.AsyncClient) -> None:
+    messages = [message("one", id=1), message("two", id=2), message("three", id=3, parent_id=1)]
+    assert (await imported(http, {"id": 7, "messages": messages}))["imported"] == 1
+    (told,) = await exported(http)
+    assert [each["content"] for each in told["messages"]] == ["one", "three"]
+    assert [each["content"] for each in told["branches"]] == ["two"]
+    assert told["branches"][0]["parent_id"] == told["messages"][0]["id"]
+
+
 def message(text: str = "hi", **fields: object) -> dict[str, object]:
     return {"role": "user", "content": text, **fields}
 
