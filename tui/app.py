@@ -15,7 +15,7 @@ from tui.commands import COMMANDS, UnknownCommand, matching, message_of, parse
 from tui.session import Session
 from tui.widgets.conversations import ConversationList
 from tui.widgets.dialogs import AskLine, Confirm
-from tui.widgets.editor import Editor
+from tui.widgets.editor import Editor, Sheet
 from tui.widgets.help import HelpScreen
 from tui.widgets.persona_picker import PersonaPicker
 from tui.widgets.status import StatusLine
@@ -48,7 +48,7 @@ class ChatApp(CommandedApp):
         self.session = Session(url or "", ensure=ensure, api_key=api_key, on_change=self._state_changed)
         self._wanted = conversation
         self._sheet = self.session.state.sheet
-        self._sheets: dict[str, str] = {}
+        self._sheets: dict[str, Sheet] = {}
         """What was being typed in the chats that are not open."""
         self._is_refreshing = False
         self._drawn_at = 0.0
@@ -145,11 +145,11 @@ class ChatApp(CommandedApp):
         if state.sheet == left or not self.query(Editor):
             return
         editor, self._sheet = self.query_one(Editor), state.sheet
-        if state.has_sheet(left):
-            self._sheets[left] = editor.text
-        elif editor.text and state.chat is None:
+        if editor.text and state.chat is None and not state.has_sheet(left):
             return  # somebody deleted the chat under the user's hands
-        editor.replace_all(self._sheets.pop(state.sheet, ""))
+        written = editor.turn_to(self._sheets.pop(state.sheet, None))
+        if state.has_sheet(left):
+            self._sheets[left] = written
 
     def on_editor_submitted(self, event: Editor.Submitted) -> None:
         try:

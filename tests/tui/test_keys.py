@@ -223,6 +223,41 @@ async def test_several_lines_history_and_drafts(open_app: OpenApp, server: FakeS
         assert server.creates[0]["input"] == "one\ntwo\nx"
 
 
+async def test_undo_reaches_back_over_what_was_put_into_the_editor(open_app: OpenApp, server: FakeServer) -> None:
+    server.add_conversation("Sea", ("earlier", "b"))
+    async with open_app() as pilot:
+        editor = pilot.app.query_one(Editor)
+        await until_shown(pilot, "earlier")
+        await pilot.press("up")
+        await until(pilot, lambda: editor.text == "earlier")
+        await pilot.press("ctrl+z")
+        await until(pilot, lambda: editor.text == "")
+        await pilot.press(*"half", "left")
+        _app(pilot.app).action_command("edit")
+        await until(pilot, lambda: editor.text == "/edit earlier")
+        await pilot.press("ctrl+z")
+        await until(pilot, lambda: editor.text == "half")
+        assert editor.cursor_location == (0, 3)
+
+
+async def test_a_chat_keeps_the_place_and_the_undo_of_what_is_written_in_it(
+    open_app: OpenApp, server: FakeServer
+) -> None:
+    server.add_conversation("Sea", ("earlier", "b"))
+    async with open_app() as pilot:
+        editor, session = pilot.app.query_one(Editor), _app(pilot.app).session
+        await until_shown(pilot, "earlier")
+        editor.insert("to the sea")
+        await pilot.press("left", "left")
+        session.open(None)
+        await pilot.press("ctrl+z")
+        assert editor.text == ""
+        session.open("conv_1")
+        assert (editor.text, editor.cursor_location) == ("to the sea", (0, 8))
+        await pilot.press("ctrl+z")
+        await until(pilot, lambda: editor.text == "")
+
+
 async def test_what_is_typed_right_after_a_switch_belongs_to_the_chat_that_is_open_then(
     open_app: OpenApp, server: FakeServer
 ) -> None:

@@ -1,16 +1,26 @@
 """The place to write: Enter sends, Shift+Enter or ^J makes a new line, the arrows at its edges walk what was sent."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.message import Message as Notice
 from textual.widgets import TextArea
+from textual.widgets.text_area import EditHistory, Selection
 
 from tui.commands import matching
 
 NEWLINE_KEYS = ("shift+enter", "ctrl+j", "alt+enter")
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """What is being written, where, and what of it can be undone."""
+
+    text: str
+    selection: Selection
+    history: EditHistory
 
 
 class Editor(TextArea):
@@ -92,9 +102,17 @@ class Editor(TextArea):
         return True
 
     def replace_all(self, text: str) -> None:
-        """Put a text in and the cursor at its end."""
-        self.text = text
-        self.move_cursor(self.document.end)
+        """Put a text in and the cursor at its end; ^Z brings back what was there."""
+        self.replace(text, self.document.start, self.document.end, maintain_selection_offset=False)
+
+    def turn_to(self, sheet: Sheet | None) -> Sheet:
+        """Go on with what was being written elsewhere, or with nothing; return what was being written here."""
+        left = Sheet(self.text, self.selection, self.history)
+        self.history = replace(left.history)  # an empty one, for loading clears it
+        self.load_text(sheet.text if sheet else "")
+        if sheet:
+            self.history, self.selection = sheet.history, sheet.selection
+        return left
 
     def action_scroll_transcript(self, direction: int) -> None:
         self.post_message(self.Scroll(direction))
