@@ -1,6 +1,7 @@
 """Everything one can do, named once: slash commands, keys, palette entries and help all come from this table."""
 
 import difflib
+import re
 from dataclasses import dataclass
 
 
@@ -42,6 +43,7 @@ COMMANDS = (
 )
 
 
+_BLANK_LINES = re.compile(r"\A(?:[^\S\n]*\n)+")
 AS_MESSAGE = "a message that begins with a slash is typed with two"
 
 
@@ -63,12 +65,22 @@ def find(name: str) -> Command:
     raise UnknownCommand(f"there is no command /{name}; {hint}")
 
 
+def trimmed(text: str) -> str:
+    """Return what was typed without the blank lines around it; a message keeps the indentation of its first line.
+
+    >>> trimmed("\\n    if x:\\n        y()\\n ")
+    '    if x:\\n        y()'
+    """
+    return _BLANK_LINES.sub("", text.rstrip())
+
+
 def parse(line: str) -> tuple[Command, str] | None:
     """Split what was typed into command and argument; None if it is a message (`//` sends a leading slash).
 
     Several lines are a message, unless they begin with the whole name of a command that takes them. What follows a
     command that takes nothing is refused: `/delete Sea` would delete the open chat and not that one.
     """
+    line = line.lstrip()
     if not line.startswith("/") or line.startswith("//"):
         return None
     name, _, argument = line[1:].partition(" ")
@@ -81,8 +93,13 @@ def parse(line: str) -> tuple[Command, str] | None:
 
 
 def message_of(line: str) -> str:
-    """Return what to send for a line that is no command."""
-    return line[1:] if line.startswith("//") else line
+    """Return what to send for a line that is no command; code that begins with a comment keeps both its slashes.
+
+    >>> message_of("//help"), message_of("// a comment\\ncode()")
+    ('/help', '// a comment\\ncode()')
+    """
+    is_code = "\n" in line and parse(line[1:]) is None
+    return line[1:] if line.startswith("//") and not is_code else line
 
 
 def matching(line: str) -> tuple[Command, ...]:

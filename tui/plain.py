@@ -11,7 +11,7 @@ import threading
 
 from chatbot.client import Client, JsonObject, Reply, ReplyFailed, RequestRejected
 from tui.ask import FAILED, OK, PATIENCE_S, Ensure, guarded, print_text, readable, talk, titled
-from tui.commands import COMMANDS, Command, UnknownCommand, message_of, parse
+from tui.commands import COMMANDS, Command, UnknownCommand, message_of, parse, trimmed
 from tui.export import export
 from tui.safe_text import safe_line
 
@@ -61,7 +61,7 @@ class PlainChat:
             if line is None:
                 break
             if line.strip():
-                self._exit_code = await self._take(line.strip())
+                self._exit_code = await self._take(trimmed(line))
         return self._exit_code
 
     async def _next(self, lines: "asyncio.Queue[str | None]") -> str | None:

@@ -28,12 +28,13 @@ def ask(
         fail("nothing to say: give a text, or pipe one in", 2)
     from chatbot.server.launch import ServerDidNotStart, ensure_server
     from tui.ask import ask as ask_once
+    from tui.commands import trimmed
 
     async def turn() -> int:
         url = await ensure_server(settings)
         return await ask_once(
             url,
-            said.strip(),
+            trimmed(said),
             conversation=conversation,
             model=persona,
             as_json=json,

@@ -3,7 +3,7 @@
 import pytest
 
 from tui.app import ChatApp
-from tui.commands import COMMANDS, UnknownCommand, key_label, matching, message_of, parse
+from tui.commands import COMMANDS, UnknownCommand, key_label, matching, message_of, parse, trimmed
 from tui.plain import PlainChat
 
 
@@ -18,6 +18,19 @@ def test_a_line_is_a_command_or_a_message() -> None:
     assert (edited[0].name, edited[1]) == ("edit", "one\ntwo")
     assert parse("//etc/passwd") is None
     assert message_of("//etc/passwd") == "/etc/passwd"
+    assert parse("  /new") is not None
+
+
+def test_only_what_would_be_a_command_needs_its_second_slash() -> None:
+    assert message_of("//edit one\ntwo") == "/edit one\ntwo"
+    assert message_of("// what it does\nrun()") == "// what it does\nrun()"
+    assert message_of("///x") == "//x"
+
+
+def test_blank_lines_around_a_message_go_and_its_indentation_stays() -> None:
+    assert trimmed(" \n\n    if x:\n        y()\n  \n") == "    if x:\n        y()"
+    assert trimmed("\tx ") == "\tx"
+    assert trimmed(" \n ") == ""
 
 
 @pytest.mark.parametrize(("typed", "name"), [("/model x", "persona"), ("/q", "quit"), ("/HELP", "help")])

@@ -223,6 +223,19 @@ async def test_several_lines_history_and_drafts(open_app: OpenApp, server: FakeS
         assert server.creates[0]["input"] == "one\ntwo\nx"
 
 
+async def test_code_is_sent_as_it_was_pasted(open_app: OpenApp, server: FakeServer) -> None:
+    async with open_app() as pilot:
+        await until_shown(pilot, "live")
+        await say(pilot, "\n    if x:\n        y()\n\n")
+        await until(pilot, lambda: len(server.creates) == 1)
+        await say(pilot, "// what it does\n    run()")
+        await until(pilot, lambda: len(server.creates) == 2)
+        assert [create["input"] for create in server.creates] == [
+            "    if x:\n        y()",
+            "// what it does\n    run()",
+        ]
+
+
 async def test_undo_reaches_back_over_what_was_put_into_the_editor(open_app: OpenApp, server: FakeServer) -> None:
     server.add_conversation("Sea", ("earlier", "b"))
     async with open_app() as pilot:
