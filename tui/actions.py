@@ -109,7 +109,8 @@ class CommandedApp(App[int]):
         if text or chat is None or chat.question is None:
             self._answer_anew(text)
         else:
-            self.query_one(Editor).replace_all(f"/edit {chat.question.text}")
+            editor = self.query_one(Editor)
+            editor.replace_all(f"/edit {editor.folds.folded(chat.question.text)}")
 
     def _answer_anew(self, text: str | None) -> None:
         if self.session.retry(text):

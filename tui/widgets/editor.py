@@ -7,9 +7,10 @@ from textual import events
 from textual.binding import Binding, BindingType
 from textual.message import Message as Notice
 from textual.widgets import TextArea
-from textual.widgets.text_area import EditHistory, Selection
+from textual.widgets.text_area import Edit, EditHistory, EditResult, Location, Selection
 
-from tui.commands import matching
+from tui.commands import matching, trimmed
+from tui.folds import Folds
 
 NEWLINE_KEYS = ("shift+enter", "ctrl+j", "alt+enter")
 
@@ -48,6 +49,7 @@ class Editor(TextArea):
         super().__init__(
             id="editor", placeholder="Message… (/ for commands)", highlight_cursor_line=False, compact=True
         )
+        self.folds = Folds()
         self._sent: list[str] = []
         self._place = 0
 
@@ -80,7 +82,7 @@ class Editor(TextArea):
         return True
 
     def _submit(self) -> None:
-        text = self.text.strip()
+        text = trimmed(self.folds.unfolded(self.text))
         if text:
             self.text = ""
             self.post_message(self.Submitted(text))
@@ -93,13 +95,34 @@ class Editor(TextArea):
 
     def _walk(self, step: int) -> bool:
         """Bring back an earlier message; only from an empty editor or from one brought back before."""
-        is_walking = self._place < len(self._sent) and self.text == self._sent[self._place]
+        text = self.folds.unfolded(self.text)
+        is_walking = self._place < len(self._sent) and text == self._sent[self._place]
         target = self._place + step
         if not (is_walking or (not self.text and step < 0)) or not 0 <= target <= len(self._sent):
             return False
         self._place = target
         self.replace_all(self._sent[target] if target < len(self._sent) else "")
         return True
+
+    @property
+    def selected_text(self) -> str:
+        """What is selected, in full."""
+        return self.folds.unfolded(super().selected_text)
+
+    def edit(self, edit: Edit) -> EditResult:
+        """Fold what is long, and take each fold as a whole: what is put into one goes behind it."""
+        edit.text = self.folds.folded(edit.text)
+        begins, ends = self._fold_at(edit.top)[0], self._fold_at(edit.bottom)[1]
+        edit.from_location, edit.to_location = ends if edit.top == edit.bottom else begins, ends
+        return super().edit(edit)
+
+    def _fold_at(self, place: Location) -> tuple[Location, Location]:
+        """Return both ends of the fold that a place is within, or the place twice."""
+        row, column = place
+        if row >= self.document.line_count:
+            return place, place
+        begins, ends = self.folds.around(self.document.get_line(row), column)
+        return (row, begins), (row, ends)
 
     def replace_all(self, text: str) -> None:
         """Put a text in and the cursor at its end; ^Z brings back what was there."""

@@ -21,6 +21,7 @@ from textual.geometry import Size
 from textual.widget import Widget
 from textual.widgets import Markdown, Static
 
+from tui.folds import LONGEST
 from tui.safe_text import safe_markdown
 from tui.state import Message, MessageStatus
 
@@ -34,6 +35,10 @@ REMARKS: dict[MessageStatus, str] = {
     "cut": "cut off at the length limit",
     "failed": "failed",
 }
+
+LINES_OF_LONG = 12
+CHARACTERS_OF_LONG = 1_000
+"""How much is shown of a message that is too long to be shown whole."""
 
 _MARKUP = re.compile(
     r"[*_`#|\[\]<>~]|&#?\w+;|^\s*(?:[-+]|\d+[.)])\s|^ {4}|^-{3,}|\n\S.*\n[=-]{2,}|https?:", re.MULTILINE
@@ -49,6 +54,15 @@ def headline(message: Message, speaker: str) -> Content:
     if message.remark:
         remark = f"{remark}: {message.remark}"
     return Content.assemble(name, ("  " + remark, "italic dim")) if remark else name
+
+
+def beginning(text: str) -> str:
+    """Return a text, or as much of a long one as can be laid out at once and leaves what comes after it in sight."""
+    if len(text) <= LONGEST:
+        return text
+    lines = text[:LONGEST].split("\n")[:LINES_OF_LONG]
+    shown = "\n".join(lines)[:CHARACTERS_OF_LONG]
+    return f"{shown}\n… and {len(text) - len(shown):,} more characters"
 
 
 def chat_markdown() -> MarkdownIt:
@@ -161,7 +175,7 @@ class MessageView(Vertical):
 
     def _new_body(self) -> Widget:
         if self.message.role != "assistant":
-            return Static(self.message.text, classes="body", markup=False)
+            return Static(beginning(self.message.text), classes="body", markup=False)
         if self.message.is_settled:
             return FrozenReply(self.message.text)
         return Markdown(parser_factory=chat_markdown, open_links=False, classes="body")
