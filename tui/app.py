@@ -13,6 +13,7 @@ from chatbot.client import ChatbotError, ServerUnreachable
 from tui.actions import WIDE_COLUMNS, CommandedApp
 from tui.commands import COMMANDS, UnknownCommand, matching, message_of, parse
 from tui.session import Session
+from tui.typed import Typed
 from tui.widgets.conversations import ConversationList
 from tui.widgets.dialogs import AskLine, Confirm
 from tui.widgets.editor import Editor, Sheet
@@ -50,6 +51,7 @@ class ChatApp(CommandedApp):
         self._sheet = self.session.state.sheet
         self._sheets: dict[str, Sheet] = {}
         """What was being typed in the chats that are not open."""
+        self._typed = Typed()
         self._is_refreshing = False
         self._drawn_at = 0.0
         self._early: list[events.Event] | None = []
@@ -134,10 +136,12 @@ class ChatApp(CommandedApp):
         banner.display = bool(text)
         if text != banner.content:
             banner.update(text)
-        sent = [m.text for m in state.chat.messages if m.role == "user"] if state.chat else []
+        self._remember()
+
+    def _remember(self) -> None:
         editor = self.query_one(Editor)
         if not editor.text:
-            editor.remember(sent)
+            editor.remember(self._typed.within(self.session.state))
 
     def _turn_to_sheet(self) -> None:
         """Keep what is being typed with its chat, at once: the next key belongs to what is open now."""
@@ -159,10 +163,14 @@ class ChatApp(CommandedApp):
             self.query_one(Editor).replace_all(event.text)
             return
         if command:
+            if not command[0].takes_lines:  # what /edit sends is a message of the chat
+                self._typed.add(event.text)
             self.run_command(*command)
         else:
             self.session.submit(message_of(event.text))
+            self._typed.add(event.text, self.session.state.sheet)
             self.query_one(Transcript).follow()
+        self._remember()
 
     def on_text_area_changed(self) -> None:
         found = matching(self.query_one(Editor).text)

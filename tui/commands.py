@@ -102,6 +102,19 @@ def message_of(line: str) -> str:
     return line[1:] if line.startswith("//") and not is_code else line
 
 
+def line_of(message: str) -> str:
+    """Return what to type to have a message sent as it is.
+
+    >>> line_of("hello"), line_of("/etc/passwd")
+    ('hello', '//etc/passwd')
+    """
+    try:
+        is_command = parse(message) is not None
+    except UnknownCommand:
+        is_command = True
+    return f"/{message}" if is_command or message_of(message) != message else message
+
+
 def matching(line: str) -> tuple[Command, ...]:
     """Return the commands that a half-typed line may become."""
     if not line.startswith("/") or line.startswith("//") or " " in line or "\n" in line:

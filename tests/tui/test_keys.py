@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from textual import events
 from textual.app import App
+from textual.pilot import Pilot
 from textual.widgets import Input, OptionList
 
 from chatbot.client import RequestRejected
@@ -223,6 +224,25 @@ async def test_several_lines_history_and_drafts(open_app: OpenApp, server: FakeS
         assert server.creates[0]["input"] == "one\ntwo\nx"
 
 
+async def test_up_brings_back_commands_and_what_was_said_in_the_open_chat(
+    open_app: OpenApp, server: FakeServer
+) -> None:
+    server.add_conversation("Hill", ("up there", "c"))
+    server.add_conversation("Sea", ("/etc is what?", "b"))
+    async with open_app() as pilot:
+        await until_shown(pilot, "/etc is what?", "live")
+        for line in ("ahoy", "/persona pirate", "/open hill"):
+            await say(pilot, line)
+        await until_shown(pilot, "up there")
+        for line in ("/open hill", "/persona pirate", "up there"):
+            await _up_brings(pilot, line)
+        await pilot.press("down", "down", "down")
+        await say(pilot, "/open sea")
+        await until_shown(pilot, "ahoy")
+        for line in ("/open sea", "/open hill", "/persona pirate", "ahoy", "//etc is what?"):
+            await _up_brings(pilot, line)
+
+
 async def test_code_is_sent_as_it_was_pasted(open_app: OpenApp, server: FakeServer) -> None:
     async with open_app() as pilot:
         await until_shown(pilot, "live")
@@ -393,6 +413,11 @@ async def test_ways_out(open_app: OpenApp, keys: tuple[str, ...]) -> None:
     async with open_app() as pilot:
         await pilot.press(*keys)
         await until(pilot, lambda: pilot.app.return_value == 0)
+
+
+async def _up_brings(pilot: Pilot[int], line: str) -> None:
+    await pilot.press("up")
+    await until(pilot, lambda: pilot.app.query_one(Editor).text == line)
 
 
 def _app(app: object) -> ChatApp:

@@ -54,7 +54,7 @@ class Editor(TextArea):
         self._place = 0
 
     def remember(self, texts: list[str]) -> None:
-        """Set what the up arrow brings back: the messages sent in this chat."""
+        """Set what the up arrow brings back."""
         self._sent, self._place = texts, len(texts)
 
     async def _on_key(self, event: events.Key) -> None:

@@ -14,7 +14,7 @@ from tui.commands import COMMANDS, key_label
 EDITING = (
     ("Enter", "send; messages sent while a reply is written wait their turn"),
     ("Shift+Enter, ^J", "new line"),
-    ("Up, Down", "bring back what you sent, from an empty editor"),
+    ("Up, Down", "bring back what you sent, commands too, from an empty editor"),
     ("PgUp, PgDn, ^End", "read back, go to the newest text"),
     ("Tab", "complete a command"),
     ("^C", "copy what is selected; twice: quit"),
