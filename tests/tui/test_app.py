@@ -58,7 +58,7 @@ async def test_escape_stops_and_keeps_the_partial_text(open_app: OpenApp, server
         await say(pilot, "hi")
         await until_shown(pilot, "Hello\n", "writing…")
         await pilot.press("escape")
-        await until_shown(pilot, "Assistant  stopped", "Hello\n")
+        await until_shown(pilot, "Hello\n", "(stopped)")
 
 
 async def test_leaving_in_the_middle_of_a_reply_is_quiet(open_app: OpenApp, server: FakeServer) -> None:
@@ -135,16 +135,29 @@ async def test_a_crash_leaves_an_interrupted_reply(open_app: OpenApp, server: Fa
     server.ending = "incomplete"
     async with open_app() as pilot:
         await say(pilot, "hi")
-        await until_shown(pilot, "Assistant  interrupted", "Hello there.")
+        await until_shown(pilot, "Hello there.", "(interrupted)")
     async with open_app() as pilot:
-        await until_shown(pilot, "Assistant  interrupted", "Hello there.")
+        await until_shown(pilot, "Hello there.", "(interrupted)")
+
+
+async def test_how_a_long_text_ended_is_told_where_it_ends(open_app: OpenApp, server: FakeServer) -> None:
+    server.add_conversation("Sea", ("a", "b"))
+    server.ending = "incomplete"
+    server.pieces = [f"line {n}\n\n" for n in range(40)]
+    async with open_app() as pilot:
+        await until_shown(pilot, "live")
+        await say(pilot, "\n".join(f"row {n}" for n in range(40)))
+        await until_shown(pilot, "line 39", "(interrupted)")
+        server.refusal = {"status": 413, "error": {"code": "message_too_large", "message": "the message is too long"}}
+        await say(pilot, "\n".join(f"word {n}" for n in range(40)))
+        await until_shown(pilot, "word 39", "(not sent: the message is too long)")
 
 
 async def test_a_refusal_stands_at_the_message(open_app: OpenApp, server: FakeServer) -> None:
     server.refusal = {"status": 413, "error": {"code": "message_too_large", "message": "the message is too long"}}
     async with open_app() as pilot:
         await say(pilot, "hi")
-        await until_shown(pilot, "You  not sent: the message is too long")
+        await until_shown(pilot, "(not sent: the message is too long)")
 
 
 async def test_a_wrong_key_is_told_on_the_blank_page(open_app: OpenApp, server: FakeServer) -> None:

@@ -27,9 +27,11 @@ from tui.state import Message, MessageStatus
 
 REMARKS: dict[MessageStatus, str] = {
     "sending": "sending…",
-    "unsent": "not sent",
     "queued": "queued",
     "streaming": "writing…",
+}
+ENDINGS: dict[MessageStatus, str] = {
+    "unsent": "not sent",
     "stopped": "stopped",
     "interrupted": "interrupted",
     "cut": "cut off at the length limit",
@@ -46,14 +48,25 @@ _MARKUP = re.compile(
 
 
 def headline(message: Message, speaker: str) -> Content:
-    """Return the line above the text: the role in words, and what is special."""
+    """Return the line above the text: the role in words, and what is still to come."""
     if message.role == "note":
         return Content.styled("Note", "dim")
     name = Content.styled("You" if message.role == "user" else speaker, "bold")
     remark = REMARKS.get(message.status, "")
-    if message.remark:
-        remark = f"{remark}: {message.remark}"
     return Content.assemble(name, ("  " + remark, "italic dim")) if remark else name
+
+
+def ending(message: Message) -> Content:
+    """Return the line below the text: why it ends there, or did not arrive; empty where all is well.
+
+    It stands where the reader is: the line above a long text is out of sight by then.
+    """
+    end = ENDINGS.get(message.status, "")
+    return (
+        Content.styled(f"({end}: {message.remark})" if message.remark else f"({end})", "italic dim")
+        if end
+        else Content()
+    )
 
 
 def beginning(text: str) -> str:
@@ -135,11 +148,14 @@ class MessageView(Vertical):
         self._speaker = speaker
         self._headline = Static(headline(message, speaker), classes="headline", markup=False)
         self._body = self._new_body()
+        self._ending = Static(ending(message), classes="ending", markup=False)
         self._shown = message.text if isinstance(self._body, FrozenReply) else ""
 
     def compose(self) -> ComposeResult:
         yield self._headline
         yield self._body
+        if ending(self.message):
+            yield self._ending
 
     @property
     def is_live(self) -> bool:
@@ -149,8 +165,16 @@ class MessageView(Vertical):
         """Show a newer form of the same message: only what is new of a streamed text is parsed."""
         if (message.status, message.remark, speaker) != (self.message.status, self.message.remark, self._speaker):
             self._headline.update(headline(message, speaker))
+            await self._tell(ending(message))
         self.message, self._speaker = message, speaker
         await self.catch_up()
+
+    async def _tell(self, end: Content) -> None:
+        """Show how the text ended; most do not need the line."""
+        self._ending.update(end)
+        self._ending.display = bool(end)
+        if end and not self._ending.is_attached:
+            await self.mount(self._ending)
 
     async def catch_up(self) -> None:
         """Bring the text on the screen up to the message."""
@@ -169,7 +193,7 @@ class MessageView(Vertical):
         """Trade the live widgets for one, once the text is final."""
         if self.is_live and self.message.is_settled:
             frozen = FrozenReply(self.message.text)
-            await self.mount(frozen)
+            await self.mount(frozen, after=self._headline)
             await self._body.remove()
             self._body = frozen
 
