@@ -49,7 +49,8 @@ async def test_a_search_opens_what_was_picked_though_it_is_not_in_the_list(
         await say(pilot, "/search sister")
         await until(pilot, lambda: _found(pilot.app) == ["conv_1"])
         await pilot.press(*" xx")
-        await until(pilot, lambda: _found(pilot.app) == [])
+        await until_shown(pilot, "Nothing fits.")
+        assert _found(pilot.app) == []
         await pilot.press("backspace", "backspace")
         await until(pilot, lambda: _found(pilot.app) == ["conv_1"])
         await pilot.press("enter")

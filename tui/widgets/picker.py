@@ -32,7 +32,8 @@ class Picker(ModalScreen[str | None]):
         """`offer` what fits a query, now or soon."""
 
     def offer(self, options: Sequence[Option], highlighted: int = 0) -> None:
-        """Show these options and no others."""
+        """Show these options and no others; where there are none, say so."""
+        self.query_one("#nothing").display = not options
         listing = self.query_one(OptionList)
         listing.clear_options()
         listing.add_options(options)
@@ -43,9 +44,11 @@ class Picker(ModalScreen[str | None]):
             yield Label(self.question, markup=False)
             yield Input(self._query, placeholder=self.placeholder, select_on_focus=False)
             yield OptionList(markup=False, compact=True)
+            yield Label("Nothing fits.", id="nothing", markup=False)
 
     def on_mount(self) -> None:
         self.query_one(OptionList).can_focus = False
+        self.query_one("#nothing").display = False
         self.look_up(self._query)
 
     def on_input_changed(self, event: Input.Changed) -> None:
