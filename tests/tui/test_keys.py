@@ -202,8 +202,8 @@ async def test_slash_commands_are_offered_completed_and_corrected(open_app: Open
         await until(pilot, lambda: pilot.app.query_one(Editor).text == "/persona ")
         await say(pilot, "nobody")
         await until_shown(pilot, "Nobody is called “nobody”")
-        await say(pilot, "/renmae")
-        await until_shown(pilot, "did you mean /rename?")
+        await say(pilot, f"/renmae {'long ' * 12}title")
+        await until_shown(pilot, "did you mean /rename?", "long title")
 
 
 async def test_several_lines_history_and_drafts(open_app: OpenApp, server: FakeServer) -> None:
