@@ -51,6 +51,9 @@ def _written(file: str, text: str) -> Path:
         path = Path(file).expanduser()
     except RuntimeError as error:
         raise FileNotFoundError(f"{file!r} is in the home of nobody here; begin it otherwise") from error
-    with path.open("x", encoding="utf-8") as out:
-        out.write(text)
+    try:
+        with path.open("x", encoding="utf-8") as out:
+            out.write(text)
+    except FileExistsError as error:
+        raise FileExistsError(f"{path} is there already; name another file: /export FILE") from error
     return path.resolve()

@@ -50,7 +50,7 @@ async def test_the_open_chat_is_written_whole_and_over_nothing(
         written = (tmp_path / "Sea a talk.md").read_text()
         assert [f"\n{text}\n" in written for text in ("q0", f"a{TURNS - 1}", "**Assistant**")] == [True] * 3
         await say(pilot, "/export")
-        await until_shown(pilot, "Nothing was written", "exists")
+        await until_shown(pilot, "Nothing was written: Sea a talk.md is there", "/export FILE")
         await say(pilot, "/export talk.jsonl")
         await until(pilot, lambda: (tmp_path / "talk.jsonl").exists() and (tmp_path / "talk.jsonl").stat().st_size)
     (row,) = read_rows(tmp_path / "talk.jsonl")
