@@ -185,7 +185,7 @@ class CommandedApp(App[int]):
         self.notify(f"Copied {len(text)} characters ({tool or 'through the terminal'}).", markup=False)
 
     def action_help_quit(self) -> None:
-        """^C with nothing to copy: the second one in a row quits."""
+        """^C with nothing to copy, or ^D with nothing to delete: the second one in a row quits."""
         if self._quit_asked:
             self.command_quit("")
             return

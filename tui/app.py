@@ -172,6 +172,9 @@ class ChatApp(CommandedApp):
             self.query_one(Transcript).follow()
         self._remember()
 
+    def on_editor_ended(self) -> None:
+        self.action_help_quit()
+
     def on_text_area_changed(self) -> None:
         found = matching(self.query_one(Editor).text)
         hint = self.query_one("#hint", Static)

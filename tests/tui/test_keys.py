@@ -409,7 +409,9 @@ async def test_help_lists_the_keys_and_the_palette_the_commands(open_app: OpenAp
         await until_shown(pilot, "rename this conversation")
 
 
-@pytest.mark.parametrize("keys", [("ctrl+q",), ("ctrl+c", "ctrl+c"), ("/", "q", "u", "i", "t", "enter")])
+@pytest.mark.parametrize(
+    "keys", [("ctrl+q",), ("ctrl+c", "ctrl+c"), ("ctrl+d", "ctrl+d"), ("/", "q", "u", "i", "t", "enter")]
+)
 async def test_ways_out(open_app: OpenApp, keys: tuple[str, ...]) -> None:
     async with open_app() as pilot:
         await pilot.press(*keys)

@@ -40,6 +40,10 @@ class Editor(TextArea):
         text: str
 
     @dataclass
+    class Ended(Notice):
+        """The user pressed ^D where nothing is written, which ends the input of a shell."""
+
+    @dataclass
     class Scroll(Notice):
         """The user wants to read further up (-1) or down (1), or at the end (0)."""
 
@@ -71,6 +75,8 @@ class Editor(TextArea):
             self._submit()
         elif key in NEWLINE_KEYS:
             self.insert("\n")
+        elif key == "ctrl+d" and not self.text:
+            self.post_message(self.Ended())
         elif key == "tab":
             return self._complete()
         elif key == "up":

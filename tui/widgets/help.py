@@ -17,7 +17,7 @@ EDITING = (
     ("Up, Down", "bring back what you sent, commands too, from an empty editor"),
     ("PgUp, PgDn, ^End", "read back, go to the newest text"),
     ("Tab", "complete a command"),
-    ("^C", "copy what is selected; twice: quit"),
+    ("^C", "copy what is selected; twice: quit, as ^D does in an empty editor"),
     ("^P", "palette: every command, themes (TEXTUAL_THEME keeps one), screenshot"),
 )
 
