@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 from chatbot.client import Event
-from tui import transitions
+from tui import replies, transitions
 from tui.state import State
 
 
@@ -21,7 +21,7 @@ class Shown:
 
     def receive(self, event: Event) -> None:
         """Take in what a reply's stream says."""
-        self.set(transitions.received(self.state, event, time.monotonic()))
+        self.set(replies.received(self.state, event, time.monotonic()))
 
     def note(self, text: str) -> None:
         """Tell the user something in the transcript."""

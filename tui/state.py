@@ -1,9 +1,10 @@
 """What the screen shows, as plain values: chats, their messages, who answers, how the connection is.
 
-Everything in here has passed `safe_text`. Values never change; `tui.transitions` makes new ones.
+Everything in here has passed `safe_text`. Values never change; `tui.transitions` and `tui.replies` make new ones.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from chatbot.client import ConnectionState
@@ -171,6 +172,10 @@ class State:
                 if (key and message.key == key) or (response_id and message.response_id == response_id):
                     return chat
         return None
+
+    def with_chat(self, chat_id: str | None, change: Callable[[Chat], Chat]) -> "State":
+        """Return the state with one chat changed, if it is there."""
+        return replace(self, chats=tuple(change(chat) if chat.id == chat_id else chat for chat in self.chats))
 
     def speaker(self, model: str | None) -> str:
         """The name that stands before a reply."""

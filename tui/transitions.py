@@ -1,18 +1,13 @@
-"""Every change of the state, as pure functions: state and what happened in, new state out.
-
-Invariant: a server event changes only the message that its `response_id` names, whichever chat is open.
-"""
+"""Every change of the state but by a reply's events, as pure functions: state and what happened in, new state out."""
 
 import time
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 
-from chatbot.client import TERMINAL_EVENTS, ConnectionState, Event, JsonObject, response_text
+from chatbot.client import ConnectionState, JsonObject
 from tui import pages
 from tui.safe_text import safe_line, safe_text
-from tui.state import DRAFT, Chat, ContextUse, Message, MessageStatus, Model, Pace, State
-
-MIN_MEASURED_S = 0.05
+from tui.state import DRAFT, Chat, Message, MessageStatus, Model, State
 
 
 def connection_changed(state: State, connection: ConnectionState) -> State:
@@ -47,7 +42,7 @@ def more_chats_listed(state: State, conversations: Iterable[JsonObject], *, has_
 
 def chat_described(state: State, body: JsonObject) -> State:
     """Take in a title or persona that the server knows."""
-    return _with_chat(state, body["id"], lambda chat: _described(chat, body))
+    return state.with_chat(body["id"], lambda chat: _described(chat, body))
 
 
 def chat_changed(state: State, body: JsonObject, running: str | None) -> State:
@@ -59,7 +54,7 @@ def chat_changed(state: State, body: JsonObject, running: str | None) -> State:
     if running and chat.id != state.current and all(message.response_id != running for message in chat.messages):
         chat = replace(chat, is_unseen=True)
     if known and change == known.change:
-        return _with_chat(state, chat.id, lambda _: chat)
+        return state.with_chat(chat.id, lambda _: chat)
     others = tuple(other for other in state.chats if other.id != chat.id)
     place = next((n for n, other in enumerate(others) if other.change < change and not other.is_draft), len(others))
     return replace(state, chats=(*others[:place], chat, *others[place:]))
@@ -76,7 +71,7 @@ def vanished(state: State, chat_id: str) -> State:
 
 def opened(state: State, chat_id: str | None) -> State:
     state = replace(state, current=chat_id, notice="", new_title="")
-    return _with_chat(state, chat_id, lambda chat: replace(chat, is_unseen=False))
+    return state.with_chat(chat_id, lambda chat: replace(chat, is_unseen=False))
 
 
 def begun_with(state: State, chat_id: str) -> State:
@@ -97,19 +92,19 @@ def removed(state: State, chat_id: str) -> State:
 
 def items_loaded(state: State, chat_id: str, newest_first: list[JsonObject], *, has_more: bool) -> State:
     """Put a page of history before what is there already."""
-    return _with_chat(state, chat_id, lambda chat: pages.prepended(chat, newest_first, has_more=has_more))
+    return state.with_chat(chat_id, lambda chat: pages.prepended(chat, newest_first, has_more=has_more))
 
 
 def oldest_gone(state: State, chat_id: str) -> State:
     """Forget the message where a chat's history goes on: somebody else deleted it."""
-    return _with_chat(state, chat_id, pages.without_oldest)
+    return state.with_chat(chat_id, pages.without_oldest)
 
 
 def caught_up(
     state: State, chat_id: str, newest_first: list[JsonObject], *, has_more: bool, stored: Collection[str]
 ) -> State:
     """Make a loaded chat what the server's newest page says; `stored` is what the server had when it was asked."""
-    return _with_chat(state, chat_id, lambda chat: pages.merged(chat, newest_first, has_more=has_more, stored=stored))
+    return state.with_chat(chat_id, lambda chat: pages.merged(chat, newest_first, has_more=has_more, stored=stored))
 
 
 def submitted(state: State, key: str, text: str) -> State:
@@ -146,7 +141,7 @@ def adopted(state: State, draft: str, body: JsonObject, *, is_loaded: bool = Tru
         return replace(_described(chat, body), id=body["id"], is_draft=False, is_loaded=is_loaded)
 
     state = replace(state, chats=tuple(chat for chat in state.chats if chat.id != body["id"]))  # listed already
-    state = _with_chat(state, draft, adopt)
+    state = state.with_chat(draft, adopt)
     return replace(state, current=body["id"]) if state.current == draft else state
 
 
@@ -169,7 +164,7 @@ def refused(state: State, key: str, remark: str) -> State:
     if chat is None:
         return state
     kept = tuple(message for message in chat.messages if message.key != f"{key}:reply")
-    return _with_chat(state, chat.id, lambda chat: replace(chat, messages=kept))
+    return state.with_chat(chat.id, lambda chat: replace(chat, messages=kept))
 
 
 def noted(state: State, text: str) -> State:
@@ -177,101 +172,17 @@ def noted(state: State, text: str) -> State:
     if state.chat is None:
         return replace(state, notice=safe_text(text))
     note = Message(f"note_{len(state.chat.messages)}_{time.monotonic_ns()}", "note", safe_text(text))
-    return _with_chat(state, state.current, lambda chat: replace(chat, messages=(*chat.messages, note)))
+    return state.with_chat(state.current, lambda chat: replace(chat, messages=(*chat.messages, note)))
 
 
 def persona_chosen(state: State, persona: str) -> State:
     if state.chat is None:
         return replace(state, new_persona=persona)
-    return _with_chat(state, state.current, lambda chat: replace(chat, persona=persona))
-
-
-def received(state: State, event: Event, now: float) -> State:
-    """Apply a server event to the reply it belongs to."""
-    response_id = str(event.get("response_id") or (event.get("response") or {}).get("id") or "")
-    chat = state.chat_of(response_id=response_id)
-    if chat is None:
-        return state
-    kind = event["type"]
-    if kind == "response.output_text.delta":
-        return _grown(state, chat, response_id, safe_text(event["delta"]), now)
-    if kind in ("response.created", "response.in_progress"):
-        return _begun(state, chat, response_id, kind)
-    if kind == "chatbot:context":
-        use = _context_use(event.get("context") or {})
-        return _with_chat(state, chat.id, lambda chat: replace(chat, context=use))
-    if kind in TERMINAL_EVENTS:
-        return _ended(state, chat, event["response"], now)
-    return state
-
-
-def ending(response: JsonObject) -> tuple[MessageStatus, str]:
-    """How a response ended, and the server's words for it."""
-    reason = (response.get("incomplete_details") or {}).get("reason")
-    match response.get("status"):
-        case "completed":
-            return "completed", ""
-        case "cancelled":
-            return "stopped", ""
-        case "failed":
-            error = response.get("error") or {}
-            return "failed", safe_text(str(error.get("message") or "no reason given"))
-        case _:
-            return ("cut", "") if reason == "max_output_tokens" else ("interrupted", "")
+    return state.with_chat(state.current, lambda chat: replace(chat, persona=persona))
 
 
 def _is_in_use(state: State, chat: Chat) -> bool:
     return chat.is_draft or chat.id == state.current or chat.open_reply is not None
-
-
-def _begun(state: State, chat: Chat, response_id: str, kind: str) -> State:
-    """A log is read from its start: what was known of the text comes again."""
-    status: MessageStatus = "queued" if kind == "response.created" else "streaming"
-    begin: Callable[[Message], Message] = lambda m: replace(m, status=status, text="")  # noqa: E731
-    state = _with_response(state, chat, response_id, begin)
-    return _with_chat(state, chat.id, lambda chat: replace(chat, pace=None)) if status == "streaming" else state
-
-
-def _grown(state: State, chat: Chat, response_id: str, delta: str, now: float) -> State:
-    pace = chat.pace or Pace(now, 0)
-    elapsed = now - pace.started_at
-    speed = pace.tokens / elapsed if elapsed > MIN_MEASURED_S else None
-    state = _with_chat(
-        state, chat.id, lambda chat: replace(chat, pace=replace(pace, tokens=pace.tokens + 1, tokens_per_s=speed))
-    )
-    return _with_response(state, chat, response_id, lambda m: replace(m, text=m.text + delta, status="streaming"))
-
-
-def _ended(state: State, chat: Chat, response: JsonObject, now: float) -> State:
-    """Settle a reply. The stored text decides: after a crash it may be shorter than what was streamed."""
-    status, remark = ending(response)
-    final = safe_text(response_text(response))
-
-    def settle(message: Message) -> Message:
-        text = final if response.get("output") else message.text
-        return replace(message, text=text, status=status, remark=remark)
-
-    def settle_chat(chat: Chat) -> Chat:
-        return replace(chat, pace=_final_pace(chat.pace, response, now), is_unseen=chat.id != state.current)
-
-    return _with_chat(_with_response(state, chat, response["id"], settle), chat.id, settle_chat)
-
-
-def _final_pace(pace: Pace | None, response: JsonObject, now: float) -> Pace | None:
-    """The server's own token count over the time we measured."""
-    tokens = (response.get("usage") or {}).get("output_tokens")
-    if pace is None or not tokens or now - pace.started_at < MIN_MEASURED_S:
-        return pace
-    return replace(pace, tokens=tokens, tokens_per_s=(tokens - 1) / (now - pace.started_at))
-
-
-def _context_use(context: JsonObject) -> ContextUse:
-    return ContextUse(
-        tokens=int(context.get("tokens") or 0),
-        budget_tokens=int(context.get("budget_tokens") or 0),
-        dropped=int(context.get("dropped") or 0),
-        recalled=len(context.get("recalled") or ()),
-    )
 
 
 def _described(chat: Chat | None, body: JsonObject) -> Chat:
@@ -286,13 +197,8 @@ def _described(chat: Chat | None, body: JsonObject) -> Chat:
 
 def _off_the_blank_page(state: State, chat_id: str) -> State:
     """Let a chat take over what is being typed on the blank page; the next blank page is another."""
-    state = _with_chat(state, chat_id, lambda chat: replace(chat, blank_sheet=state.blank_sheet))
+    state = state.with_chat(chat_id, lambda chat: replace(chat, blank_sheet=state.blank_sheet))
     return replace(state, blank_sheet=f"blank_{chat_id}")
-
-
-def _with_chat(state: State, chat_id: str | None, change: Callable[[Chat], Chat]) -> State:
-    chats = tuple(change(chat) if chat.id == chat_id else chat for chat in state.chats)
-    return replace(state, chats=chats)
 
 
 def _with_message(state: State, key: str, change: Callable[[Message], Message]) -> State:
@@ -300,9 +206,4 @@ def _with_message(state: State, key: str, change: Callable[[Message], Message]) 
     if chat is None:
         return state
     messages = tuple(change(message) if message.key == key else message for message in chat.messages)
-    return _with_chat(state, chat.id, lambda chat: replace(chat, messages=messages))
-
-
-def _with_response(state: State, chat: Chat, response_id: str, change: Callable[[Message], Message]) -> State:
-    messages = tuple(change(m) if m.response_id == response_id else m for m in chat.messages)
-    return _with_chat(state, chat.id, lambda chat: replace(chat, messages=messages))
+    return state.with_chat(chat.id, lambda chat: replace(chat, messages=messages))
