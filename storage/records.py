@@ -51,6 +51,8 @@ class Item:
     response_id: str | None
     """The response that wrote this item, if it is a reply."""
     created_at: int
+    model: str | None = None
+    """Who wrote it, if it is a reply."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,9 +17,8 @@ def select_conversations() -> Select[Any]:
 
 def select_items() -> Select[Any]:
     """Items together with the response that wrote each, the columns that `item` takes."""
-    return select(items, responses.c.id.label("response_id")).outerjoin_from(
-        items, responses, responses.c.output_item_id == items.c.id
-    )
+    written = select(items, responses.c.id.label("response_id"), responses.c.model)
+    return written.outerjoin_from(items, responses, responses.c.output_item_id == items.c.id)
 
 
 def select_responses() -> Select[Any]:

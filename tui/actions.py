@@ -141,7 +141,7 @@ class CommandedApp(App[int]):
             self.notify("There is nothing to export yet.", severity="warning", markup=False)
             return
         try:
-            path = await export(session.client, chat.id, chat.title, session.state.speaker(chat.persona), file)
+            path = await export(session.client, chat.id, chat.title, session.state.speaker, file)
         except (OSError, ChatbotError) as error:
             self.notify(f"Nothing was written: {error}", severity="error", markup=False)
         else:

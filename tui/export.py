@@ -3,23 +3,27 @@
 import asyncio
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from chatbot.client import Client, JsonObject, item_text
-from tui.safe_text import safe_text
+from tui.safe_text import safe_line, safe_text
 
 LONGEST_NAME = 60
 
 
-async def export(client: Client, conversation: str, title: str, speaker: str, file: str) -> Path:
+Naming = Callable[[str | None], str]
+"""The name that stands before a reply, given who wrote it; None: nobody knows."""
+
+
+async def export(client: Client, conversation: str, title: str, naming: Naming, file: str) -> Path:
     """Write a conversation of the server's and return where it is; without a name the file has the title's.
 
     Raises OSError if it cannot be written, FileExistsError among them: nothing is overwritten.
     """
     items = [item async for item in client.each_item(conversation)]
     is_to_train_on = file.endswith(".jsonl")
-    text = chat_line(items) if is_to_train_on else markdown(title, speaker, items)
+    text = chat_line(items) if is_to_train_on else markdown(title, naming, items)
     return await asyncio.to_thread(_written, file or file_name(title), text)
 
 
@@ -33,10 +37,14 @@ def file_name(title: str) -> str:
     return f"{' '.join(words)[:LONGEST_NAME].strip() or 'conversation'}.md"
 
 
-def markdown(title: str, speaker: str, items: Sequence[JsonObject]) -> str:
+def markdown(title: str, naming: Naming, items: Sequence[JsonObject]) -> str:
     """Return the messages under the names of who wrote them."""
-    names = {"user": "You", "assistant": speaker, "system": "System"}
-    turns = [f"**{names[item['role']]}**\n\n{safe_text(item_text(item)).strip()}\n" for item in items]
+    names = {"user": "You", "system": "System"}
+
+    def name(item: JsonObject) -> str:
+        return names.get(item["role"]) or naming(safe_line(item.get("model") or "") or None)
+
+    turns = [f"**{name(item)}**\n\n{safe_text(item_text(item)).strip()}\n" for item in items]
     return "\n".join([f"# {title or 'Conversation'}\n", *turns])
 
 

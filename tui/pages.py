@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import takewhile
 
 from chatbot.client import JsonObject, item_text
-from tui.safe_text import safe_text
+from tui.safe_text import safe_line, safe_text
 from tui.state import Chat, Message, MessageStatus
 
 ITEM = "msg_"
@@ -86,4 +86,5 @@ def _message(item: JsonObject, persona: str | None) -> Message:
         return Message(item["id"], "user", text)
     stored: dict[str, MessageStatus] = {"in_progress": "streaming", "incomplete": "interrupted"}
     status = stored.get(item.get("status") or "", "completed")
+    persona = safe_line(item.get("model") or "") or persona
     return Message(item["id"], "assistant", text, status, persona, item.get("response_id"))

@@ -177,9 +177,8 @@ class PlainChat:
             talk("There is nothing to export yet.")
             return FAILED
         chat = await self._client.conversation(self._conversation["id"])
-        speaker = safe_line(self._model or chat.get("model") or "Assistant").capitalize()
         try:
-            path = await export(self._client, chat["id"], safe_line(chat.get("title") or ""), speaker, file)
+            path = await export(self._client, chat["id"], safe_line(chat.get("title") or ""), _named, file)
         except OSError as error:
             talk(f"Nothing was written: {error}")
             return FAILED
@@ -207,6 +206,10 @@ class PlainChat:
 
     async def command_quit(self, _: str) -> None:
         self._is_over = True
+
+
+def _named(model: str | None) -> str:
+    return (model or "Assistant").capitalize()
 
 
 def _stdin_lines() -> "asyncio.Queue[str | None]":

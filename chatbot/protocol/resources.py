@@ -11,7 +11,7 @@ def output_part(text: str) -> dict[str, Any]:
 
 
 def item_resource(item: Item) -> dict[str, Any]:
-    """Return a message item; `response_id` and `parent_id` are ours."""
+    """Return a message item; `response_id`, `model` and `parent_id` are ours."""
     part = output_part(item.text) if item.role == "assistant" else {"type": "input_text", "text": item.text}
     return {
         "id": item.id,
@@ -20,6 +20,7 @@ def item_resource(item: Item) -> dict[str, Any]:
         "status": item.status,
         "content": [part],
         "response_id": item.response_id,
+        "model": item.model,
         "parent_id": item.parent_id,
     }
 

@@ -30,6 +30,7 @@ async def test_a_turn_stores_user_item_response_and_empty_reply_at_once(store: S
     asked, reply = await store.items("conv_1")
     assert (asked.id, asked.role, asked.status, asked.response_id) == ("msg_a", "user", "completed", None)
     assert (reply.parent_id, reply.status, reply.response_id) == ("msg_a", "in_progress", "resp_a")
+    assert (asked.model, reply.model) == (None, "pirate")
     assert (await store.conversation("conv_1")).active_leaf == "msg_a_reply"
 
 

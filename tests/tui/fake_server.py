@@ -34,7 +34,7 @@ class FakeResponse:
         self.log: list[Json] = []
         self.grown = asyncio.Event()
         self.cancelled = asyncio.Event()
-        self.item: Json = ASSISTANT | {"id": f"msg_{response_id}", "response_id": response_id}
+        self.item: Json = ASSISTANT | {"id": f"msg_{response_id}", "response_id": response_id, "model": model}
 
     @property
     def conversation(self) -> str | None:

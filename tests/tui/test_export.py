@@ -20,7 +20,9 @@ ITEMS = [
 
 
 def test_markdown_has_the_names_of_who_speaks_and_nothing_a_terminal_obeys() -> None:
-    assert markdown("Sea", "Pirate", ITEMS) == "# Sea\n\n**You**\n\nhi[2J\n\n**Pirate**\n\nAhoy!\n"
+    items = [*ITEMS, {**ITEMS[1], "model": "poet\x1b[2J"}]
+    written = markdown("Sea", lambda model: (model or "assistant").upper(), items)
+    assert written == "# Sea\n\n**You**\n\nhi[2J\n\n**ASSISTANT**\n\nAhoy!\n\n**POET[2J**\n\nAhoy!\n"
 
 
 def test_a_line_to_train_on_is_what_was_said() -> None:

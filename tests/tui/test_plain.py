@@ -89,9 +89,11 @@ async def test_a_chat_is_written_to_a_file(
     server: FakeServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    type_in(monkeypatch, "/export", "hi", "/persona pirate", "/export", "/export nowhere/x.md")
+    type_in(monkeypatch, "/export", "hi", "/persona pirate", "ho", "/export", "/export nowhere/x.md")
     assert await run_plain(server.url) == 1
-    assert (tmp_path / "hi.md").read_text() == "# hi\n\n**You**\n\nhi\n\n**Pirate**\n\nHello there.\n"
+    turns = ("You", "hi", "Chatbot-mini", "Hello there.", "You", "ho", "Pirate", "Hello there.")
+    said = "\n".join(f"**{name}**\n\n{text}\n" for name, text in zip(turns[::2], turns[1::2], strict=True))
+    assert (tmp_path / "hi.md").read_text() == f"# hi\n\n{said}"
     said = capsys.readouterr().err
     assert "There is nothing to export yet." in said
     assert f"Written to {tmp_path / 'hi.md'}" in said

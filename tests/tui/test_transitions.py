@@ -50,6 +50,12 @@ def item(name: str, role: str, text: str, **fields: Any) -> Json:
     return {"id": name, "role": role, "content": [{"text": text}], "status": "completed", **fields}
 
 
+def test_each_reply_of_history_has_the_name_of_who_wrote_it() -> None:
+    page = [item("3", "assistant", "who?"), item("2", "assistant", "hello", model="mini"), item("1", "user", "hi")]
+    chat = chat_in(transitions.items_loaded(listed("a"), "a", page, has_more=False), "a")
+    assert [message.persona for message in chat.messages] == [None, "mini", "pirate"]
+
+
 def test_history_is_put_before_what_is_there_and_never_twice() -> None:
     state = asked(listed("a"), "a")
     page = [item("4", "assistant", "x", response_id="resp_k"), item("3", "assistant", "two"), item("2", "user", "one")]
