@@ -9,6 +9,7 @@ import gzip
 import io
 import json
 import lzma
+import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ DECOMPRESS = {".gz": gzip.decompress, ".xz": lzma.decompress}
 CSV_SUFFIXES = (".csv", ".tsv")
 CSV_DELIMITERS = ",;\t"
 BOM = "\ufeff"
+TRAILING_COMMA = re.compile(r",\s*([]}])")
 VALUES = "the file is read as one array, or as objects one after the other"
 
 
@@ -92,7 +94,8 @@ def _read_values(path: Path, data: bytes) -> Iterator[RawRow | Problem]:
     except Misshapen as error:
         yield Problem(path, 1, str(error))
     except json.JSONDecodeError as error:
-        yield Problem(path, error.lineno, f"not JSON: {error.msg} at column {error.colno} ({VALUES})")
+        fault = _plainer(error)
+        yield Problem(path, fault.lineno, f"not JSON: {fault.msg} at column {fault.colno} ({VALUES})")
     except (ValueError, RecursionError) as error:
         yield Problem(path, 1, f"not JSON that can be read: {error} (nested too deeply, or a number too long)")
 
@@ -122,9 +125,19 @@ def _parse(raw: bytes) -> Any:  # any JSON value
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        raise Misshapen(f"not JSON: {error.msg} at column {error.colno} (each line is one complete object)") from None
+        fault = _plainer(error)
+        raise Misshapen(f"not JSON: {fault.msg} at column {fault.colno} (each line is one complete object)") from None
     except (ValueError, RecursionError) as error:
         raise Misshapen(f"not JSON that can be read: {error} (nested too deeply, or a number too long)") from None
+
+
+def _plainer(error: json.JSONDecodeError) -> json.JSONDecodeError:
+    """Return the fault at the comma if it is one too many, for the parser tells of what it misses after it."""
+    comma = error.doc.rfind(",", 0, error.pos + 1)
+    found = TRAILING_COMMA.match(error.doc, max(0, comma))
+    if found is None or error.pos > found.end():
+        return error
+    return json.JSONDecodeError(f'a comma too many, before "{found[1]}",', error.doc, comma)
 
 
 def _read_csv(path: Path, data: bytes) -> Iterator[RawRow | Problem]:

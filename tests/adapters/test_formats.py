@@ -172,6 +172,25 @@ def test_an_array_that_is_no_json_or_no_utf8_is_told_with_its_line(tmp_path: Pat
     assert "a.jsonl:2: byte 0xe9 is not UTF-8" in str(read(tmp_path, b'[\n"\xe9"]')[0])
 
 
+@pytest.mark.parametrize(
+    ("text", "line", "said"),
+    [
+        ('[\n{"user": "a", "assistant": "b"},\n]\n', 2, 'a comma too many, before "]", at column 32 (the file'),
+        (
+            '{"rows": [\n{"user": "a", "assistant": "b",},\n]}',
+            2,
+            'a comma too many, before "}", at column 31 (the file',
+        ),
+        ('{"user": "a", "assistant": "b",}\n{}', 1, 'a comma too many, before "}", at column 31 (each line'),
+        ('[{"user": "a,]", "assistant"}]', 1, "Expecting ':' delimiter at column 29 (the file"),
+    ],
+)
+def test_a_comma_too_many_is_told_where_it_is(tmp_path: Path, text: str, line: int, said: str) -> None:
+    problem = read(tmp_path, text)[0]
+    assert isinstance(problem, Problem)
+    assert (problem.line, problem.text.removeprefix("not JSON: ")[: len(said)]) == (line, said)
+
+
 def test_bytes_that_are_not_utf8_are_told_with_line_and_column(tmp_path: Path) -> None:
     problem = read(tmp_path, b'{"prompt":"hi","completion":"ahoy"}\n{"prompt":"caf\xe9","completion":"x"}')[1]
     assert str(problem) == f"{tmp_path}/a.jsonl:2: byte 0xe9 at column 15 is not UTF-8 (save the file as UTF-8)"
