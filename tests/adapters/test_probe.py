@@ -44,3 +44,24 @@ def test_a_row_that_does_not_fit_alone_is_told(monkeypatch: pytest.MonkeyPatch) 
     plan = a_plan(monkeypatch, room_tokens=99)
     with pytest.raises(CannotTrain, match="a row of 100 tokens does not fit"):
         probe(MODEL, plan, ROWS, 0)
+
+
+def test_the_time_of_a_run_counts_every_evaluation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock that a step's row moves by two seconds and a held-out row by one."""
+    now_s = 0.0
+
+    def takes(seconds: float) -> Any:
+        def work(*_: object) -> None:
+            nonlocal now_s
+            now_s += seconds
+
+        return work
+
+    monkeypatch.setattr(probing, "_forward_backward", takes(2.0))
+    monkeypatch.setattr(probing, "mean_nll", takes(1.0))
+    monkeypatch.setattr("adapters.probe.time.perf_counter", lambda: now_s)
+    plan = resolve(Options(max_tokens=100, steps=25), BaseFacts("b", "", 64, 512), EXAMPLES)
+    assert (plan.steps, plan.rows_a_step, plan.evaluate_every) == (25, 8, 3)
+    evaluations = 1 + 9 + 1  # before, after every third step and the last one, after
+    assert probe(MODEL, plan, ROWS, held_out_rows=4).run_s == 25 * 8 * 2.0 + evaluations * 4 * 1.0
+    assert probe(MODEL, plan, ROWS, held_out_rows=0).run_s == 25 * 8 * 2.0
