@@ -11,6 +11,7 @@ from chatbot.cli.configured import fail
 if TYPE_CHECKING:
     from adapters.statistics import Statistics
 
+STDIN = Path("-")
 DataFiles = Annotated[
     list[Path], typer.Argument(help="JSONL, JSON or CSV files with example chats.", show_default=False)
 ]
@@ -18,8 +19,8 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON."
 
 
 def check(data: DataFiles, json: AsJson = False) -> None:
-    """Check example chats and count what is in them; needs no model."""
-    statistics, _ = checked(data)
+    """Check example chats and count what is in them; needs no model. The file `-` is standard input."""
+    statistics, _ = checked([Path("/dev/stdin") if path == STDIN else path for path in data])
     if json:
         typer.echo(json_text.dumps(statistics.as_dict(), ensure_ascii=False))
     else:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from chatbot.cli import adapter_train_options as given
-from chatbot.cli.adapter_check import AsJson, DataFiles, checked, tell_warnings
+from chatbot.cli.adapter_check import STDIN, AsJson, DataFiles, checked, tell_warnings
 from chatbot.cli.adapter_json import outcome_json
 from chatbot.cli.configured import adapter_store, fail, settings_with
 from chatbot.settings import BUNDLED_MODEL
@@ -80,7 +80,7 @@ def train(
 
 def _require_files(paths: list[Path]) -> None:
     for path in paths:
-        if path.is_fifo():
+        if path == STDIN or path.is_fifo():
             fail(f"{path}: a pipe, which can be read only once, and a run reads its chats again; give a file", 2)
 
 

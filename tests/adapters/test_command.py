@@ -62,6 +62,13 @@ def test_check_tells_every_problem_and_exits_with_2(tmp_path: Path) -> None:
     ]
 
 
+def test_check_reads_standard_input() -> None:
+    command = [sys.executable, "-m", "chatbot", "adapter", "check", "-"]
+    row = '{"user": "hi", "assistant": "Arr!"}\n'
+    done = subprocess.run(command, input=row, capture_output=True, text=True, check=False, cwd=PIRATE.parents[2])
+    assert done.stdout.startswith("rows               1 (1 pair)")
+
+
 def test_check_help_and_list_never_import_torch(tmp_path: Path) -> None:
     data = write_chats(tmp_path / "a.jsonl", [["hi", "Arr!"]])
     code = (
@@ -226,10 +233,10 @@ def test_no_exchange_written_for_a_persona_is_in_two_rows_of_different_kind(name
 def test_a_pipe_is_refused_for_a_run_reads_its_chats_again(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     data = write_chats(tmp_path / "a.jsonl", [["hi", "Arr!"]])
-    for words in ((tmp_path / "pipe",), (data, "--val", tmp_path / "pipe")):
+    for words in ((tmp_path / "pipe",), (data, "--val", tmp_path / "pipe"), ("-",)):
         result = run("train", *words, "--name", "x")
         assert result.exit_code == 2, result.output
-        assert "pipe: a pipe, which can be read only once" in result.stderr
+        assert f"{words[-1]}: a pipe, which can be read only once" in result.stderr
 
 
 def test_a_base_that_is_not_there_is_told_before_torch_is_imported(tmp_path: Path) -> None:
