@@ -1,7 +1,7 @@
 """The loss of a packed row: over the assistant's tokens alone, with logits for no other position."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -34,7 +34,12 @@ def label_nll(model: nn.Module, inputs: dict[str, torch.Tensor]) -> tuple[torch.
     return nn.functional.cross_entropy(logits, wanted, reduction="sum"), logits.argmax(-1) == wanted
 
 
-def mean_nll(model: nn.Module, rows: Iterable[PackedRow], device: torch.device | str = "cpu") -> tuple[float, float]:
+def mean_nll(
+    model: nn.Module,
+    rows: Iterable[PackedRow],
+    device: torch.device | str = "cpu",
+    on_row: Callable[[], None] = lambda: None,
+) -> tuple[float, float]:
     """Return the mean loss of all labels in the rows, and the share of them that were the likeliest token."""
     total, right, labels = 0.0, 0, 0
     was_training = model.training
@@ -45,6 +50,7 @@ def mean_nll(model: nn.Module, rows: Iterable[PackedRow], device: torch.device |
             total += float(nll)
             right += int(is_right.sum())
             labels += len(is_right)
+            on_row()
     model.train(was_training)
     return total / max(1, labels), right / max(1, labels)
 

@@ -99,11 +99,11 @@ def _train(job: Job, report: Reporter, work: Workspace) -> Outcome:
     _tell_plan(report, plan, cost)
     if job.is_dry_run:
         return Outcome(plan, cost)
-    before = _measure(model, labeller, held, job.persona.system)
+    before = _measure(model, labeller, held, job.persona.system, report)
     report.event("before", **asdict(before))
     begun = _begun(job.start, before)
     best_step = _run(model, plan, cost.rows_at_once, rows, held, begun, work, resume_from, report)
-    after = _measure(model, labeller, held, job.persona.system)
+    after = _measure(model, labeller, held, job.persona.system, report)
     report.event("after", best_step=best_step, **asdict(after))
     facts = _facts(job, base, plan, chats, best_step)
     adapter = job.store.publish(
@@ -172,11 +172,14 @@ def _run(
     )
 
 
-def _measure(model: Any, labeller: Labeller, held: Sequence[PackedRow], system: str | None) -> Measured:
+def _measure(
+    model: Any, labeller: Labeller, held: Sequence[PackedRow], system: str | None, report: Reporter
+) -> Measured:
     said = tuple(replies(model, labeller, system))
     if not held:
         return Measured(None, None, said)
-    nll, accuracy = mean_nll(model, held, model.device)
+    with report.counting("measuring", len(held)) as on_row:
+        nll, accuracy = mean_nll(model, held, model.device, on_row)
     return Measured(perplexity(nll), accuracy, said)
 
 
