@@ -5,59 +5,26 @@ half-written, hidden or broken is never returned; broken versions are told in `p
 """
 
 import errno
-import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from uuid import uuid4
 
-from safetensors import SafetensorError, safe_open
-
 from adapters.errors import AdapterNotFound, BadPersona, CannotTrain
-from adapters.persona import NAME, PERSONA_FILE, PersonaCard, check_name, read_persona
+from adapters.persona import NAME, check_name
+from adapters.published import AdapterFolder, Stamp, read_version, stamp
 from adapters.workspace import only_run
-from chatbot.engine.digest import ADAPTER_CONFIG, ADAPTER_WEIGHTS, adapter_folder_digest
 
-BASE_FILE = "base.json"
-CARD_FILE = "README.md"
-EVENTS_FILE = "events.jsonl"
 VERSION = re.compile(r"v([1-9][0-9]{0,8})")
 HALF = re.compile(rf"\.{VERSION.pattern}\.[0-9a-f]{{32}}\.tmp")
 """A version that is being written or deleted."""
 REFERENCE = re.compile(rf"({NAME.pattern})(?:@v([1-9][0-9]{{0,8}}))?")
-STAMPED = (ADAPTER_CONFIG, ADAPTER_WEIGHTS, BASE_FILE, PERSONA_FILE)
-MAX_BASE_BYTES = 64 * 1024
 
-Stamp = tuple[tuple[int, int, int] | None, ...]
-
-__all__ = ["AdapterFolder", "AdapterNotFound", "AdapterStore", "folder_digest"]
-
-
-@dataclass(frozen=True, slots=True)
-class AdapterFolder:
-    """One published version of a persona."""
-
-    name: str
-    version: int
-    path: Path
-    digest: str
-    base_digest: str | None
-    """The base model it was trained on; None if the folder does not say."""
-    base_name: str | None = None
-    description: str = ""
-    system: str | None = None
-    sampling: Mapping[str, float] = field(default_factory=dict)
-    created_at: int = 0
-    bytes_on_disk: int = 0
-
-    @property
-    def reference(self) -> str:
-        return f"{self.name}@v{self.version}"
+__all__ = ["AdapterFolder", "AdapterNotFound", "AdapterStore"]
 
 
 class AdapterStore:
@@ -75,10 +42,10 @@ class AdapterStore:
         problems: list[str] = []
         known: dict[Path, tuple[Stamp, AdapterFolder | str]] = {}
         for name, version, path in self._versions():
-            stamp = _stamp(path)
+            now = stamp(path)
             before = self._known.get(path)
-            entry = before[1] if before is not None and before[0] == stamp else _read_version(name, version, path)
-            known[path] = (stamp, entry)
+            entry = before[1] if before is not None and before[0] == now else read_version(name, version, path)
+            known[path] = (now, entry)
             if isinstance(entry, str):
                 problems.append(entry)
             else:
@@ -111,7 +78,7 @@ class AdapterStore:
             try:
                 staging.mkdir()
                 fill(staging, version)
-                if isinstance(problem := _read_version(name, version, staging), str):
+                if isinstance(problem := read_version(name, version, staging), str):
                     raise BadPersona(problem)
                 _sync_folder(staging)
                 if _appears_as(staging, home / f"v{version}"):
@@ -175,80 +142,12 @@ def _half(version: Path) -> Path:
     return version.with_name(f".{version.name}.{uuid4().hex}.tmp")
 
 
-def folder_digest(folder: Path) -> str:
-    """Return the digest that the engine gives this adapter folder when it loads it."""
-    return adapter_folder_digest(folder)
-
-
 def _folders(parent: Path) -> list[str]:
     try:
         with os.scandir(parent) as entries:
             return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
     except OSError:
         return []
-
-
-def _stamp(folder: Path) -> Stamp:
-    return tuple(_file_stamp(folder / name) for name in STAMPED)
-
-
-def _file_stamp(path: Path) -> tuple[int, int, int] | None:
-    try:
-        status = path.lstat()
-    except OSError:
-        return None
-    return status.st_mtime_ns, status.st_size, status.st_ino
-
-
-def _read_version(name: str, version: int, folder: Path) -> AdapterFolder | str:
-    """Return what a version's folder holds, or the sentence that says why it cannot be used."""
-    try:
-        base_name, base_digest = _read_base(folder / BASE_FILE)
-        card = PersonaCard(name)
-        if (folder / PERSONA_FILE).is_file():
-            card = read_persona(folder / PERSONA_FILE, name=name)
-        weights = (folder / ADAPTER_WEIGHTS).stat()
-        _require_whole(folder / ADAPTER_WEIGHTS)
-        return AdapterFolder(
-            name=name,
-            version=version,
-            path=folder,
-            digest=folder_digest(folder),
-            base_digest=base_digest,
-            base_name=base_name,
-            description=card.description,
-            system=card.system,
-            sampling=dict(card.sampling),
-            created_at=int(weights.st_mtime),
-            bytes_on_disk=weights.st_size,
-        )
-    except OSError as error:
-        return f"{error.filename or folder}: {error.strerror or error}; the version is ignored"
-    except (BadPersona, ValueError) as error:
-        return f"{error}; the version is ignored"
-
-
-def _require_whole(path: Path) -> None:
-    """Refuse weights that were cut off or never were any, before somebody chooses them."""
-    try:
-        with safe_open(path, framework="np"):
-            pass
-    except SafetensorError as error:
-        raise ValueError(f"{path}: not whole safetensors: {error}") from error
-
-
-def _read_base(path: Path) -> tuple[str | None, str | None]:
-    if not path.is_file():
-        return None, None
-    with path.open("rb") as file:
-        text = file.read(MAX_BASE_BYTES)
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path}: not JSON: {error}") from error
-    if not isinstance(value, dict) or not all(isinstance(value.get(key), str) for key in ("name", "digest")):
-        raise ValueError(f'{path}: expected {{"name": text, "digest": text}}')
-    return value["name"], value["digest"]
 
 
 def _not_found(reference: str, versions: Sequence[AdapterFolder]) -> str:

@@ -22,10 +22,11 @@ from adapters.persona import PERSONA_FILE, PersonaCard, render_persona
 from adapters.plan import BaseFacts, Options, Plan, max_tokens, resolve
 from adapters.probe import Probe, probe
 from adapters.progress import Reporter, duration
+from adapters.published import BASE_FILE, CARD_FILE, EVENTS_FILE, AdapterFolder
 from adapters.quiet import quiet_libraries
 from adapters.samples import PROMPTS, replies
 from adapters.start import Begun, Start
-from adapters.store import BASE_FILE, CARD_FILE, EVENTS_FILE, AdapterFolder, AdapterStore, remove_if_empty
+from adapters.store import AdapterStore, remove_if_empty
 from adapters.workspace import Workspace, data_sha256, only_run
 
 

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from adapters import store as store_module
+from adapters import published
 from adapters.errors import AdapterNotFound, BadPersona
 from adapters.persona import PersonaCard, render_persona
-from adapters.store import AdapterStore, folder_digest
+from adapters.store import AdapterStore
 from adapters.workspace import only_run
+from chatbot.engine.digest import adapter_folder_digest
 
 from .test_persona import HOSTILE
 
@@ -32,7 +33,7 @@ def test_a_published_version_is_found_with_all_it_says(tmp_path: Path) -> None:
     assert (adapter.name, adapter.version, adapter.reference) == ("pirate", 1, "pirate@v1")
     assert (adapter.system, adapter.description, adapter.sampling) == ("arr", "a pirate", {"top_p": 0.5})
     assert (adapter.base_name, adapter.base_digest) == ("tiny", "d1")
-    assert adapter.digest == folder_digest(adapter.path)
+    assert adapter.digest == adapter_folder_digest(adapter.path)
 
 
 def test_the_newest_version_is_meant_unless_one_is_named(tmp_path: Path) -> None:
@@ -137,9 +138,9 @@ def test_a_second_scan_reads_nothing_and_a_changed_file_is_read_again(
 
     def noted(folder: Path) -> str:
         reads.append(folder)
-        return folder_digest(folder)
+        return adapter_folder_digest(folder)
 
-    monkeypatch.setattr(store_module, "folder_digest", noted)
+    monkeypatch.setattr(published, "adapter_folder_digest", noted)
     store.scan()
     assert reads == []
     save_file({"weights": np.zeros(8)}, first.path / "adapter_model.safetensors")

@@ -18,8 +18,9 @@ from adapters.packing import packed_in_order
 from adapters.persona import PersonaCard
 from adapters.plan import Options
 from adapters.progress import Reporter
+from adapters.published import CARD_FILE
 from adapters.start import read_start
-from adapters.store import CARD_FILE, AdapterStore
+from adapters.store import AdapterStore
 from adapters.train import Job, train
 from adapters.validate import read_data
 from adapters.workspace import only_run

@@ -1,0 +1,106 @@
+"""One published version of a persona: what its folder says, read without trusting it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+
+from adapters.errors import BadPersona
+from adapters.persona import PERSONA_FILE, PersonaCard, read_persona
+from chatbot.engine.digest import ADAPTER_CONFIG, ADAPTER_WEIGHTS, adapter_folder_digest
+
+BASE_FILE = "base.json"
+CARD_FILE = "README.md"
+EVENTS_FILE = "events.jsonl"
+STAMPED = (ADAPTER_CONFIG, ADAPTER_WEIGHTS, BASE_FILE, PERSONA_FILE)
+MAX_BASE_BYTES = 64 * 1024
+
+Stamp = tuple[tuple[int, int, int] | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterFolder:
+    """One published version of a persona."""
+
+    name: str
+    version: int
+    path: Path
+    digest: str
+    base_digest: str | None
+    """The base model it was trained on; None if the folder does not say."""
+    base_name: str | None = None
+    description: str = ""
+    system: str | None = None
+    sampling: Mapping[str, float] = field(default_factory=dict)
+    created_at: int = 0
+    bytes_on_disk: int = 0
+
+    @property
+    def reference(self) -> str:
+        return f"{self.name}@v{self.version}"
+
+
+def stamp(folder: Path) -> Stamp:
+    """Return what changes when one of the files that are read does."""
+    return tuple(_file_stamp(folder / name) for name in STAMPED)
+
+
+def _file_stamp(path: Path) -> tuple[int, int, int] | None:
+    try:
+        status = path.lstat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino
+
+
+def read_version(name: str, version: int, folder: Path) -> AdapterFolder | str:
+    """Return what a version's folder holds, or the sentence that says why it cannot be used."""
+    try:
+        base_name, base_digest = _read_base(folder / BASE_FILE)
+        card = PersonaCard(name)
+        if (folder / PERSONA_FILE).is_file():
+            card = read_persona(folder / PERSONA_FILE, name=name)
+        weights = (folder / ADAPTER_WEIGHTS).stat()
+        _require_whole(folder / ADAPTER_WEIGHTS)
+        return AdapterFolder(
+            name=name,
+            version=version,
+            path=folder,
+            digest=adapter_folder_digest(folder),
+            base_digest=base_digest,
+            base_name=base_name,
+            description=card.description,
+            system=card.system,
+            sampling=dict(card.sampling),
+            created_at=int(weights.st_mtime),
+            bytes_on_disk=weights.st_size,
+        )
+    except OSError as error:
+        return f"{error.filename or folder}: {error.strerror or error}; the version is ignored"
+    except (BadPersona, ValueError) as error:
+        return f"{error}; the version is ignored"
+
+
+def _require_whole(path: Path) -> None:
+    """Refuse weights that were cut off or never were any, before somebody chooses them."""
+    try:
+        with safe_open(path, framework="np"):
+            pass
+    except SafetensorError as error:
+        raise ValueError(f"{path}: not whole safetensors: {error}") from error
+
+
+def _read_base(path: Path) -> tuple[str | None, str | None]:
+    if not path.is_file():
+        return None, None
+    with path.open("rb") as file:
+        text = file.read(MAX_BASE_BYTES)
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: not JSON: {error}") from error
+    if not isinstance(value, dict) or not all(isinstance(value.get(key), str) for key in ("name", "digest")):
+        raise ValueError(f'{path}: expected {{"name": text, "digest": text}}')
+    return value["name"], value["digest"]
