@@ -7,6 +7,7 @@ Errors::
     ├── BadData             training data with problems, each with file and line
     ├── BadPersona          a name or persona.toml that cannot be used
     ├── CannotExport        a model or adapter that cannot be written in this form
+    ├── CannotImport        files from elsewhere that hold no adapter the server would take
     ├── CannotTrain         base, data and settings do not go together
     │   └── BadSettings     a flag that base or data have no use for
     └── TrainingInterrupted stopped on request; a checkpoint was written
@@ -33,6 +34,10 @@ class BadPersona(AdapterError):
 
 
 class CannotExport(AdapterError):
+    pass
+
+
+class CannotImport(AdapterError):
     pass
 
 
