@@ -17,7 +17,7 @@ from uuid import uuid4
 from adapters.errors import AdapterNotFound, BadPersona, CannotTrain
 from adapters.persona import NAME, check_name
 from adapters.published import AdapterFolder, Stamp, read_version, stamp
-from adapters.workspace import only_run
+from adapters.workspace import Workspace, only_run
 
 VERSION = re.compile(r"v([1-9][0-9]{0,8})")
 HALF = re.compile(rf"\.{VERSION.pattern}\.[0-9a-f]{{32}}\.tmp")
@@ -87,19 +87,45 @@ class AdapterStore:
                 shutil.rmtree(staging, ignore_errors=True)
 
     def remove(self, reference: str) -> list[AdapterFolder]:
-        """Delete `pirate@v2`, or all versions of `pirate`, and return what is gone. Only the first root is touched."""
-        named = self.resolve(reference)
-        doomed = [named] if "@" in reference else [a for a in self.scan() if a.name == named.name]
-        own = [adapter for adapter in doomed if adapter.path.parent.parent == self._roots[0]]
-        if not own:
-            raise BadPersona(f"{reference} ships with the program and is not removed ({named.path})")
+        """Delete `pirate@v2`, or all versions of `pirate` and its stopped run, and return the versions that are gone.
+
+        Only the first root is touched. Raises AdapterNotFound, BadPersona, or CannotTrain if all there is runs now.
+        """
+        run = self.stopped_run(reference)
+        own = self._own(reference, may_be_none=run is not None)
         for adapter in own:
             grave = _half(adapter.path)
             os.rename(adapter.path, grave)
             shutil.rmtree(grave)
-        with suppress(CannotTrain), only_run(self.home(named.name)):
-            self.sweep(named.name)
-        remove_if_empty(self.home(named.name))
+        name = reference.partition("@")[0]
+        with suppress(*([CannotTrain] if own else [])), only_run(self.home(name)):
+            self.sweep(name)
+            if run:
+                shutil.rmtree(run)
+        remove_if_empty(self.home(name))
+        return own
+
+    def stopped_run(self, name: str) -> Path | None:
+        """Return the folder of a run of this name that has not ended; perhaps it is still going on."""
+        run = Workspace(self._roots[0] / name).folder if NAME.fullmatch(name) else None
+        return run if run and run.is_dir() else None
+
+    def stopped_runs(self) -> list[tuple[str, Path]]:
+        """Return name and folder of every run that has not ended."""
+        return [(name, run) for name in _folders(self._roots[0]) if (run := self.stopped_run(name))]
+
+    def _own(self, reference: str, *, may_be_none: bool) -> list[AdapterFolder]:
+        """Return the versions in the first root that are meant."""
+        try:
+            named = self.resolve(reference)
+        except AdapterNotFound:
+            if may_be_none:
+                return []
+            raise
+        meant = [named] if "@" in reference else [a for a in self.scan() if a.name == named.name]
+        own = [adapter for adapter in meant if adapter.path.parent.parent == self._roots[0]]
+        if not own and not may_be_none:
+            raise BadPersona(f"{reference} ships with the program and stays as it is ({named.path})")
         return own
 
     def sweep(self, name: str) -> None:

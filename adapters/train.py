@@ -70,9 +70,11 @@ def train(job: Job, report: Reporter) -> Outcome:
     home = job.store.home(job.persona.name)
     with quiet_libraries(), only_run(home):
         job.store.sweep(job.persona.name)
+        work = Workspace(home)
         try:
-            return _train(job, report, Workspace(home))
+            return _train(job, report, work)
         finally:
+            work.remove_if_useless()
             remove_if_empty(home)
 
 

@@ -62,6 +62,11 @@ class Workspace:
         found = [path for path in self.checkpoints.glob(f"{CHECKPOINT}*") if _is_complete(path)]
         return max(found, key=_step, default=None)
 
+    def remove_if_useless(self) -> None:
+        """Delete what cannot be gone on from, once nobody works on it."""
+        if self.newest_complete() is None:
+            self.remove()
+
     def remove(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
 

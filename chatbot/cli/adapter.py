@@ -38,6 +38,9 @@ def list_adapters(json: AsJson = False) -> None:
     found = store.scan()
     for problem in store.problems:
         typer.echo(problem, err=True)
+    for name, run in store.stopped_runs():
+        way_out = f"give its command again to go on, or: chatbot adapter rm {name}"
+        typer.echo(f"note: a run of {name} has not ended, {run}: {way_out}", err=True)
     if json:
         typer.echo(json_text.dumps([adapter_json(adapter) for adapter in found], ensure_ascii=False))
         return
@@ -67,25 +70,29 @@ def rm(
     reference: Reference,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """Remove one version of a persona, or all of its versions."""
-    from adapters.errors import BadPersona
+    """Remove one version of a persona, or all of its versions and the run that was stopped."""
+    from adapters.errors import AdapterError
 
     store = adapter_store(settings_with())
-    _resolve(store, reference)
+    if not (run := store.stopped_run(reference)):
+        _resolve(store, reference)
     if not yes:
         if not sys.stdin.isatty():
             fail(f"nothing removed: give --yes to remove {reference} without being asked", 2)
-        if not typer.confirm(f"Remove {reference}?", err=True):
+        what = f"{reference} and the run that has not ended" if run else reference
+        if not typer.confirm(f"Remove {what}?", err=True):
             raise typer.Exit(1)
     try:
         for adapter in store.remove(reference):
             typer.echo(adapter.reference)
-    except BadPersona as error:
+    except AdapterError as error:
         fail(str(error), 2)
+    if run and not run.exists():
+        typer.echo(run)
 
 
 def _resolve(store: "AdapterStore", reference: str) -> "AdapterFolder":
-    from adapters.store import AdapterNotFound
+    from adapters.errors import AdapterNotFound
 
     try:
         return store.resolve(reference)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from adapters.errors import CannotTrain
 from adapters.persona import PersonaCard, render_persona
 from adapters.recipes.personas.chats import RETOLD_CHATS
 from adapters.store import AdapterStore
@@ -109,6 +110,27 @@ def test_rm_asks_unless_told_and_removes(store: AdapterStore) -> None:
     assert len([a for a in store.scan() if a.name == "corsair"]) == 2
     assert run("rm", "corsair@v1", "--yes").stdout == "corsair@v1\n"
     assert [adapter.version for adapter in store.scan()] == [2]
+
+
+def test_a_run_that_was_stopped_is_listed_and_can_be_thrown_away(store: AdapterStore, tmp_path: Path) -> None:
+    run_folder = tmp_path / "home" / "data" / "adapters" / "corsair" / ".work"
+    run_folder.mkdir(parents=True)
+    assert f"a run of corsair has not ended, {run_folder}: give its command again" in run("list").stderr
+    assert run("rm", "corsair@v1", "--yes").exit_code == 2
+    assert run("rm", "corsair", "--yes").stdout == f"{run_folder}\n"
+    assert "corsair" not in run("list").output
+
+
+def test_a_run_that_failed_before_its_first_checkpoint_leaves_nothing(
+    tmp_path: Path, base: Path, store: AdapterStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise CannotTrain("does not fit into memory")
+
+    monkeypatch.setattr("adapters.train.probe", fails)
+    data = write_chats(tmp_path / "a.jsonl", [["hi", "Arr!"]])
+    assert run("train", data, "--name", "corsair", "--base", base).exit_code == 1
+    assert not store.home("corsair").exists()
 
 
 def test_train_needs_a_name_good_data_and_a_base(tmp_path: Path, base: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from adapters import published
-from adapters.errors import AdapterNotFound, BadPersona
+from adapters.errors import AdapterNotFound, BadPersona, CannotTrain
 from adapters.persona import PersonaCard, render_persona
 from adapters.store import AdapterStore
 from adapters.workspace import only_run
@@ -192,6 +192,18 @@ def test_what_a_killed_process_left_half_done_goes_with_the_persona_unless_someb
     (tmp_path / "pirate" / ".work").mkdir()
     with only_run(tmp_path / "pirate"):
         store.remove("pirate@v2")
-    assert half.exists()
-    store.remove("pirate")
-    assert [path.name for path in (tmp_path / "pirate").iterdir()] == [".work"]
+        assert half.exists()
+        store.remove("pirate")
+        assert store.stopped_runs() == [("pirate", tmp_path / "pirate" / ".work")]
+        with pytest.raises(CannotTrain, match="another run trains this persona"):
+            store.remove("pirate")
+    assert store.remove("pirate") == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_one_version_goes_without_the_run_that_makes_the_next(tmp_path: Path) -> None:
+    store = AdapterStore([tmp_path])
+    store.publish("pirate", fill)
+    (tmp_path / "pirate" / ".work").mkdir()
+    store.remove("pirate@v1")
+    assert store.stopped_run("pirate")
