@@ -1,14 +1,15 @@
 """One published version of a persona: what its folder says, read without trusting it."""
 
 import json
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
 from adapters.errors import BadPersona
-from adapters.persona import PERSONA_FILE, PersonaCard, read_persona
+from adapters.persona import PERSONA_FILE, PersonaCard, read_persona, render_persona
 from chatbot.engine.digest import ADAPTER_CONFIG, ADAPTER_WEIGHTS, adapter_folder_digest
 
 BASE_FILE = "base.json"
@@ -81,6 +82,14 @@ def read_version(name: str, version: int, folder: Path) -> AdapterFolder | str:
         return f"{error.filename or folder}: {error.strerror or error}; the version is ignored"
     except (BadPersona, ValueError) as error:
         return f"{error}; the version is ignored"
+
+
+def name_card(file: Path, name: str) -> None:
+    """Write a version's persona.toml anew with this name, whole or not at all."""
+    card = replace(read_persona(file, name=name), name=name) if file.is_file() else PersonaCard(name)
+    written = file.with_name(f".{file.name}.tmp")
+    written.write_text(render_persona(card), encoding="utf-8")
+    os.replace(written, file)
 
 
 def _require_whole(path: Path) -> None:

@@ -1,7 +1,8 @@
 """Published adapters on disk: `<root>/<name>/v<N>/`, complete or not there at all.
 
-A version appears by one rename and is never changed afterwards, so a running server may scan at every turn. What is
-half-written, hidden or broken is never returned; broken versions are told in `problems`.
+A version appears by one rename and is never changed afterwards, but for the name in its persona.toml when the persona
+gets another, so a running server may scan at every turn. What is half-written, hidden or broken is never returned;
+broken versions are told in `problems`.
 """
 
 import errno
@@ -15,8 +16,8 @@ from pathlib import Path
 from uuid import uuid4
 
 from adapters.errors import AdapterNotFound, BadPersona, CannotTrain
-from adapters.persona import NAME, check_name
-from adapters.published import AdapterFolder, Stamp, read_version, stamp
+from adapters.persona import NAME, PERSONA_FILE, check_name
+from adapters.published import AdapterFolder, Stamp, name_card, read_version, stamp
 from adapters.workspace import Workspace, only_run
 
 VERSION = re.compile(r"v([1-9][0-9]{0,8})")
@@ -104,6 +105,24 @@ class AdapterStore:
                 shutil.rmtree(run)
         remove_if_empty(self.home(name))
         return own
+
+    def rename(self, name: str, new: str) -> list[AdapterFolder]:
+        """Give all own versions of a persona another name, at once, and return them.
+
+        Raises AdapterNotFound; BadPersona if the name is taken or none; CannotTrain while it is trained.
+        """
+        check_name(new)
+        own = self._own(check_name(name), may_be_none=False)
+        if any(taken == new for taken, _, _ in self._versions()) or self.stopped_run(new):
+            raise BadPersona(f"there is a {new} already (chatbot adapter rm {new}, or choose another name)")
+        if run := self.stopped_run(name):
+            raise BadPersona(f"a run of {name} has not ended, {run} (end it by giving its command again)")
+        with only_run(self.home(name)):
+            os.rename(self.home(name), self.home(new))
+        _sync(self._roots[0])
+        for adapter in own:
+            name_card(self.home(new) / adapter.path.name / PERSONA_FILE, new)
+        return [adapter for adapter in self.scan() if adapter.name == new]
 
     def stopped_run(self, name: str) -> Path | None:
         """Return the folder of a run of this name that has not ended; perhaps it is still going on."""

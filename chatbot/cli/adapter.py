@@ -91,6 +91,23 @@ def rm(
         typer.echo(run)
 
 
+@app.command()
+def rename(reference: Reference, name: Annotated[str, typer.Argument(help="Its new name.")]) -> None:
+    """Give a persona another name, with all its versions."""
+    from adapters.errors import AdapterError
+
+    try:
+        for adapter in adapter_store(settings_with()).rename(reference, name):
+            typer.echo(adapter.reference)
+    except AdapterError as error:
+        fail(str(error), 2)
+    except OSError as error:
+        fail(f"{error.filename}: {error.strerror}")
+    typer.echo(
+        f"note: conversations that {reference} answered ask for it by that name; choose {name} in them", err=True
+    )
+
+
 def _resolve(store: "AdapterStore", reference: str) -> "AdapterFolder":
     from adapters.errors import AdapterNotFound
 

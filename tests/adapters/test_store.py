@@ -10,7 +10,7 @@ from safetensors.numpy import save_file
 
 from adapters import published
 from adapters.errors import AdapterNotFound, BadPersona, CannotTrain
-from adapters.persona import PersonaCard, render_persona
+from adapters.persona import PersonaCard, read_persona, render_persona
 from adapters.store import AdapterStore
 from adapters.workspace import only_run
 from chatbot.engine.digest import adapter_folder_digest
@@ -207,3 +207,34 @@ def test_one_version_goes_without_the_run_that_makes_the_next(tmp_path: Path) ->
     (tmp_path / "pirate" / ".work").mkdir()
     store.remove("pirate@v1")
     assert store.stopped_run("pirate")
+
+
+def test_a_persona_gets_another_name_with_all_its_versions(tmp_path: Path) -> None:
+    store = AdapterStore([tmp_path / "own", tmp_path / "shipped"])
+    AdapterStore([tmp_path / "shipped"]).publish("poet", fill)
+    before = [store.publish("pirate", fill) for _ in range(2)]
+    after = store.rename("pirate", "flint")
+    assert [adapter.reference for adapter in after] == ["flint@v1", "flint@v2"]
+    assert [adapter.digest for adapter in after] == [adapter.digest for adapter in before]
+    assert read_persona(after[0].path / "persona.toml").name == "flint"
+    assert not (tmp_path / "own" / "pirate").exists()
+    for name, new, said in (
+        ("flint", "poet", "a poet already"),
+        ("poet", "x", "ships with"),
+        ("flint", "A b", "'A b'"),
+    ):
+        with pytest.raises(BadPersona, match=said):
+            store.rename(name, new)
+    with pytest.raises(AdapterNotFound):
+        store.rename("pirate", "x")
+
+
+def test_a_persona_keeps_its_name_while_a_run_of_it_has_not_ended(tmp_path: Path) -> None:
+    store = AdapterStore([tmp_path])
+    store.publish("pirate", fill)
+    with only_run(tmp_path / "pirate"), pytest.raises(CannotTrain, match="another run"):
+        store.rename("pirate", "flint")
+    (tmp_path / "pirate" / ".work").mkdir()
+    with pytest.raises(BadPersona, match="a run of pirate has not ended"):
+        store.rename("pirate", "flint")
+    assert store.resolve("pirate")
