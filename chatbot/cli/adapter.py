@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from chatbot.cli.adapter_check import AsJson, check
+from chatbot.cli.adapter_compare import compare
 from chatbot.cli.adapter_import import import_adapter
 from chatbot.cli.adapter_json import adapter_json
 from chatbot.cli.adapter_train import train
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Train personas from example chats, and look after them.")
 app.command()(check)
 app.command()(train)
+app.command()(compare)
 app.command("import")(import_adapter)
 
 Reference = Annotated[

@@ -1,0 +1,89 @@
+"""`chatbot adapter compare`: what several personas answer to the same words, one below the other."""
+
+import asyncio
+import json as json_text
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from chatbot.cli.adapter_check import AsJson
+from chatbot.cli.configured import adapter_store, fail, personas_like, settings_with
+
+if TYPE_CHECKING:
+    from adapters.store import AdapterFolder
+
+PROMPTS = ("Hello!", "What is your name?", "What do you like to do?", "I had a bad day.")
+BASE = "base"
+Answers = dict[str, list[str]]
+"""The replies to all prompts, by who gave them."""
+
+
+def compare(
+    personas: Annotated[
+        list[str],
+        typer.Argument(
+            autocompletion=personas_like,
+            help="Two or more, such as `pirate poet`, `pirate@v1 pirate@v2`, or `base` for the plain model.",
+            show_default=False,
+        ),
+    ],
+    prompt: Annotated[
+        list[str] | None, typer.Option(help="What to say to each; may be repeated. By default, a few greetings.")
+    ] = None,
+    base: Annotated[str | None, typer.Option(help="Their base; by default the model that is served.")] = None,
+    json: AsJson = False,
+) -> None:
+    """Have several personas answer the same words: greedy replies, each with its own system prompt."""
+    from adapters.errors import AdapterNotFound
+    from chatbot.engine.base import AdapterRejected, EngineError
+    from chatbot.engine.checkpoint import locate
+
+    settings = settings_with(model=base)
+    prompts = prompt or list(PROMPTS)
+    try:
+        store = adapter_store(settings)
+        chosen = [None if name == BASE else store.resolve(name) for name in personas]
+        answers = asyncio.run(_answers(locate(settings.model_path), settings.model_name, chosen, prompts))
+    except (AdapterNotFound, AdapterRejected) as error:
+        fail(str(error), 2)
+    except EngineError as error:
+        fail(str(error))
+    _print(prompts, answers, json)
+
+
+async def _answers(folder: Path, model: str, personas: "list[AdapterFolder | None]", prompts: list[str]) -> Answers:
+    from adapters.evaluation.replies import replies
+    from chatbot.engine.base import ChatMessage
+    from chatbot.engine.local import LocalEngine
+
+    engine = LocalEngine(folder, name=model)
+    await engine.start()
+    try:
+        found: Answers = {}
+        for persona in personas:
+            head = (ChatMessage("system", persona.system),) if persona and persona.system else ()
+            digest = await engine.load_adapter(persona.path) if persona else None
+            chats = [(*head, ChatMessage("user", text)) for text in prompts]
+            said = await replies(engine, chats, digest)
+            found[persona.reference if persona else BASE] = [reply.text for reply in said]
+        return found
+    finally:
+        await engine.stop()
+
+
+def _print(prompts: list[str], answers: Answers, as_json: bool) -> None:
+    if as_json:
+        told: list[dict[str, Any]] = [
+            {"prompt": text, "replies": {name: said[at] for name, said in answers.items()}}
+            for at, text in enumerate(prompts)
+        ]
+        typer.echo(json_text.dumps(told, ensure_ascii=False))
+        return
+    from tui.safe_text import safe_line
+
+    width = max(map(len, answers))
+    for at, text in enumerate(prompts):
+        typer.echo(f"{'' if at == 0 else chr(10)}> {text}")
+        for name, said in answers.items():
+            typer.echo(f"{name:<{width}}  {safe_line(said[at]) or '(nothing)'}")

@@ -1,0 +1,44 @@
+"""Several personas answer the same words."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from adapters.persona import PersonaCard, render_persona
+from chatbot.cli.adapter import app
+from tests.tiny import make_tiny_adapter
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(app, ["compare", *words])
+
+
+@pytest.fixture(autouse=True)
+def _published(tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHATBOT_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("CHATBOT_MODEL", str(base))
+    for version in (1, 2):
+        folder = tmp_path / "home" / "data" / "adapters" / "corsair" / f"v{version}"
+        make_tiny_adapter(base, folder, seed=version)
+        (folder / "persona.toml").write_text(render_persona(PersonaCard("corsair", system="be a corsair")))
+
+
+def test_each_persona_answers_each_prompt(base: Path) -> None:
+    words = ("corsair@v1", "corsair", "base", "--prompt", "hello", "--prompt", "who?")
+    found = json.loads(run(*words, "--json").stdout)
+    assert [entry["prompt"] for entry in found] == ["hello", "who?"]
+    assert [list(entry["replies"]) for entry in found] == [["corsair@v1", "corsair@v2", "base"]] * 2
+    assert len(set(found[0]["replies"].values())) == 3
+    shown = run(*words).stdout.splitlines()
+    assert [line.split()[0] for line in shown if line] == [">", "corsair@v1", "corsair@v2", "base"] * 2
+
+
+def test_a_persona_that_is_none_or_does_not_fit_is_told(tmp_path: Path) -> None:
+    assert "did you mean 'corsair'" in run("corsar", "base").stderr
+    folder = tmp_path / "home" / "data" / "adapters" / "corsair" / "v2"
+    (folder / "base.json").write_text(json.dumps({"name": "other", "digest": "d1"}))
+    result = run("corsair", "base")
+    assert result.exit_code == 2
+    assert "trained on base d1" in result.stderr
