@@ -21,12 +21,13 @@ from chatbot.server.presence import Presence, PresenceMiddleware
 from chatbot.server.responses import ResponseRoutes
 from chatbot.server.services import Services
 from chatbot.server.socket import ResponseSocket
+from chatbot.server.web_page import WebPage
 from storage.errors import StorageError
 
 
 def create_app(services: Services, presence: Presence | None = None) -> Starlette:
     """Return the application over open services."""
-    settings = services.settings
+    settings, page = services.settings, WebPage()
 
     async def serve_socket(socket: WebSocket) -> None:
         await ResponseSocket(services, socket).serve()
@@ -36,6 +37,7 @@ def create_app(services: Services, presence: Presence | None = None) -> Starlett
         hosts=[settings.host, *settings.allow_host],
         origins=settings.allow_origin,
         api_key=settings.api_key,
+        open_paths=page.paths,
     )
     cors = Middleware(
         Pages,
@@ -55,6 +57,7 @@ def create_app(services: Services, presence: Presence | None = None) -> Starlett
             *ModelRoutes(services).routes(),
             *HealthRoutes(services).routes(),
             *MetricsRoutes(services.metrics).routes(),
+            *page.routes(),
             WebSocketRoute("/{path:path}", _refuse_socket),
         ],
         middleware=[

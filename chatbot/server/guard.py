@@ -23,7 +23,6 @@ logger = structlog.get_logger(__name__)
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _PORT = re.compile(r":[0-9]*$")
 _SCHEME = re.compile(r"^bearer +", re.IGNORECASE)
-_OPEN_PATHS = ("/health", "/ready")
 SUBPROTOCOLS = ("responses", "realtime")
 """Names that a browser may offer; one of them is echoed, never the one that holds the key."""
 _KEY_SUBPROTOCOL = "openai-insecure-api-key."
@@ -32,11 +31,21 @@ _KEY_SUBPROTOCOL = "openai-insecure-api-key."
 class Guard:
     """ASGI middleware that lets a request pass or answers it with 401 or 403."""
 
-    def __init__(self, app: ASGIApp, *, hosts: Iterable[str], origins: Iterable[str], api_key: str | None) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        hosts: Iterable[str],
+        origins: Iterable[str],
+        api_key: str | None,
+        open_paths: Iterable[str] = (),
+    ) -> None:
+        """`open_paths` need no key, and neither do those that say whether the server is well."""
         self._app = app
         self._hosts = {*_LOOPBACK, *(host.lower().strip("[]") for host in hosts)}
         self._origins = set(origins)
         self._api_key = api_key
+        self._open_paths = {"/health", "/ready", *open_paths}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -55,7 +64,7 @@ class Guard:
         self._check_host(host)
         for origin in headers.getlist("origin"):
             self._check_origin(origin, host)
-        if self._api_key and scope["path"] not in _OPEN_PATHS:
+        if self._api_key and scope["path"] not in self._open_paths:
             self._check_key(self._api_key, headers, scope.get("subprotocols", []))
 
     def _check_host(self, host: str) -> None:

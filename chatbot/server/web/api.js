@@ -1,0 +1,74 @@
+/** The HTTP half of the protocol: who can answer, conversations and their messages. */
+
+/** The server said no, and why. */
+export class Refused extends Error {
+  constructor(status, error) {
+    super(error.message ?? `the server answered ${status}`);
+    this.status = status;
+    this.code = error.code ?? "";
+  }
+}
+
+/** No answer came. */
+export class Unreachable extends Error {
+  constructor() {
+    super("The server cannot be reached.");
+  }
+}
+
+export class Api {
+  #key;
+
+  /** `key` returns the API key, or null. */
+  constructor(key) {
+    this.#key = key;
+  }
+
+  models(signal) {
+    return this.#request("GET", "models", { signal });
+  }
+
+  conversations(query) {
+    return this.#request("GET", `conversations?${new URLSearchParams(query)}`);
+  }
+
+  conversation(id) {
+    return this.#request("GET", `conversations/${encodeURIComponent(id)}`);
+  }
+
+  createConversation(fields) {
+    return this.#request("POST", "conversations", { body: fields });
+  }
+
+  changeConversation(id, fields) {
+    return this.#request("POST", `conversations/${encodeURIComponent(id)}`, { body: fields });
+  }
+
+  deleteConversation(id) {
+    return this.#request("DELETE", `conversations/${encodeURIComponent(id)}`);
+  }
+
+  items(id, query) {
+    return this.#request("GET", `conversations/${encodeURIComponent(id)}/items?${new URLSearchParams(query)}`);
+  }
+
+  response(id) {
+    return this.#request("GET", `responses/${encodeURIComponent(id)}`);
+  }
+
+  cancel(id) {
+    return this.#request("POST", `responses/${encodeURIComponent(id)}/cancel`);
+  }
+
+  async #request(method, path, { body, signal } = {}) {
+    const headers = { "Content-Type": "application/json" };
+    if (this.#key()) headers.Authorization = `Bearer ${this.#key()}`;
+    const content = body && JSON.stringify(body);
+    const answer = await fetch(`v1/${path}`, { method, headers, body: content, signal }).catch(() => {
+      throw new Unreachable();
+    });
+    const told = await answer.json().catch(() => ({}));
+    if (!answer.ok) throw new Refused(answer.status, told.error ?? {});
+    return told;
+  }
+}

@@ -1,0 +1,238 @@
+/** The open chat: what was said in it, what is said now, and its replies as they come. */
+
+import { described, merged } from "./history.js";
+import { Message, ending, itemText } from "./message.js";
+import { ENDS, newId } from "./turns.js";
+
+const PAGE = 40;
+const AGAIN_TEMPERATURE = 0.8; // whoever asks the same again wants another answer
+
+export class Chat {
+  /** The chat that is open: its id, null until the server has made it, and who answers, null for the base model. */
+  sheet = { id: null, model: null };
+  #api;
+  #turns;
+  #transcript;
+  #page;
+  #oldest = null;
+  #isBehind = false;
+  #isLoading = false;
+  #asked = 0;
+
+  /** `page` has `onMade`, `onSent`, `onGone`, `onFault`, `onStep`, `offer`, `announce` and `speakerOf`. */
+  constructor({ api, turns, transcript, page }) {
+    this.#api = api;
+    this.#turns = turns;
+    this.#transcript = transcript;
+    this.#page = page;
+  }
+
+  /** Show a chat that `catchUp` then fills, or with null the blank page of a new one. */
+  open(id, model) {
+    this.#turns.leave();
+    this.sheet = { id, model };
+    this.#oldest = null;
+    this.#show([]);
+    this.#transcript.toEnd();
+  }
+
+  /** Show what was said meanwhile. What is being sent cannot be told from it; then it is done once that is stored. */
+  async catchUp() {
+    this.#isBehind = true;
+    if (this.#isLoading) return;
+    this.#isLoading = true;
+    while (this.#isBehind && this.sheet.id !== null && !this.#isSending) {
+      this.#isBehind = false;
+      const asked = this.#asked; // a page that was read before a message was stored lacks it
+      const use = (page) => asked === this.#asked && this.#merge(page);
+      await this.#load(this.sheet, { order: "desc", limit: PAGE }, use);
+    }
+    this.#isLoading = false;
+  }
+
+  /** Fetch the page before what is shown, unless something is being fetched. */
+  async loadOlder() {
+    if (this.#oldest === null || this.#isLoading) return;
+    this.#isLoading = true;
+    const query = { order: "desc", limit: PAGE, after: this.#oldest };
+    await this.#load(this.sheet, query, (page) => this.#prepend(page));
+    this.#isLoading = false;
+    if (this.#isBehind) this.catchUp();
+  }
+
+  say(text) {
+    this.#ask(this.#transcript.messages, text, {});
+  }
+
+  /** Send a message that could not be sent. */
+  sayAgain(unsent) {
+    this.#ask(this.#transcript.messages.filter((message) => message !== unsent), unsent.text, {});
+  }
+
+  /** Have the newest message answered anew, or `text` in its place. */
+  async answerAnew(text) {
+    const { question } = this.#transcript;
+    if (!question || question.status === "sending") return;
+    if (question.status === "unsent") return this.#ask(this.#before(question), text ?? question.text, {});
+    this.stop();
+    const options = text === undefined ? { temperature: AGAIN_TEMPERATURE } : {};
+    await this.#load(this.sheet, { order: "desc", limit: PAGE }, ({ data }) => {
+      const asked = data.find((item) => item.role === "user");
+      if (!asked) return;
+      const again = { ...options, parent_item_id: asked.parent_id };
+      this.#ask(this.#before(question), text ?? itemText(asked), again);
+    });
+  }
+
+  /** Stop the reply that is being written. */
+  stop() {
+    const reply = this.#transcript.openReply;
+    if (reply?.responseId) this.#api.cancel(reply.responseId).catch(this.#page.onFault);
+  }
+
+  /** The server has stored what was sent: return who takes the events of its reply. */
+  taken(frame, response) {
+    const question = this.#sent(frame);
+    if (!question) return void (frame.conversation === this.sheet.id && this.catchUp());
+    question.settle("completed");
+    const { reply } = question;
+    reply.responseId = response.id;
+    this.catchUp();
+    return (event) => this.#receive(reply, event);
+  }
+
+  /** The server did not store what was sent; false if it is not shown here. */
+  refused(frame, why) {
+    const question = this.#sent(frame);
+    if (question) this.#unsent(question, why);
+    return Boolean(question);
+  }
+
+  get #isSending() {
+    return this.#transcript.messages.some((message) => message.role === "user" && message.status === "sending");
+  }
+
+  #before(question) {
+    const { messages } = this.#transcript;
+    const place = messages.indexOf(question);
+    return place < 0 ? messages : messages.slice(0, place);
+  }
+
+  #sent(frame) {
+    return this.#transcript.messages.find((message) => message.key === frame.idempotency_key);
+  }
+
+  async #ask(before, text, options) {
+    const { sheet } = this;
+    this.#asked += 1;
+    const speaker = this.#page.speakerOf(sheet.model);
+    const question = this.#made({ role: "user", key: newId("key"), text, status: "sending" });
+    question.reply = this.#made({ role: "assistant", status: "sending", speaker });
+    this.#show([...before, question, question.reply]);
+    this.#transcript.toEnd();
+    try {
+      const conversation = await this.#place(sheet);
+      const model = sheet.model ?? undefined;
+      this.#turns.send(question.key, { input: text, conversation, model, ...options });
+      this.#page.onSent(sheet);
+    } catch (error) {
+      this.#unsent(question, error.message);
+    }
+  }
+
+  /** Return the id of a chat, made on the server if it was only a blank page. */
+  async #place(sheet) {
+    if (sheet.id !== null) return sheet.id;
+    sheet.making ??= this.#api.createConversation(sheet.model === null ? {} : { model: sheet.model });
+    const body = await sheet.making.finally(() => (sheet.making = null));
+    if (sheet.id === null) {
+      sheet.id = body.id;
+      this.#page.onMade(sheet, body);
+    }
+    return sheet.id;
+  }
+
+  #unsent(question, why) {
+    question.settle("unsent", why);
+    this.#show(this.#transcript.messages.filter((message) => message !== question.reply));
+    this.catchUp();
+  }
+
+  async #load(sheet, query, use) {
+    try {
+      const page = await this.#api.items(sheet.id, query);
+      if (sheet === this.sheet) use(page);
+    } catch (error) {
+      if (sheet !== this.sheet) return;
+      if (error.code === "conversation_not_found") this.#page.onGone(sheet.id);
+      else if (error.code === "item_not_found") this.#oldest = null;
+      else this.#page.onFault(error);
+    }
+  }
+
+  #merge(page) {
+    const shown = this.#transcript.messages;
+    const messages = merged(shown, page, (fields) => this.#made(fields));
+    if (!messages.length || messages[0] !== shown[0]) this.#oldest = page.has_more ? page.last_id : null;
+    this.#show(messages);
+    this.#takeUp(messages.filter((message) => !shown.includes(message)));
+  }
+
+  #prepend(page) {
+    const shown = new Set(this.#transcript.messages.map((message) => message.id));
+    const items = page.data.filter((item) => item.role !== "system" && !shown.has(item.id)).reverse();
+    const came = items.map((item) => this.#made(described(item)));
+    this.#oldest = page.has_more ? page.last_id : null;
+    this.#show([...came, ...this.#transcript.messages]);
+    this.#takeUp(came);
+  }
+
+  /** Follow the replies that still run, and learn why others are incomplete. */
+  #takeUp(came) {
+    for (const message of came) {
+      if (!message.responseId || message.role !== "assistant") continue;
+      if (message.isOpen) this.#turns.follow(message.responseId, (event) => this.#receive(message, event));
+      else if (message.status === "interrupted") this.#explain(message);
+    }
+  }
+
+  async #explain(message) {
+    const response = await this.#api.response(message.responseId).catch(() => null);
+    if (response) message.settle(...ending(response));
+  }
+
+  #receive(reply, event) {
+    if (event.type === "response.created") this.#begin(reply, event.response);
+    else if (event.type === "chatbot:queued") reply.settle("waiting", "It waits for the reply before it to end.");
+    else if (event.type === "response.in_progress") reply.settle("streaming");
+    else if (event.type === "response.output_text.delta") reply.write(reply.text + event.delta);
+    else if (event.type === "error") reply.settle("failed", event.error.message);
+    else if (ENDS.includes(event.type)) this.#end(reply, event.response);
+    this.#page.onStep();
+  }
+
+  /** A log is read from its start: what was known of the text comes again. */
+  #begin(reply, response) {
+    reply.nameSpeaker(this.#page.speakerOf(response.model));
+    reply.settle("waiting");
+    reply.write("");
+  }
+
+  /** The stored text decides: after a crash it may be shorter than what was streamed. */
+  #end(reply, response) {
+    if (response.output.length) reply.write(response.output.map(itemText).join(""));
+    reply.settle(...ending(response));
+    this.#page.announce(reply.text || reply.remark.textContent);
+  }
+
+  #made(fields) {
+    const message = new Message({ speaker: this.#page.speakerOf(this.sheet.model), ...fields });
+    this.#page.offer(message);
+    return message;
+  }
+
+  #show(messages) {
+    this.#transcript.show(messages);
+    this.#page.onStep();
+  }
+}

@@ -1,0 +1,112 @@
+/** Where the user writes. What is written is kept for each chat until the server has it. */
+
+import { keep, kept } from "./kept.js";
+
+export class Composer {
+  #form;
+  #field;
+  #notice;
+  #draft = draftOf(null);
+  #isChanging = false;
+
+  /** `page` has `say`, `change` and `stop`. */
+  constructor(form, page) {
+    this.#form = form;
+    this.#field = form.querySelector("textarea");
+    this.#notice = form.querySelector("#changing");
+    form.addEventListener("submit", (event) => this.#submitted(event, page));
+    this.#field.addEventListener("keydown", (event) => this.#pressed(event, page));
+    this.#field.addEventListener("input", () => this.#written());
+    this.#notice.querySelector("button").onclick = () => this.#leaveChange();
+  }
+
+  /** Go to a chat: what was being written there is there again. */
+  open(id) {
+    this.#draft = draftOf(id);
+    this.#endChange();
+    this.#put(kept(this.#draft) ?? "");
+    this.#field.focus();
+  }
+
+  /** The blank page has become a chat; if it is open, what is being written there goes along. */
+  made(id, isOpen) {
+    keep(draftOf(null), null);
+    if (isOpen) this.#draft = draftOf(id);
+    if (isOpen) this.#written();
+  }
+
+  /** What was written for a chat will reach the server: what is written since then is all that is to be kept. */
+  sent(id) {
+    if (this.#draft === draftOf(id)) this.#written();
+    else keep(draftOf(id), null);
+  }
+
+  /** Offer a text that was said to be said otherwise; what was being written comes back afterwards. */
+  change(text) {
+    this.#isChanging = true;
+    this.#notice.hidden = false;
+    this.#put(text);
+    this.#field.focus();
+  }
+
+  /** Give a text that could not be sent back, unless another one is being written. */
+  giveBack(id, text) {
+    if (!kept(draftOf(id))) keep(draftOf(id), text);
+    if (this.#draft === draftOf(id) && !this.#field.value) this.#put(text);
+  }
+
+  #submitted(event, page) {
+    event.preventDefault();
+    const text = this.#field.value;
+    if (!text.trim()) return;
+    const isChanging = this.#isChanging;
+    this.#endChange();
+    this.#put(isChanging ? kept(this.#draft) ?? "" : "");
+    this.#field.focus();
+    if (isChanging) page.change(text);
+    else page.say(text);
+  }
+
+  #pressed(event, page) {
+    if (event.isComposing) return; // Enter ends a word of an input method
+    if (event.key === "Enter" && !event.shiftKey) {
+      event.preventDefault();
+      this.#form.requestSubmit();
+    } else if (event.key === "Escape") {
+      if (this.#isChanging) this.#leaveChange();
+      else page.stop();
+    }
+  }
+
+  #written() {
+    this.#grow();
+    if (!this.#isChanging) keep(this.#draft, this.#field.value);
+  }
+
+  #leaveChange() {
+    this.#endChange();
+    this.#put(kept(this.#draft) ?? "");
+    this.#field.focus();
+  }
+
+  #endChange() {
+    this.#isChanging = false;
+    this.#notice.hidden = true;
+  }
+
+  #put(text) {
+    this.#field.value = text;
+    this.#grow();
+  }
+
+  /** As high as what is written, up to the limit of the style sheet. */
+  #grow() {
+    const { style } = this.#field;
+    style.height = "auto";
+    style.height = `${this.#field.scrollHeight + this.#field.offsetHeight - this.#field.clientHeight}px`;
+  }
+}
+
+function draftOf(id) {
+  return `draft:${id ?? "new"}`;
+}

@@ -1,0 +1,224 @@
+/** The page: puts its parts together and tells each what concerns it. */
+
+import { Access } from "./access.js";
+import { Api, Unreachable } from "./api.js";
+import { Chat } from "./chat.js";
+import { Composer } from "./composer.js";
+import { Connection } from "./connection.js";
+import { ConversationList, UNTITLED } from "./conversation_list.js";
+import { askedLine, confirmed } from "./dialogs.js";
+import { Speakers } from "./speakers.js";
+import { Transcript } from "./transcript.js";
+import { Turns } from "./turns.js";
+
+const SEARCH_MS = 250;
+const MAX_TITLE = 200;
+const STATES = { connecting: "Connecting…", live: "", lost: "No connection to the server. Trying again…", locked: "" };
+
+const at = (id) => document.getElementById(id);
+const access = new Access();
+const api = new Api(() => access.key);
+const speakers = new Speakers(at("speaker"), (model) => choose(model));
+const list = new ConversationList({ api, list: at("conversations"), end: at("end"), page: { rename, remove, onFault } });
+const composer = new Composer(at("composer"), {
+  say: (text) => chat.say(text),
+  change: (text) => chat.answerAnew(text),
+  stop: () => chat.stop(),
+});
+const transcript = new Transcript(at("transcript"), at("messages"), () => chat.loadOlder());
+const connection = new Connection({
+  admit: async (signal) => speakers.offer((await api.models(signal)).data),
+  protocols: () => access.protocols,
+  onState: stateChanged,
+  onLive: () => {
+    connection.send({ type: "chatbot:conversations.watch", event_id: "watch" });
+    turns.goOn();
+  },
+  onEvent: received,
+  onTooLarge: () => turns.refuseTooLarge(),
+});
+const turns = new Turns(connection, { onTaken: (frame, response) => chat.taken(frame, response), onRefused: refused });
+const chat = new Chat({
+  api,
+  turns,
+  transcript,
+  page: {
+    onMade: made,
+    onSent: (sheet) => composer.sent(sheet.id),
+    onGone: gone,
+    onStep: () => (at("stop").hidden = !transcript.openReply?.responseId),
+    onFault,
+    offer,
+    announce: (text) => (at("announcer").textContent = text),
+    speakerOf: (model) => speakers.nameOf(model),
+  },
+});
+
+let newModel = null; // who answers in the next new chat
+
+function received(event) {
+  if (event.type === "chatbot:conversations.watched") comeBack();
+  else if (event.type === "chatbot:conversation.updated") updated(event.conversation, event.running_response_id);
+  else if (event.type === "chatbot:conversation.deleted") gone(event.conversation.id);
+  else {
+    const error = turns.receive(event);
+    if (error) note(error.message);
+  }
+}
+
+/** On every new socket, and when more changed than could be told. */
+async function comeBack() {
+  await list.refresh();
+  fill();
+}
+
+function updated(body, running) {
+  list.put(body, running);
+  if (body.id !== chat.sheet.id) return;
+  describe(body);
+  chat.catchUp();
+}
+
+/** Show the chat that the address names. */
+function open() {
+  const id = location.hash.slice(1) || null;
+  note("");
+  closeSide();
+  chat.open(id, id === null ? newModel : null);
+  composer.open(id);
+  list.mark(id);
+  describe({ title: id === null ? "New chat" : "", model: chat.sheet.model });
+  if (connection.state === "live") fill();
+}
+
+/** Fetch what the open chat lacks. */
+async function fill() {
+  const { sheet } = chat;
+  if (sheet.id === null) return;
+  try {
+    const body = list.find(sheet.id) ?? (await api.conversation(sheet.id));
+    if (sheet === chat.sheet) describe(body);
+  } catch (error) {
+    if (error.code === "conversation_not_found") return gone(sheet.id);
+    return onFault(error);
+  }
+  chat.catchUp();
+}
+
+function describe({ title, model }) {
+  at("title").textContent = title ?? UNTITLED;
+  document.title = title ? `${title} – chatbot` : "chatbot";
+  chat.sheet.model = model;
+  speakers.show(model);
+}
+
+function made(sheet, body) {
+  const isOpen = sheet === chat.sheet;
+  list.put(body, null);
+  composer.made(sheet.id, isOpen);
+  if (!isOpen) return;
+  history.replaceState(null, "", `#${sheet.id}`);
+  list.mark(sheet.id);
+}
+
+function gone(id) {
+  list.drop(id);
+  if (id !== chat.sheet.id) return;
+  leave();
+  note("This conversation was deleted.");
+}
+
+function leave() {
+  history.replaceState(null, "", location.pathname);
+  open();
+}
+
+async function choose(model) {
+  const { sheet } = chat;
+  sheet.model = model;
+  if (sheet.id === null) newModel = model;
+  else await api.changeConversation(sheet.id, { model }).catch(onFault);
+}
+
+async function rename({ id, title }) {
+  const wanted = await askedLine("New title", title ?? "", MAX_TITLE);
+  if (wanted) await api.changeConversation(id, { title: wanted }).catch(onFault);
+}
+
+async function remove({ id, title }) {
+  if (!(await confirmed(`Delete “${title ?? UNTITLED}” for good?`, "Delete"))) return;
+  try {
+    await api.deleteConversation(id);
+  } catch (error) {
+    if (error.code !== "conversation_not_found") return onFault(error);
+  }
+  list.drop(id);
+  if (id === chat.sheet.id) leave();
+}
+
+function refused(frame, error) {
+  if (chat.refused(frame, error.message)) return;
+  composer.giveBack(frame.conversation, frame.input);
+  note(`A message was not sent: ${error.message}`);
+}
+
+/** What can be done with a message; the style sheet shows what fits how it stands. */
+function offer(message) {
+  if (message.role === "user") {
+    message.offer("again", "Send again", () => chat.sayAgain(message));
+    message.offer("edit", "Edit", () => composer.change(message.text));
+  } else {
+    if (navigator.clipboard) message.offer("copy", "Copy", () => copy(message.text));
+    message.offer("retry", "Try again", () => chat.answerAnew());
+  }
+}
+
+async function copy(text) {
+  await navigator.clipboard.writeText(text).then(
+    () => (at("announcer").textContent = "Copied."),
+    () => note("The browser did not let this page copy."),
+  );
+}
+
+async function stateChanged(state) {
+  at("state").textContent = STATES[state];
+  document.body.dataset.state = state;
+  if (state !== "locked") return;
+  await access.ask();
+  connection.start();
+}
+
+/** A request failed: without an answer, or a key that is taken, the connection is to be looked at. */
+function onFault(error) {
+  if (error instanceof Unreachable || error.status === 401) connection.drop();
+  else note(error.message);
+}
+
+function note(text) {
+  at("note").textContent = text;
+}
+
+function closeSide() {
+  document.body.classList.remove("side-open");
+  at("menu").setAttribute("aria-expanded", "false");
+}
+
+function toggleSide() {
+  const isOpen = document.body.classList.toggle("side-open");
+  at("menu").setAttribute("aria-expanded", String(isOpen));
+  if (isOpen) at("search").focus();
+}
+
+let searching;
+at("search").addEventListener("input", () => {
+  clearTimeout(searching);
+  searching = setTimeout(() => list.search(at("search").value.trim()), SEARCH_MS);
+});
+at("side").addEventListener("keydown", (event) => event.key === "Escape" && closeSide());
+at("menu").onclick = toggleSide;
+at("shade").onclick = closeSide;
+at("new").onclick = closeSide;
+at("stop").onclick = () => chat.stop();
+addEventListener("hashchange", open);
+open();
+connection.start();

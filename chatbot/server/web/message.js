@@ -1,0 +1,84 @@
+/** One message on the screen: what was said, by whom, how it stands, and what can be done with it. */
+
+import { button, element } from "./element.js";
+import { rendered } from "./markdown.js";
+
+const REMARKS = {
+  sending: "Sending…",
+  unsent: "Not sent.",
+  waiting: "",
+  streaming: "",
+  stopped: "Stopped.",
+  cut: "Cut off: it reached the greatest length of a reply.",
+  interrupted: "Interrupted: the server was stopped.",
+  failed: "Failed.",
+};
+
+export class Message {
+  #dueDraw = null;
+
+  /** `id` is the item at the server, once it is known; `key` names a message that was sent from here. */
+  constructor({ role, id = null, key = null, responseId = null, text = "", status = "completed", speaker = "" }) {
+    Object.assign(this, { role, id, key, responseId, text });
+    this.#build(speaker);
+    this.settle(status);
+    this.#draw();
+  }
+
+  get isOpen() {
+    return this.role === "assistant" && ["sending", "waiting", "streaming"].includes(this.status);
+  }
+
+  #build(speaker) {
+    this.speakerName = element("h3", { className: "speaker", textContent: this.role === "user" ? "You" : speaker });
+    this.body = element("div", { className: "text" });
+    this.remark = element("p", { className: "remark" });
+    this.actions = element("div", { className: "actions" });
+    this.element = element("article", {}, this.speakerName, this.body, this.remark, this.actions);
+  }
+
+  /** Offer something to be done with the message; `name` is the class of its button. */
+  offer(name, text, action) {
+    this.actions.append(button(text, name, () => action(this)));
+  }
+
+  /** Say who writes. */
+  nameSpeaker(name) {
+    this.speakerName.textContent = name;
+  }
+
+  /** Put a text in the place of what is shown. Drawn once for each frame, however many words come. */
+  write(text) {
+    this.text = text;
+    this.#dueDraw ??= requestAnimationFrame(() => this.#draw());
+  }
+
+  /** Say how the message stands now, and why. */
+  settle(status, why = "") {
+    this.status = status;
+    this.element.className = `message ${this.role} ${status}`;
+    this.element.setAttribute("aria-busy", String(this.isOpen));
+    const told = this.role === "assistant" && status === "sending" ? "" : REMARKS[status] ?? "";
+    this.remark.textContent = [told, why].filter(Boolean).join(" ");
+  }
+
+  #draw() {
+    this.#dueDraw = null;
+    if (this.role === "user") this.body.textContent = this.text;
+    else this.body.replaceChildren(...rendered(this.text));
+    this.onDrawn?.();
+  }
+}
+
+/** Return how a response ended, and the server's words for it. */
+export function ending(response) {
+  if (response.status === "completed") return ["completed", ""];
+  if (response.status === "cancelled") return ["stopped", ""];
+  if (response.status === "failed") return ["failed", response.error?.message ?? ""];
+  return [response.incomplete_details?.reason === "max_output_tokens" ? "cut" : "interrupted", ""];
+}
+
+/** Return the text in an item. */
+export function itemText(item) {
+  return (item.content ?? []).map((part) => part.text ?? "").join("");
+}

@@ -1,0 +1,42 @@
+/** Who can answer, and who answers in the open chat. */
+
+import { element } from "./element.js";
+
+export class Speakers {
+  #select;
+  #models = [];
+
+  /** `onChoice` is told the name that the user chose. */
+  constructor(select, onChoice) {
+    this.#select = select;
+    select.addEventListener("change", () => onChoice(select.value));
+  }
+
+  /** Offer all that the server has; the one who answers now stays, even if it is no longer there. */
+  offer(models) {
+    const chosen = this.#select.value;
+    this.#models = models;
+    this.#select.replaceChildren(...models.map(({ id, chatbot }) => option(id, chatbot.description)));
+    this.show(chosen);
+  }
+
+  /** Show who answers; null is the base model. */
+  show(model) {
+    const value = model || this.#base;
+    if (!this.#models.some(({ id }) => id === value)) this.#select.append(option(value, ""));
+    this.#select.value = value;
+  }
+
+  /** Return the name that stands before a reply. */
+  nameOf(model) {
+    return !model || model === this.#base ? "Assistant" : model[0].toUpperCase() + model.slice(1);
+  }
+
+  get #base() {
+    return this.#models.find(({ chatbot }) => !chatbot.persona)?.id ?? "";
+  }
+}
+
+function option(id, description) {
+  return element("option", { value: id, textContent: id, title: description ?? "" });
+}

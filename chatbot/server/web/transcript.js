@@ -1,0 +1,57 @@
+/** The messages of the open chat on the screen. It follows the newest line until the user scrolls away from it. */
+
+import { arrange } from "./element.js";
+
+const NEAR_PX = 80;
+
+export class Transcript {
+  messages = [];
+  #scroller;
+  #list;
+  #isAtEnd = true;
+
+  /** `onTop` is told when the user comes near the oldest message. */
+  constructor(scroller, list, onTop) {
+    this.#scroller = scroller;
+    this.#list = list;
+    scroller.addEventListener("scroll", () => this.#scrolled(onTop), { passive: true });
+    new ResizeObserver(() => this.follow()).observe(scroller);
+  }
+
+  get question() {
+    return this.messages.findLast((message) => message.role === "user");
+  }
+
+  /** The reply that is being written, or else the first that waits. */
+  get openReply() {
+    const replies = this.messages.filter((message) => message.isOpen);
+    return replies.find((reply) => reply.status === "streaming") ?? replies[0];
+  }
+
+  /** Show messages, the place of reading kept; those that are shown already stay as they are. */
+  show(messages) {
+    const fromEnd = this.#scroller.scrollHeight - this.#scroller.scrollTop;
+    const isLonger = messages.length > this.messages.length && messages.at(-1) === this.messages.at(-1);
+    this.messages = messages;
+    for (const message of messages) message.onDrawn = () => this.follow();
+    arrange(this.#list, messages.map((message) => message.element));
+    if (isLonger && !this.#isAtEnd) this.#scroller.scrollTop = this.#scroller.scrollHeight - fromEnd;
+    this.follow();
+  }
+
+  /** Go to the newest line and stay there. */
+  toEnd() {
+    this.#isAtEnd = true;
+    this.follow();
+  }
+
+  follow() {
+    if (this.#isAtEnd) this.#scroller.scrollTop = this.#scroller.scrollHeight;
+  }
+
+  #scrolled(onTop) {
+    const { scrollHeight, scrollTop, clientHeight } = this.#scroller;
+    this.#isAtEnd = scrollHeight - scrollTop - clientHeight < NEAR_PX;
+    if (scrollTop < NEAR_PX) onTop();
+  }
+}
