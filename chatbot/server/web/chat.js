@@ -19,7 +19,7 @@ export class Chat {
   #isLoading = false;
   #asked = 0;
 
-  /** `page` has `onMade`, `onSent`, `onGone`, `onFault`, `onStep`, `offer`, `announce` and `speakerOf`. */
+  /** `page` has `onMade`, `onSent`, `onUnsent`, `onGone`, `onFault`, `onStep`, `offer`, `announce`, `speakerOf`. */
   constructor({ api, turns, transcript, page }) {
     this.#api = api;
     this.#turns = turns;
@@ -76,12 +76,14 @@ export class Chat {
     if (question.status === "unsent") return this.#ask(this.#before(question), text ?? question.text, {});
     this.stop();
     const options = text === undefined ? { temperature: AGAIN_TEMPERATURE } : {};
-    await this.#load(this.sheet, { order: "desc", limit: PAGE }, ({ data }) => {
+    const { sheet } = this;
+    const isKnown = await this.#load(sheet, { order: "desc", limit: PAGE }, ({ data }) => {
       const asked = data.find((item) => item.role === "user");
       if (!asked) return;
       const again = { ...options, parent_item_id: asked.parent_id };
       this.#ask(this.#before(question), text ?? itemText(asked), again);
     });
+    if (!isKnown && text) this.#page.onUnsent(sheet.id, text);
   }
 
   /** Stop the reply that is being written. */
@@ -136,7 +138,8 @@ export class Chat {
       this.#turns.send(question.key, { input: text, conversation, model, ...options });
       this.#page.onSent(sheet);
     } catch (error) {
-      this.#unsent(question, error.message);
+      if (sheet === this.sheet) this.#unsent(question, error.message);
+      else this.#page.onUnsent(sheet.id, text, error.message);
     }
   }
 
@@ -158,15 +161,19 @@ export class Chat {
     this.catchUp();
   }
 
+  /** Use a page of items, unless another chat is open by then; false if there is none. */
   async #load(sheet, query, use) {
     try {
       const page = await this.#api.items(sheet.id, query);
-      if (sheet === this.sheet) use(page);
+      if (sheet !== this.sheet) return false;
+      use(page);
+      return true;
     } catch (error) {
-      if (sheet !== this.sheet) return;
+      if (sheet !== this.sheet) return false;
       if (error.code === "conversation_not_found") this.#page.onGone(sheet.id);
       else if (error.code === "item_not_found") this.#oldest = null;
       else this.#page.onFault(error);
+      return false;
     }
   }
 
@@ -192,7 +199,7 @@ export class Chat {
     for (const message of came) {
       if (!message.responseId || message.role !== "assistant") continue;
       if (message.isOpen) this.#turns.follow(message.responseId, (event) => this.#receive(message, event));
-      else if (message.status === "interrupted") this.#explain(message);
+      else if (message.status === "incomplete") this.#explain(message);
     }
   }
 

@@ -2,6 +2,9 @@
 
 import { keep, kept } from "./kept.js";
 
+/** A keyboard on the screen covers half of it, so it comes only when asked for, and its Enter makes a line. */
+const isTouched = matchMedia("(pointer: coarse)").matches;
+
 export class Composer {
   #form;
   #field;
@@ -25,7 +28,7 @@ export class Composer {
     this.#draft = draftOf(id);
     this.#endChange();
     this.#put(kept(this.#draft) ?? "");
-    this.#field.focus();
+    if (!isTouched) this.#field.focus();
   }
 
   /** The blank page has become a chat; if it is open, what is being written there goes along. */
@@ -69,7 +72,7 @@ export class Composer {
 
   #pressed(event, page) {
     if (event.isComposing) return; // Enter ends a word of an input method
-    if (event.key === "Enter" && !event.shiftKey) {
+    if (event.key === "Enter" && !event.shiftKey && !isTouched) {
       event.preventDefault();
       this.#form.requestSubmit();
     } else if (event.key === "Escape") {

@@ -22,12 +22,14 @@ export class Connection {
     this.#listener = listener;
     addEventListener("online", () => this.#hurry());
     addEventListener("offline", () => this.drop());
+    addEventListener("focus", () => this.#look());
     document.addEventListener("visibilitychange", () => document.hidden || this.#look());
   }
 
   /** Connect now. */
   async start() {
     clearTimeout(this.#timer);
+    if (this.state === "locked") this.#tell("connecting");
     const attempt = ++this.#attempt;
     const admitted = await this.#admitted();
     if (attempt !== this.#attempt) return; // another one began meanwhile

@@ -111,7 +111,7 @@ export class ConversationList {
   }
 
   #made(id) {
-    const link = element("a", { href: `#${id}` });
+    const link = element("a", { href: `#${id}`, dir: "auto" });
     const rename = button("Rename", "rename", () => this.#page.rename(this.find(id)));
     const remove = button("Delete", "delete", () => this.#page.remove(this.find(id)));
     markCurrent(link, id === this.#current);

@@ -2,7 +2,7 @@
 
 import { itemText } from "./message.js";
 
-const STATUSES = { in_progress: "streaming", incomplete: "interrupted" };
+const STATUSES = { in_progress: "streaming", incomplete: "incomplete" };
 
 /**
  * Return the messages of a chat as its newest page, newest first, says: what others said comes in, what they deleted

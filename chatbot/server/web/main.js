@@ -7,11 +7,11 @@ import { Composer } from "./composer.js";
 import { Connection } from "./connection.js";
 import { ConversationList, UNTITLED } from "./conversation_list.js";
 import { askedLine, confirmed } from "./dialogs.js";
+import { Side } from "./side.js";
 import { Speakers } from "./speakers.js";
 import { Transcript } from "./transcript.js";
 import { Turns } from "./turns.js";
 
-const SEARCH_MS = 250;
 const MAX_TITLE = 200;
 const STATES = { connecting: "Connecting…", live: "", lost: "No connection to the server. Trying again…", locked: "" };
 
@@ -20,8 +20,12 @@ const access = new Access();
 const api = new Api(() => access.key);
 const speakers = new Speakers(at("speaker"), (model) => choose(model));
 const list = new ConversationList({ api, list: at("conversations"), end: at("end"), page: { rename, remove, onFault } });
+const side = new Side((words) => list.search(words));
 const composer = new Composer(at("composer"), {
-  say: (text) => chat.say(text),
+  say: (text) => {
+    note("");
+    chat.say(text);
+  },
   change: (text) => chat.answerAnew(text),
   stop: () => chat.stop(),
 });
@@ -45,6 +49,7 @@ const chat = new Chat({
   page: {
     onMade: made,
     onSent: (sheet) => composer.sent(sheet.id),
+    onUnsent: unsent,
     onGone: gone,
     onStep: () => (at("stop").hidden = !transcript.openReply?.responseId),
     onFault,
@@ -83,7 +88,7 @@ function updated(body, running) {
 function open() {
   const id = location.hash.slice(1) || null;
   note("");
-  closeSide();
+  side.close();
   chat.open(id, id === null ? newModel : null);
   composer.open(id);
   list.mark(id);
@@ -147,19 +152,23 @@ async function rename({ id, title }) {
 
 async function remove({ id, title }) {
   if (!(await confirmed(`Delete “${title ?? UNTITLED}” for good?`, "Delete"))) return;
+  if (id === chat.sheet.id) leave();
   try {
     await api.deleteConversation(id);
   } catch (error) {
     if (error.code !== "conversation_not_found") return onFault(error);
   }
   list.drop(id);
-  if (id === chat.sheet.id) leave();
 }
 
 function refused(frame, error) {
-  if (chat.refused(frame, error.message)) return;
-  composer.giveBack(frame.conversation, frame.input);
-  note(`A message was not sent: ${error.message}`);
+  if (!chat.refused(frame, error.message)) unsent(frame.conversation, frame.input, error.message);
+}
+
+/** What could not be sent, and is shown nowhere, goes back to where it was written. */
+function unsent(id, text, why = "try again") {
+  composer.giveBack(id, text);
+  note(`A message was not sent: ${why}`);
 }
 
 /** What can be done with a message; the style sheet shows what fits how it stands. */
@@ -198,26 +207,6 @@ function note(text) {
   at("note").textContent = text;
 }
 
-function closeSide() {
-  document.body.classList.remove("side-open");
-  at("menu").setAttribute("aria-expanded", "false");
-}
-
-function toggleSide() {
-  const isOpen = document.body.classList.toggle("side-open");
-  at("menu").setAttribute("aria-expanded", String(isOpen));
-  if (isOpen) at("search").focus();
-}
-
-let searching;
-at("search").addEventListener("input", () => {
-  clearTimeout(searching);
-  searching = setTimeout(() => list.search(at("search").value.trim()), SEARCH_MS);
-});
-at("side").addEventListener("keydown", (event) => event.key === "Escape" && closeSide());
-at("menu").onclick = toggleSide;
-at("shade").onclick = closeSide;
-at("new").onclick = closeSide;
 at("stop").onclick = () => chat.stop();
 addEventListener("hashchange", open);
 open();

@@ -25,7 +25,7 @@ export function rendered(text) {
 
 function nextBlock(lines) {
   if (FENCE.test(lines[0])) return code(lines);
-  if (HEADING.test(lines[0])) return element("h3", {}, ...inline(lines.shift().replace(HEADING, "")));
+  if (HEADING.test(lines[0])) return element("h4", {}, ...inline(lines.shift().replace(HEADING, "")));
   if (BULLET.test(lines[0])) return list(lines, BULLET, element("ul"));
   if (NUMBER.test(lines[0])) return list(lines, NUMBER, element("ol", { start: Number(lines[0].match(NUMBER)[1]) }));
   return element("p", {}, ...inline(taken(lines, (line) => line.trim() && !beginsBlock(line)).join("\n")));

@@ -1,13 +1,11 @@
 /** One message on the screen: what was said, by whom, how it stands, and what can be done with it. */
 
-import { button, element } from "./element.js";
+import { arrange, button, element } from "./element.js";
 import { rendered } from "./markdown.js";
 
 const REMARKS = {
   sending: "Sending…",
   unsent: "Not sent.",
-  waiting: "",
-  streaming: "",
   stopped: "Stopped.",
   cut: "Cut off: it reached the greatest length of a reply.",
   interrupted: "Interrupted: the server was stopped.",
@@ -31,7 +29,7 @@ export class Message {
 
   #build(speaker) {
     this.speakerName = element("h3", { className: "speaker", textContent: this.role === "user" ? "You" : speaker });
-    this.body = element("div", { className: "text" });
+    this.body = element("div", { className: "text", dir: "auto" });
     this.remark = element("p", { className: "remark" });
     this.actions = element("div", { className: "actions" });
     this.element = element("article", {}, this.speakerName, this.body, this.remark, this.actions);
@@ -65,8 +63,14 @@ export class Message {
   #draw() {
     this.#dueDraw = null;
     if (this.role === "user") this.body.textContent = this.text;
-    else this.body.replaceChildren(...rendered(this.text));
+    else this.#drawBlocks(rendered(this.text));
     this.onDrawn?.();
+  }
+
+  /** What is there already stays: somebody may have selected it. */
+  #drawBlocks(blocks) {
+    const there = [...this.body.children];
+    arrange(this.body, blocks.map((block, place) => (there[place]?.isEqualNode(block) ? there[place] : block)));
   }
 }
 

@@ -6,10 +6,10 @@ export class Speakers {
   #select;
   #models = [];
 
-  /** `onChoice` is told the name that the user chose. */
+  /** `onChoice` is told the name that the user chose, null for the base model: another one may be served tomorrow. */
   constructor(select, onChoice) {
     this.#select = select;
-    select.addEventListener("change", () => onChoice(select.value));
+    select.addEventListener("change", () => onChoice(select.value === this.#base ? null : select.value));
   }
 
   /** Offer all that the server has; the one who answers now stays, even if it is no longer there. */

@@ -1,0 +1,261 @@
+"""The page at `/` in a real browser: what its user does and sees."""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.browser import CHROMIUM, Page, chromium, page
+from tests.fake_engine import FakeEngine
+from tests.live_server import live_server
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium; on Debian: apt install chromium")
+
+LIVE = "document.body.dataset.state === 'live'"
+SETTLED = "document.querySelector('.assistant:last-child.completed')"
+KEY = "sk-secret_1"
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with chromium(tmp_path_factory.mktemp("chromium")) as address:
+        yield address
+
+
+@pytest.fixture
+async def tab(browser: str) -> AsyncIterator[Page]:
+    async with page(browser) as opened:
+        yield opened
+        assert opened.faults == []
+
+
+async def say(tab: Page, text: str) -> None:
+    await tab.value("document.querySelector('textarea').focus()")
+    await tab.type(text)
+    await tab.press("Enter")
+
+
+async def texts(tab: Page) -> list[str]:
+    """What the messages say that are shown."""
+    shown: list[str] = await tab.value("[...document.querySelectorAll('.message .text')].map(text => text.innerText)")
+    return shown
+
+
+async def said(http: httpx.AsyncClient, text: str, reply: str = "aye") -> str:
+    """Make a conversation in which something was said, and return its id."""
+    items = [{"role": "user", "content": text}, {"role": "assistant", "content": reply}]
+    made = (await http.post("/v1/conversations", json={"title": f"Chat of {text}", "items": items})).json()
+    return str(made["id"])
+
+
+async def test_a_reply_is_streamed_and_is_there_after_a_reload(tab: Page, url: str, engine: FakeEngine) -> None:
+    engine.free = 2
+    await tab.open(url)
+    await tab.until(LIVE)
+    await say(tab, "ahoy there friend")
+    await tab.until_shown("you said:", ".assistant .text")
+    assert "friend" not in await tab.value("document.querySelector('.assistant').innerText")
+    engine.gate.set()
+    await tab.until(SETTLED)
+    whole = ["ahoy there friend", "you said: ahoy there friend"]
+    assert await texts(tab) == whole
+    await tab.call("Page.reload")
+    await tab.until(f"{LIVE} && {SETTLED}")
+    assert await texts(tab) == whole
+    await tab.until_shown("ahoy there friend", "#conversations [aria-current]")
+
+
+async def test_a_reload_in_the_middle_of_a_reply_loses_nothing(tab: Page, url: str, engine: FakeEngine) -> None:
+    engine.free = 2
+    await tab.open(url)
+    await tab.until(LIVE)
+    await say(tab, "ahoy there")
+    await tab.until_shown("you said:", ".assistant .text")
+    await tab.call("Page.reload")
+    await tab.until_shown("you said:", ".assistant .text")
+    engine.gate.set()
+    await tab.until(SETTLED)
+    assert await texts(tab) == ["ahoy there", "you said: ahoy there"]
+
+
+async def test_markup_in_a_message_stays_text(tab: Page, url: str, engine: FakeEngine) -> None:
+    markup = "<img src=x onerror=document.title='driven'> <b>bold</b>"
+    engine.reply = lambda _: [f"{markup} **strong** `<i>`\n\n```\n<script>document.title='driven'</script>\n```"]
+    await tab.open(url)
+    await tab.until(LIVE)
+    await say(tab, markup)
+    await tab.until(SETTLED)
+    assert await texts(tab) == [markup, f"{markup} strong <i>\n\n<script>document.title='driven'</script>"]
+    tags = "new Set([...document.querySelectorAll('.text *')].map(made => made.tagName))"
+    assert set(await tab.value(f"[...{tags}]")) == {"P", "STRONG", "CODE", "PRE"}
+    assert "<img" in await tab.value("document.querySelector('#conversations a').innerText")
+    assert await tab.value("document.title") != "driven"
+
+
+async def test_a_server_with_a_key_asks_for_it_and_says_if_it_is_wrong(tab: Page, tmp_path: Path) -> None:
+    async with live_server(tmp_path, FakeEngine(), api_key=KEY) as url:
+        await tab.open(url)
+        await tab.until_shown("asks for its API key", "dialog")
+        await tab.type("wrong")
+        await tab.press("Enter")
+        await tab.until_shown("does not take this key", "dialog")
+        await tab.type(KEY)
+        await tab.press("Enter")
+        await tab.until(LIVE)
+        await say(tab, "hi")
+        await tab.until(SETTLED)
+        assert await tab.value("[sessionStorage['chatbot:key'], localStorage['chatbot:key']]") == [KEY, None]
+        await tab.call("Page.reload")
+        await tab.until(f"{LIVE} && {SETTLED}")
+
+
+async def test_a_key_is_remembered_only_if_the_user_wants_it(tab: Page, tmp_path: Path) -> None:
+    async with live_server(tmp_path, FakeEngine(), api_key=KEY) as url:
+        await tab.open(url)
+        await tab.click("dialog input[type=checkbox]")
+        await tab.value("document.querySelector('dialog input[type=password]').focus()")
+        await tab.type(KEY)
+        await tab.press("Enter")
+        await tab.until(LIVE)
+        assert await tab.value("localStorage['chatbot:key']") == KEY
+
+
+async def test_a_lost_server_is_told_and_what_was_said_meanwhile_is_sent_once(tab: Page, tmp_path: Path) -> None:
+    engine = FakeEngine()
+    async with live_server(tmp_path, engine) as url:
+        port = int(url.rsplit(":", 1)[1])
+        await tab.open(url)
+        await tab.until(LIVE)
+        await say(tab, "one")
+        await tab.until(SETTLED)
+    await tab.until_shown("No connection", "#state")
+    await say(tab, "two")
+    await tab.until("document.querySelector('.user.sending')")
+    async with live_server(tmp_path, engine, port=port):
+        await tab.until("document.querySelectorAll('.assistant.completed').length === 2")
+        whole = ["one", "you said: one", "two", "you said: two"]
+        assert await texts(tab) == whole
+        await tab.call("Page.reload")
+        await tab.until(f"{LIVE} && {SETTLED}")
+        assert await texts(tab) == whole
+
+
+async def test_what_others_say_rename_and_delete_shows_at_once(tab: Page, url: str, http: httpx.AsyncClient) -> None:
+    conversation = await said(http, "hello")
+    await tab.open(f"{url}/#{conversation}")
+    await tab.until_shown("aye", "#messages")
+    await http.post("/v1/responses", json={"conversation": conversation, "input": "more"})
+    await tab.until_shown("you said: more", "#messages")
+    assert await texts(tab) == ["hello", "aye", "more", "you said: more"]
+    await http.post(f"/v1/conversations/{conversation}", json={"title": "Sea"})
+    await tab.until("document.querySelector('#title').innerText === 'Sea'")
+    await tab.until_shown("Sea", "#conversations")
+    await http.delete(f"/v1/conversations/{conversation}")
+    await tab.until_shown("was deleted", "#note")
+    assert await tab.value("document.querySelectorAll('#conversations li').length") == 0
+
+
+async def test_a_reply_is_stopped_and_asked_for_again(tab: Page, url: str, engine: FakeEngine) -> None:
+    engine.free = 2
+    await tab.open(url)
+    await tab.until(LIVE)
+    await say(tab, "ahoy there")
+    await tab.until_shown("you said:", ".assistant .text")
+    await tab.press("Escape")
+    await tab.until_shown("Stopped.", ".assistant")
+    engine.free = None
+    await tab.click(".assistant .retry")
+    await tab.until(SETTLED)
+    assert await texts(tab) == ["ahoy there", "you said: ahoy there"]
+    assert engine.requests[-1].sampling.temperature == 0.8
+
+
+async def test_the_last_message_is_changed_in_its_place(tab: Page, url: str) -> None:
+    await tab.open(url)
+    await tab.until(LIVE)
+    await say(tab, "one")
+    await tab.until(SETTLED)
+    await tab.value("document.querySelector('textarea').focus()")
+    await tab.type("half-typed")
+    await tab.click(".user .edit")
+    await tab.type(" more")
+    await tab.press("Enter")
+    await tab.until_shown("you said: one more", "#messages")
+    await tab.until(SETTLED)
+    assert await texts(tab) == ["one more", "you said: one more"]
+    assert await tab.value("document.querySelector('textarea').value") == "half-typed"
+
+
+async def test_a_draft_outlives_a_reload_and_belongs_to_its_chat(tab: Page, url: str, http: httpx.AsyncClient) -> None:
+    conversation = await said(http, "hello")
+    await tab.open(f"{url}/#{conversation}")
+    await tab.until(LIVE)
+    await tab.type("a draft")
+    await tab.press("Enter", shift=True)
+    await tab.type("of two lines")
+    await tab.call("Page.reload")
+    await tab.until(f"{LIVE} && document.querySelector('textarea').value === 'a draft\\nof two lines'")
+    await tab.click("#new")
+    await tab.until("document.querySelector('textarea').value === ''")
+
+
+async def test_the_list_goes_on_and_is_searched(tab: Page, url: str, http: httpx.AsyncClient) -> None:
+    for number in range(60):
+        await said(http, f"thing {number}")
+    await tab.open(url)
+    await tab.until("document.querySelectorAll('#conversations li').length >= 50")
+    assert await tab.value("document.querySelector('#conversations a').innerText") == "Chat of thing 59"
+    await tab.value("document.querySelector('#listing').scrollTo(0, 1e6)")
+    await tab.until("document.querySelectorAll('#conversations li').length === 60")
+    await tab.value("document.querySelector('#search').focus()")
+    await tab.type("thing 17")
+    await tab.until("document.querySelectorAll('#conversations li').length === 1")
+    await tab.type("77")
+    await tab.until_shown("Nothing found", "#end")
+
+
+async def test_a_conversation_is_renamed_and_deleted_when_confirmed(
+    tab: Page, url: str, http: httpx.AsyncClient
+) -> None:
+    conversation = await said(http, "hello")
+    await tab.open(f"{url}/#{conversation}")
+    await tab.click("#conversations .rename")
+    await tab.until("document.querySelector('dialog[open] input')")
+    await tab.value("document.querySelector('dialog input').select()")
+    await tab.type("Sea")
+    await tab.press("Enter")
+    await tab.until_shown("Sea", "#conversations")
+    await tab.click("#conversations .delete")
+    await tab.until_shown("Delete “Sea” for good?", "dialog")
+    await tab.press("Escape")
+    await tab.until("!document.querySelector('dialog')")
+    await tab.click("#conversations .delete")
+    await tab.click("dialog .danger")
+    await tab.until("document.querySelectorAll('#conversations li').length === 0 && location.hash === ''")
+    assert (await http.get(f"/v1/conversations/{conversation}")).status_code == 404
+
+
+async def test_a_long_chat_is_read_page_by_page(tab: Page, url: str, http: httpx.AsyncClient) -> None:
+    conversation = await said(http, "first")
+    for start in range(0, 60, 20):
+        items = [{"role": "user", "content": f"word {number}"} for number in range(start, start + 20)]
+        await http.post(f"/v1/conversations/{conversation}/items", json={"items": items})
+    await tab.open(f"{url}/#{conversation}")
+    await tab.until("document.querySelectorAll('.message').length === 40")
+    assert (await texts(tab))[-1] == "word 59"
+    await tab.value("document.querySelector('#transcript').scrollTo(0, 0)")
+    await tab.until("document.querySelectorAll('.message').length === 62")
+    assert (await texts(tab))[:3] == ["first", "aye", "word 0"]
+    assert await tab.value("document.querySelector('#transcript').scrollTop") > 0
+
+
+async def test_a_message_that_is_refused_stays_and_says_why(tab: Page, tmp_path: Path) -> None:
+    async with live_server(tmp_path, FakeEngine(context_tokens=300)) as url:
+        await tab.open(url)
+        await tab.until(LIVE)
+        await say(tab, "word " * 400)
+        await tab.until("document.querySelector('.user.unsent')")
+        await tab.until_shown("Not sent.", ".user")
+        await say(tab, "hi")
+        await tab.until_shown("you said: hi", "#messages")
