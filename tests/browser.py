@@ -14,7 +14,7 @@ from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+CHROMIUM = shutil.which("google-chrome") or shutil.which("chromium")
 PATIENCE_S = 120.0
 """For a machine with much else to do; a condition that holds is seen at once."""
 KEYS = {"Enter": ("Enter", 13, "\r"), "Escape": ("Escape", 27, ""), "Tab": ("Tab", 9, "")}
@@ -119,7 +119,7 @@ class Page:
 @asynccontextmanager
 async def page(browser: str) -> AsyncIterator[Page]:
     """Open a tab in a browser profile of its own."""
-    async with connect(browser, max_size=None, compression=None, proxy=None) as connection:
+    async with connect(browser, max_size=None, compression=None, proxy=None, ping_interval=None) as connection:
         whole = Page(connection)
         context = (await whole.call("Target.createBrowserContext"))["browserContextId"]
         target = await whole.call("Target.createTarget", url="about:blank", browserContextId=context)

@@ -1,12 +1,15 @@
 """The page at `/` in a real browser: what its user does and sees."""
 
+import json
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
+from chatbot.settings import Settings
 from tests.browser import CHROMIUM, Page, chromium, page
+from tests.conversation.test_personas import World
 from tests.fake_engine import FakeEngine
 from tests.live_server import live_server
 
@@ -30,10 +33,22 @@ async def tab(browser: str) -> AsyncIterator[Page]:
         assert opened.faults == []
 
 
+@pytest.fixture
+async def markdown(tab: Page, url: str) -> Page:
+    await tab.open(url)
+    await tab.until(LIVE)
+    return tab
+
+
 async def say(tab: Page, text: str) -> None:
     await tab.value("document.querySelector('textarea').focus()")
     await tab.type(text)
     await tab.press("Enter")
+
+
+async def choose(tab: Page, speaker: str) -> None:
+    await tab.value(f"document.querySelector('#speaker').value = '{speaker}'")
+    await tab.value("document.querySelector('#speaker').dispatchEvent(new Event('change'))")
 
 
 async def texts(tab: Page) -> list[str]:
@@ -91,6 +106,49 @@ async def test_markup_in_a_message_stays_text(tab: Page, url: str, engine: FakeE
     assert set(await tab.value(f"[...{tags}]")) == {"P", "STRONG", "CODE", "PRE"}
     assert "<img" in await tab.value("document.querySelector('#conversations a').innerText")
     assert await tab.value("document.title") != "driven"
+
+
+@pytest.mark.parametrize(
+    ("text", "html"),
+    [
+        ("one\ntwo\n\nthree", "<p>one\ntwo</p><p>three</p>"),
+        ("**a** *b* `c` 2*3*4 ** d **", "<p><strong>a</strong> <em>b</em> <code>c</code> 2*3*4 ** d **</p>"),
+        ("**a *b* c**", "<p><strong>a <em>b</em> c</strong></p>"),
+        ("so:\n- a\n  more\n\n- b\nend", "<p>so:</p><ul><li>a\nmore</li><li>b</li></ul><p>end</p>"),
+        ("3. a\n4) b", '<ol start="3"><li>a</li><li>b</li></ol>'),
+        ("# a\n```py\n# b\n\n**c**\n```\nd", '<h4>a</h4><pre tabindex="0"><code># b\n\n**c**</code></pre><p>d</p>'),
+        ("```\nnot yet", '<pre tabindex="0"><code>not yet</code></pre>'),
+        ("[a](javascript:b) <a href=c>", "<p>[a](javascript:b) &lt;a href=c&gt;</p>"),
+        ("  \r\n", ""),
+    ],
+)
+async def test_markdown_becomes_elements(markdown: Page, text: str, html: str) -> None:
+    made = f"rendered({json.dumps(text)}).map(block => block.outerHTML).join('')"
+    assert await markdown.value(f"import('/web/markdown.js').then(({{ rendered }}) => {made})") == html
+
+
+async def test_no_text_takes_long_to_show(markdown: Page) -> None:
+    for piece in ("**a ", "*a ", "`", "- ", "*", "**a** ", "```\\n"):
+        timed = f"const start = performance.now(); rendered('{piece}'.repeat(20000)); return performance.now() - start"
+        took_ms = await markdown.value(f"import('/web/markdown.js').then(({{ rendered }}) => {{ {timed} }})")
+        assert took_ms < 10_000, piece
+
+
+async def test_a_message_that_was_not_acknowledged_before_a_reload_is_sent_once(
+    tab: Page, url: str, http: httpx.AsyncClient
+) -> None:
+    conversation = await said(http, "hello")
+    frame = {"type": "response.create", "input": "more", "conversation": conversation}
+    frame |= dict.fromkeys(("idempotency_key", "event_id", "stream_id"), "key_1")
+    await tab.open(f"{url}/#{conversation}")
+    await tab.until(LIVE)
+    for _ in range(2):
+        await tab.value(f"sessionStorage['chatbot:outbox'] = {json.dumps(json.dumps([frame]))}")
+        await tab.call("Page.reload")
+        await tab.until("!sessionStorage['chatbot:outbox']")
+        await tab.until_shown("you said: more", "#messages")
+    stored = (await http.get(f"/v1/conversations/{conversation}/items")).json()["data"]
+    assert [item["content"][0]["text"] for item in stored] == ["you said: more", "more", "aye", "hello"]
 
 
 async def test_a_server_with_a_key_asks_for_it_and_says_if_it_is_wrong(tab: Page, tmp_path: Path) -> None:
@@ -185,6 +243,27 @@ async def test_the_last_message_is_changed_in_its_place(tab: Page, url: str) -> 
     await tab.until(SETTLED)
     assert await texts(tab) == ["one more", "you said: one more"]
     assert await tab.value("document.querySelector('textarea').value") == "half-typed"
+
+
+async def test_the_user_chooses_who_answers(
+    tab: Page, url: str, http: httpx.AsyncClient, engine: FakeEngine, tmp_path: Path
+) -> None:
+    World(Settings(home=tmp_path).data_dir).publish("pirate")
+    await tab.open(url)
+    await tab.until(LIVE)
+    await choose(tab, "pirate")
+    await say(tab, "hi")
+    await tab.until(SETTLED)
+    assert engine.requests[-1].adapter is not None
+    await tab.until_shown("Pirate", ".assistant .speaker")
+    (conversation,) = (await http.get("/v1/conversations")).json()["data"]
+    assert conversation["model"] == "pirate"
+    await tab.call("Page.reload")
+    await tab.until(f"{LIVE} && document.querySelector('#speaker').value === 'pirate'")
+    await choose(tab, "fake")
+    await say(tab, "ho")
+    await tab.until_shown("you said: ho", "#messages")
+    assert engine.requests[-1].adapter is None
 
 
 async def test_a_draft_outlives_a_reload_and_belongs_to_its_chat(tab: Page, url: str, http: httpx.AsyncClient) -> None:

@@ -64,7 +64,8 @@ export class Api {
     const headers = { "Content-Type": "application/json" };
     if (this.#key()) headers.Authorization = `Bearer ${this.#key()}`;
     const content = body && JSON.stringify(body);
-    const answer = await fetch(`v1/${path}`, { method, headers, body: content, signal }).catch(() => {
+    const options = { method, headers, body: content, signal, cache: "no-store" };
+    const answer = await fetch(`v1/${path}`, options).catch(() => {
       throw new Unreachable();
     });
     const told = await answer.json().catch(() => ({}));

@@ -19,7 +19,10 @@ export class Chat {
   #isLoading = false;
   #asked = 0;
 
-  /** `page` has `onMade`, `onSent`, `onUnsent`, `onGone`, `onFault`, `onStep`, `offer`, `announce`, `speakerOf`. */
+  /**
+   * `page` has `onMade`, `onSent`, `onUnsent`, `onGone`, `onFault`, `onStep`, `offer`, `announce`, `speakerOf` and
+   * `modelOf`.
+   */
   constructor({ api, turns, transcript, page }) {
     this.#api = api;
     this.#turns = turns;
@@ -134,7 +137,7 @@ export class Chat {
     this.#transcript.toEnd();
     try {
       const conversation = await this.#place(sheet);
-      const model = sheet.model ?? undefined;
+      const model = this.#page.modelOf(sheet.model) || undefined; // said, for a choice may be on its way still
       this.#turns.send(question.key, { input: text, conversation, model, ...options });
       this.#page.onSent(sheet);
     } catch (error) {

@@ -66,6 +66,7 @@ export class Connection {
     const url = new URL("v1/responses", document.baseURI);
     url.protocol = url.protocol.replace("http", "ws");
     const socket = new WebSocket(url, this.#listener.protocols());
+    this.#socket?.close(); // one that was never answered
     this.#socket = socket;
     socket.onopen = () => this.#opened(socket);
     socket.onmessage = (message) => this.#heard(socket, message);

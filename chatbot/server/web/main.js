@@ -55,6 +55,7 @@ const chat = new Chat({
     onFault,
     offer,
     announce: (text) => (at("announcer").textContent = text),
+    modelOf: (model) => speakers.idOf(model),
     speakerOf: (model) => speakers.nameOf(model),
   },
 });

@@ -22,9 +22,14 @@ export class Speakers {
 
   /** Show who answers; null is the base model. */
   show(model) {
-    const value = model || this.#base;
+    const value = this.idOf(model);
     if (!this.#models.some(({ id }) => id === value)) this.#select.append(option(value, ""));
     this.#select.value = value;
+  }
+
+  /** Return the name by which the server knows who answers. */
+  idOf(model) {
+    return model || this.#base;
   }
 
   /** Return the name that stands before a reply. */

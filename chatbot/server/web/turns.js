@@ -34,11 +34,6 @@ export class Turns {
     this.#onRefused = onRefused;
   }
 
-  /** Whether something for a conversation is not acknowledged yet. */
-  isSending(conversation) {
-    return this.#outbox.some((frame) => frame.conversation === conversation);
-  }
-
   /** Send a turn as soon as the server is there; `key` names it for ever. */
   send(key, fields) {
     this.#outbox.push({ type: "response.create", ...fields, idempotency_key: key, event_id: key, stream_id: key });
