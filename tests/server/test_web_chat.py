@@ -263,7 +263,11 @@ async def test_the_user_chooses_who_answers(
     await choose(tab, "fake")
     await say(tab, "ho")
     await tab.until_shown("you said: ho", "#messages")
-    assert engine.requests[-1].adapter is None
+    assert [request.adapter is None for request in engine.requests] == [False, True]
+    await tab.call("Page.reload")
+    await tab.until("document.querySelectorAll('.assistant .speaker').length === 2")
+    names = "[...document.querySelectorAll('.assistant .speaker')].map(speaker => speaker.innerText)"
+    assert await tab.value(names) == ["Pirate", "Assistant"]
 
 
 async def test_a_draft_outlives_a_reload_and_belongs_to_its_chat(tab: Page, url: str, http: httpx.AsyncClient) -> None:

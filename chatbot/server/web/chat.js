@@ -130,9 +130,8 @@ export class Chat {
   async #ask(before, text, options) {
     const { sheet } = this;
     this.#asked += 1;
-    const speaker = this.#page.speakerOf(sheet.model);
     const question = this.#made({ role: "user", key: newId("key"), text, status: "sending" });
-    question.reply = this.#made({ role: "assistant", status: "sending", speaker });
+    question.reply = this.#made({ role: "assistant", status: "sending" });
     this.#show([...before, question, question.reply]);
     this.#transcript.toEnd();
     try {
@@ -235,8 +234,9 @@ export class Chat {
     this.#page.announce(reply.text || reply.remark.textContent);
   }
 
-  #made(fields) {
-    const message = new Message({ speaker: this.#page.speakerOf(this.sheet.model), ...fields });
+  /** Make a message; a reply of which nobody knows who wrote it goes by who answers now. */
+  #made({ model, ...fields }) {
+    const message = new Message({ ...fields, speaker: this.#page.speakerOf(model ?? this.sheet.model) });
     this.#page.offer(message);
     return message;
   }

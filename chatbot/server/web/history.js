@@ -20,7 +20,7 @@ export function merged(shown, { data, has_more: hasMore }, make) {
 /** Return what a message is made of. */
 export function described(item) {
   const status = item.role === "user" ? "completed" : STATUSES[item.status] ?? "completed";
-  return { role: item.role, id: item.id, responseId: item.response_id, text: itemText(item), status };
+  return { role: item.role, id: item.id, responseId: item.response_id, text: itemText(item), status, model: item.model };
 }
 
 /** What was said here goes by its response until the server has named it: it is what that reply answers. */
