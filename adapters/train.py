@@ -74,7 +74,8 @@ def train(job: Job, report: Reporter) -> Outcome:
         try:
             return _train(job, report, work)
         finally:
-            work.remove_if_useless()
+            if not job.is_dry_run:
+                work.remove_if_useless()
             remove_if_empty(home)
 
 
