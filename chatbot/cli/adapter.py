@@ -15,6 +15,7 @@ from chatbot.cli.adapter_import import import_adapter
 from chatbot.cli.adapter_json import adapter_json
 from chatbot.cli.adapter_train import train
 from chatbot.cli.configured import adapter_store, fail, personas_like, settings_with
+from tui.safe_text import safe_line, safe_text
 
 if TYPE_CHECKING:
     from adapters.store import AdapterFolder, AdapterStore
@@ -48,7 +49,8 @@ def list_adapters(json: AsJson = False) -> None:
         return
     width = max((len(adapter.reference) for adapter in found), default=0)
     for adapter in found:
-        typer.echo(f"{adapter.reference:<{width}}  {adapter.base_name or 'any base'}  {adapter.description}".rstrip())
+        base, description = safe_line(adapter.base_name or "any base"), safe_line(adapter.description)
+        typer.echo(f"{adapter.reference:<{width}}  {base}  {description}".rstrip())
     if not found:
         typer.echo("no personas yet; try: chatbot adapter train DATA.jsonl --name pirate", err=True)
 
@@ -62,9 +64,9 @@ def show(reference: Reference, json: AsJson = False) -> None:
         return
     typer.echo(f"{adapter.reference} in {adapter.path}, digest {adapter.digest[:12]}", err=True)
     try:
-        typer.echo((adapter.path / "README.md").read_text(encoding="utf-8"), nl=False)
+        typer.echo(safe_text((adapter.path / "README.md").read_text(encoding="utf-8", errors="replace")), nl=False)
     except OSError:
-        typer.echo(adapter.description)
+        typer.echo(safe_text(adapter.description))
 
 
 @app.command()

@@ -96,6 +96,17 @@ def test_list_and_show_give_what_is_published(store: AdapterStore) -> None:
     assert json.loads(run("show", "corsair@v1", "--json").stdout)["system"] == "arr"
 
 
+def test_what_another_wrote_of_a_persona_does_not_drive_the_terminal(store: AdapterStore) -> None:
+    adapter = store.publish("corsair", fill)
+    (adapter.path / "README.md").write_bytes(b"# \x1b[2Jcard \xff\n")
+    described = {"name": "corsair", "description": "a \x1b[2Jpirate"}
+    (adapter.path / "persona.toml").write_text(
+        "".join(f"{key} = {json.dumps(text)}\n" for key, text in described.items())
+    )
+    assert run("show", "corsair").stdout == "# [2Jcard \ufffd\n"
+    assert "a [2Jpirate\n" in run("list").stdout
+
+
 def test_an_unknown_persona_is_told_with_the_nearest(store: AdapterStore) -> None:
     store.publish("corsair", fill)
     result = run("show", "corsar")
