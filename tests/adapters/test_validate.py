@@ -58,7 +58,7 @@ def test_each_fault_is_told_with_line_and_turn(tmp_path: Path, row: object, said
 
 def test_faults_that_differ_in_numbers_only_are_told_three_times_and_counted(tmp_path: Path) -> None:
     file = tmp_path / "a.jsonl"
-    file.write_text((json.dumps(chat(("bot", ""))) + "\n") * 60 + '{"a": 1,}\n{"ab": 1,}\n')
+    file.write_text((json.dumps(chat(("bot", ""))) + "\n") * 60 + '{"a": x}\n{"ab": x}\n')
     with pytest.raises(BadData) as caught:
         read_data([file])
     assert len(caught.value.problems) == 122
@@ -72,8 +72,8 @@ def test_faults_that_differ_in_numbers_only_are_told_three_times_and_counted(tmp
         ":2: turn 1: empty text (write",
         ":3: turn 1: empty text (write",
         ": 57 more like this, the last",
-        ":61: not JSON: Expecting prop",
-        ":62: not JSON: Expecting prop",
+        ":61: not JSON: Expecting valu",
+        ":62: not JSON: Expecting valu",
     ]
     assert told[3].endswith("the last in line 60")
 
