@@ -13,6 +13,7 @@ from safetensors.torch import save
 
 from adapters.errors import CannotTrain
 from adapters.plan import BaseFacts, Plan
+from adapters.rank import fill
 from adapters.start import Start
 from chatbot.engine.adapter_files import linear_sizes, read_adapter
 from chatbot.engine.base import AdapterRejected
@@ -57,25 +58,31 @@ def adapted_model(base: Path, plan: Plan, start: Start | None = None) -> Any:  #
     torch.manual_seed(plan.seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # peft calls what transformers has deprecated
-        return _gone_on_from(start, model) if start else _fresh(plan, model)
+        return _gone_on_from(start, plan, model) if start else _fresh(plan, model)
 
 
-def _fresh(plan: Plan, model: Any) -> Any:
+def _fresh(plan: Plan, model: Any, targets: str | list[str] = "all-linear") -> Any:
     from peft import LoraConfig, get_peft_model
 
-    settings = LoraConfig(r=plan.rank, lora_alpha=plan.alpha, target_modules="all-linear", task_type="CAUSAL_LM")
+    settings = LoraConfig(r=plan.rank, lora_alpha=plan.alpha, target_modules=targets, task_type="CAUSAL_LM")
     return get_peft_model(model, settings)
 
 
-def _gone_on_from(start: Start, model: Any) -> Any:
+def _gone_on_from(start: Start, plan: Plan, model: Any) -> Any:
     """Add an adapter that the engine takes, too: peft trains others, and says nothing of tensors it has no use for."""
     from peft import PeftModel
 
     try:
-        read_adapter(start.path, linear_sizes(model), base_digest=None, dtype=torch.float32, device=torch.device("cpu"))
+        adapter = read_adapter(
+            start.path, linear_sizes(model), base_digest=None, dtype=torch.float32, device=torch.device("cpu")
+        )
     except AdapterRejected as error:
         raise CannotTrain(f"--from {start.name} does not fit the base: {error}") from error
-    return PeftModel.from_pretrained(model, str(start.path), is_trainable=True)
+    if plan.rank == start.rank:
+        return PeftModel.from_pretrained(model, str(start.path), is_trainable=True)
+    adapted = _fresh(plan, model, sorted(adapter.pairs))
+    fill(adapted, adapter.pairs)
+    return adapted
 
 
 def save_adapter(model: Any, folder: Path, base: BaseFacts) -> None:

@@ -192,14 +192,12 @@ def _alpha(start: Start | None, reasons: dict[str, str]) -> float:
 
 
 def _rank(options: Options, rows: int, start: Start | None, reasons: dict[str, str]) -> int:
+    if options.rank is not None:
+        reasons["rank"] = f"as asked; {start.name} has {start.rank}" if start else "as asked"
+        return options.rank
     if start:
-        if options.rank not in (None, start.rank):
-            raise BadSettings(f"--rank {options.rank}: {start.name} has rank {start.rank} (leave out --rank)")
         reasons["rank"] = f"as {start.name} has it"
         return start.rank
-    if options.rank is not None:
-        reasons["rank"] = "as asked"
-        return options.rank
     rank = 64 if rows > 50_000 else 32 if rows > 5_000 else 16
     reasons["rank"] = f"capacity for {counted(rows, 'row')}; the rank hardly changes anything else"
     return rank

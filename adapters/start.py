@@ -7,10 +7,14 @@ it was made for, if its layers have the same sizes.
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from adapters.errors import CannotTrain
 from adapters.persona import PERSONA_FILE
 from chatbot.engine.digest import ADAPTER_CONFIG, adapter_folder_digest
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +39,8 @@ class Start:
 class Begun:
     """The state that a run goes on from, and what it loses on the chats held out: later states have to be better."""
 
-    path: Path
+    weights: "dict[str, torch.Tensor]"
+    """As peft names them."""
     loss: float
 
 

@@ -105,7 +105,7 @@ def _train(job: Job, report: Reporter, work: Workspace) -> Outcome:
         return Outcome(plan, cost)
     before = _measure(model, labeller, held, job.persona.system, report)
     report.event("before", **asdict(before))
-    begun = _begun(job.start, before)
+    begun = _begun(job.start, model, before)
     best_step = _run(model, plan, cost.rows_at_once, rows, held, begun, work, resume_from, report)
     after = _measure(model, labeller, held, job.persona.system, report)
     report.event("after", best_step=best_step, **asdict(after))
@@ -187,11 +187,14 @@ def _measure(
     return Measured(perplexity(nll), accuracy, said)
 
 
-def _begun(start: Start | None, before: Measured) -> Begun | None:
+def _begun(start: Start | None, model: Any, before: Measured) -> Begun | None:
     """Return what a run that goes on is compared with; None if no chat is held out."""
+    from peft import get_peft_model_state_dict
+
     if start is None or before.perplexity is None:
         return None
-    return Begun(start.path, math.log(before.perplexity))
+    weights = get_peft_model_state_dict(model, save_embedding_layers=False)
+    return Begun({name: weight.clone() for name, weight in weights.items()}, math.log(before.perplexity))
 
 
 def _fill(

@@ -13,6 +13,7 @@ from types import FrameType
 from typing import Any
 
 import torch
+from peft import set_peft_model_state_dict
 from safetensors import SafetensorError
 from torch.utils.data import Dataset, SequentialSampler
 from transformers import Trainer, TrainerCallback, TrainingArguments
@@ -198,7 +199,7 @@ def _best_step(model: Any, state: Any, begun: Begun | None) -> int:
     That one is put back into the model.
     """
     if begun and begun.loss <= state.best_metric:
-        model.load_adapter(str(begun.path), model.active_adapter)
+        set_peft_model_state_dict(model, begun.weights)
         return 0
     return int(state.best_global_step or state.global_step)
 

@@ -113,8 +113,13 @@ def test_a_run_that_goes_on_keeps_the_rank_and_alpha_it_finds() -> None:
     plan = resolve(Options(), BASE, chats(50), start)
     assert (plan.rank, plan.alpha) == (5, 9)
     assert plan.reasons["rank"] == plan.reasons["alpha"] == "as pirate@v1 has it"
-    with pytest.raises(CannotTrain, match=r"--rank 8: pirate@v1 has rank 5 \(leave out --rank\)"):
-        resolve(Options(rank=8), BASE, chats(50), start)
+
+
+def test_a_run_that_goes_on_takes_the_rank_that_is_asked_for() -> None:
+    start = Start("pirate@v1", Path(), "0" * 64, rank=5, alpha=9)
+    plan = resolve(Options(rank=8), BASE, chats(50), start)
+    assert (plan.rank, plan.alpha) == (8, 9)
+    assert plan.reasons["rank"] == "as asked; pirate@v1 has 5"
 
 
 def test_a_short_run_that_goes_on_takes_the_usual_rate() -> None:

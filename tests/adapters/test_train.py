@@ -10,6 +10,7 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
+from adapters.card import Measured
 from adapters.chats import with_system
 from adapters.errors import BadData, CannotTrain
 from adapters.labels import Labeller
@@ -39,6 +40,12 @@ def job(tmp_path: Path, base: Path, **changes: object) -> Job:
     store = AdapterStore([tmp_path / "adapters"])
     made = Job((data,), base, PersonaCard("toy", "a toy", "be a toy"), store, QUICK, command="chatbot adapter train")
     return replace(made, **changes)  # type: ignore[arg-type]
+
+
+def perplexity_of(measured: Measured | None) -> float:
+    assert measured is not None
+    assert measured.perplexity is not None
+    return measured.perplexity
 
 
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")  # peft 0.21 on transformers 5.23
@@ -201,6 +208,20 @@ def test_a_run_that_only_makes_it_worse_keeps_what_it_went_on_from(tmp_path: Pat
     assert weights[0] == weights[1]
     card = (second.adapter.path / CARD_FILE).read_text()
     assert "no step was better than what it went on from, which is kept" in card
+
+
+@pytest.mark.parametrize("rank", [2, 6])
+def test_a_run_goes_on_at_another_rank(tmp_path: Path, base: Path, rank: int) -> None:
+    first = train(job(tmp_path, base, options=Options(epochs=20, lr=1e-2, rank=4)), Reporter())
+    assert first.adapter is not None
+    assert first.before is not None
+    start = read_start(first.adapter.path, "toy@v1")
+    second = train(job(tmp_path, base, start=start, options=Options(steps=1, lr=1e-6, rank=rank)), Reporter())
+    assert second.adapter is not None
+    assert json.loads((second.adapter.path / ADAPTER_CONFIG).read_text())["r"] == rank
+    lost = perplexity_of(second.before) - perplexity_of(first.after)
+    learned = perplexity_of(first.before) - perplexity_of(first.after)
+    assert abs(lost) < (1e-3 if rank > 4 else learned / 2)
 
 
 def test_a_persona_is_taken_to_another_base_of_the_same_sizes_only(tmp_path: Path, base: Path) -> None:
