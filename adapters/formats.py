@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from adapters.counted import counted
 from adapters.errors import Problem
@@ -22,10 +22,23 @@ from adapters.json_values import values
 from adapters.shapes import Misshapen, RawTurn, turns_of
 
 CSV_COLUMNS = "user,assistant or prompt,completion or instruction,input,output; a column system may be among them"
-DECOMPRESS = {".gz": gzip.decompress, ".xz": lzma.decompress}
+DECOMPRESS = {b"\x1f\x8b": gzip.decompress, b"\xfd7zXZ\0": lzma.decompress}
+"""By what such a file begins with."""
+FOREIGN = {
+    b"PK\x03\x04": "a ZIP archive, as spreadsheets are (save a sheet as CSV, or unpack it)",
+    b"PAR1": "Parquet (save it as JSONL)",
+    b"SQLite format 3\0": "an SQLite database (save its rows as JSONL)",
+    b"\x28\xb5\x2f\xfd": "compressed by Zstandard (unpack it, or take gzip or xz)",
+    b"BZh": "compressed by bzip2 (unpack it, or take gzip or xz)",
+    b"\xff\xfe": "UTF-16 (save it as UTF-8)",
+    b"\xfe\xff": "UTF-16 (save it as UTF-8)",
+}
+"""What cannot be read, likewise."""
+COMPRESSED_SUFFIXES = (".gz", ".xz")
 CSV_SUFFIXES = (".csv", ".tsv")
 CSV_DELIMITERS = ",;\t"
 BOM = "\ufeff"
+T = TypeVar("T")
 TRAILING_COMMA = re.compile(r",\s*([]}])")
 VALUES = "the file is read as one array, or as objects one after the other"
 
@@ -43,23 +56,38 @@ class RawRow:
 
 
 def read_rows(path: Path) -> Iterator[RawRow | Problem]:
-    """Yield every row of a file, compressed (`.gz`, `.xz`) or not, or the problem that stands in its place."""
+    """Yield every row of a file, compressed (gzip, xz) or not, or the problem that stands in its place."""
     try:
-        data = path.read_bytes()
-        if decompress := DECOMPRESS.get(path.suffix.lower()):
-            data = decompress(data)
+        data = _plain(path.read_bytes())
     except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
         yield Problem(path, 1, f"cannot be read: {getattr(error, 'strerror', None) or error}")
         return
-    suffix = Path(path.stem).suffix if decompress else path.suffix
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in data[:2]:
+    if foreign := _known_by_its_beginning(FOREIGN, data):
+        yield Problem(path, 1, f"the file is {foreign}")
+    elif b"\0" in data[:2]:
         yield Problem(path, 1, "the file is UTF-16 (save it as UTF-8)")
-    elif suffix.lower() in CSV_SUFFIXES:
+    elif _suffix(path) in CSV_SUFFIXES:
         yield from _read_csv(path, data)
     elif _goes_over_lines(data):
         yield from _read_values(path, data)
     else:
         yield from _read_jsonl(path, data)
+
+
+def _plain(data: bytes) -> bytes:
+    """Return what a file holds, whatever it is called."""
+    decompress = _known_by_its_beginning(DECOMPRESS, data)
+    return decompress(data) if decompress else data
+
+
+def _known_by_its_beginning(kinds: dict[bytes, T], data: bytes) -> T | None:
+    return next((kind for beginning, kind in kinds.items() if data.startswith(beginning)), None)
+
+
+def _suffix(path: Path) -> str:
+    """Return the file name's suffix, before that of a compression."""
+    suffix = path.suffix.lower()
+    return Path(path.stem).suffix.lower() if suffix in COMPRESSED_SUFFIXES else suffix
 
 
 def _goes_over_lines(data: bytes) -> bool:

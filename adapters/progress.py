@@ -49,10 +49,13 @@ class Reporter:
         if not self.console.is_terminal:
             yield lambda: None
             return
-        columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(compact=True))
-        with Progress(*columns, console=self.console, transient=True) as bar:
-            task = bar.add_task(what, total=total)
-            yield lambda: bar.advance(task)
+        with self._bars(transient=True) as bar:
+            task = bar.add_task(what, total=total, figures="")
+            try:
+                yield lambda: bar.advance(task)
+            finally:
+                if bar is self._bar:
+                    bar.remove_task(task)
 
     @contextmanager
     def training(self, steps: int, *, done: int) -> Iterator[None]:
@@ -61,19 +64,28 @@ class Reporter:
         if not self.console.is_terminal:
             yield
             return
-        columns = (
-            TextColumn("training"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[figures]}"),
-            TimeRemainingColumn(compact=True),
-        )
-        with Progress(*columns, console=self.console, transient=False) as bar:
+        with self._bars(transient=False) as bar:
             self._bar, self._task = bar, bar.add_task("training", total=steps, completed=done, figures="")
             try:
                 yield
             finally:
                 self._bar = None
+
+    @contextmanager
+    def _bars(self, *, transient: bool) -> Iterator[Progress]:
+        """Give the bars that are shown, for one more; else new ones, gone afterwards if they are transient."""
+        if self._bar is not None:
+            yield self._bar
+            return
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[figures]}"),
+            TimeRemainingColumn(compact=True),
+        )
+        with Progress(*columns, console=self.console, transient=transient) as bar:
+            yield bar
 
     def step(self, step: int, steps: int, *, loss: float, lr: float) -> None:
         """Say that an optimizer step is done."""

@@ -55,6 +55,7 @@ def train_adapter(
         return _best_step(model, state, begun)
     stop = StopRequest()
     trainer = RowTrainer(
+        report,
         model=model,
         args=_arguments(plan, checkpoints, rows_at_once=rows_at_once, has_validation=bool(held_out)),
         train_dataset=Rows(rows),
@@ -89,8 +90,9 @@ class Rows(Dataset[PackedRow]):
 class RowTrainer(Trainer):  # type: ignore[misc]  # transformers is untyped
     """Loss at labelled positions only, summed over the step's rows and divided by all their labels."""
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self, reporter: Reporter, **settings: Any) -> None:
         super().__init__(**settings)
+        self._reporter = reporter
         self.control: Any
         self.model_accepts_loss_kwargs = True  # count the labels of all rows of a step
 
@@ -104,7 +106,9 @@ class RowTrainer(Trainer):  # type: ignore[misc]  # transformers is untyped
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
         """Return the mean loss per label over all held-out rows (Trainer's own is a mean over batches)."""
-        loss, _right = mean_nll(self.model, self.eval_dataset.rows, self.args.device)
+        rows = self.eval_dataset.rows
+        with self._reporter.counting("measuring", len(rows)) as on_row:
+            loss, _right = mean_nll(self.model, rows, self.args.device, on_row)
         metrics = {"eval_loss": loss}
         self.log(dict(metrics))
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)

@@ -1,5 +1,6 @@
 """Every shape of a row, and what is said of rows that have none."""
 
+import bz2
 import gzip
 import json
 import lzma
@@ -7,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import zstandard
 
 from adapters.errors import Problem
 from adapters.formats import RawRow, read_rows
@@ -257,10 +259,35 @@ def test_a_compressed_file_is_read_as_what_it_holds(
     assert turns(row) == CHAT
 
 
+@pytest.mark.parametrize("name", ["a", "a.jsonl", "a.txt", "a.jsonl.gz"])
+@pytest.mark.parametrize("pack", [gzip.compress, lzma.compress, bytes])
+def test_whether_a_file_is_compressed_says_its_beginning_and_not_its_name(
+    tmp_path: Path, name: str, pack: Compress
+) -> None:
+    (row,) = read(tmp_path, pack(b'{"user": "hi", "assistant": "ahoy"}\n'), name)
+    assert turns(row) == CHAT
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"PK\x03\x04\x14\0", "the file is a ZIP archive, as spreadsheets are (save a sheet as CSV, or unpack it)"),
+        (b"PAR1\x15\x04", "the file is Parquet (save it as JSONL)"),
+        (zstandard.compress(b"{}"), "the file is compressed by Zstandard (unpack it, or take gzip or xz)"),
+        (bz2.compress(b"{}"), "the file is compressed by bzip2 (unpack it, or take gzip or xz)"),
+        ("hi".encode("utf-16-le"), "the file is UTF-16 (save it as UTF-8)"),
+    ],
+)
+def test_a_file_of_another_kind_is_one_problem_that_names_it(tmp_path: Path, data: bytes, said: str) -> None:
+    (problem,) = read(tmp_path, data, "a.csv")
+    assert isinstance(problem, Problem)
+    assert said in str(problem)
+
+
 @pytest.mark.parametrize(("suffix", "compress"), COMPRESSED)
 def test_a_damaged_compressed_file_is_one_problem(tmp_path: Path, suffix: str, compress: Compress) -> None:
     whole = compress(b'{"user": "hi", "assistant": "ahoy"}\n' * 50)
-    for data in (whole[:-9], whole[:12] + b"xxxx" + whole[16:], b"not compressed"):
+    for data in (whole[:-9], whole[:12] + b"xxxx" + whole[16:]):
         (problem,) = read(tmp_path, data, f"a.jsonl{suffix}")
         assert isinstance(problem, Problem)
         assert "cannot be read" in str(problem)

@@ -71,3 +71,20 @@ def test_a_terminal_shows_how_many_are_done_and_then_nothing(monkeypatch: pytest
     assert "2/3" in terminal.getvalue()
     assert terminal.getvalue().endswith("\x1b[2K")
     assert file.getvalue() == ""
+
+
+def test_what_is_measured_in_a_run_is_counted_beside_its_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    terminal = Terminal()
+    report = Reporter(terminal)
+    with report.training(4, done=0):
+        report.step(1, 4, loss=2.0, lr=1e-3)
+        with report.counting("measuring", 3) as count:
+            count()
+        shown = len(terminal.getvalue())
+        report.step(2, 4, loss=1.0, lr=1e-3)
+    assert "measuring" in terminal.getvalue()
+    assert "1/4" in terminal.getvalue()
+    last = terminal.getvalue()[shown:].rpartition("training")[2]
+    assert "2/4" in last
+    assert "measuring" not in last
