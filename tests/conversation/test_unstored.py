@@ -1,0 +1,84 @@
+"""Replies that are not to be stored."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from chatbot.conversation.turn import Turns
+from chatbot.protocol.errors import NotFound
+from storage.errors import StorageFull
+from storage.store import Store
+from tests.fake_engine import FakeEngine
+
+from .turns import end_of, say
+
+
+async def test_what_is_not_to_be_stored_is_gone_when_it_ends(turns: Turns, engine: FakeEngine) -> None:
+    settled = await end_of(await turns.create(say("secret", store=False)))
+    await turns.drain(1)
+    with pytest.raises(NotFound):
+        await turns.attach(settled.id)
+    assert engine.forgotten == [settled.conversation_id]
+
+
+async def test_who_continued_an_unstored_reply_keeps_what_was_acknowledged(
+    turns: Turns, store: Store, engine: FakeEngine
+) -> None:
+    engine.free = 1
+    first = await turns.create(say("secret", store=False))
+    second = await turns.create(say("go on", previous_response_id=first.response.id))
+    engine.gate.set()
+    assert (await end_of(second)).state == "completed"
+    assert (await store.response(second.response.id)).text == "you said: go on"
+
+
+async def test_what_is_not_to_be_stored_is_gone_once_a_full_disk_has_room(
+    turns: Turns, store: Store, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room, finish, delete = asyncio.Event(), store.finish_response, store.delete_response
+
+    def with_room(write: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        async def writing(*args: Any, **kwargs: Any) -> Any:
+            if not room.is_set():
+                raise StorageFull("full")
+            return await write(*args, **kwargs)
+
+        return writing
+
+    monkeypatch.setattr(store, "finish_response", with_room(finish))
+    monkeypatch.setattr(store, "delete_response", with_room(delete))
+    monkeypatch.setattr("chatbot.conversation.reply._SAVE_RETRY_S", (0.01,))
+    monkeypatch.setattr("chatbot.conversation.unstored._RETRY_S", 0.01)
+    told = await end_of(await turns.create(say("secret", store=False)))
+    while turns._tasks:
+        await asyncio.wait(turns._tasks)
+    assert engine.forgotten == [told.conversation_id]
+    room.set()
+    while turns._late:
+        await asyncio.wait(turns._late)
+    with pytest.raises(NotFound):
+        await turns.attach(told.id)
+
+
+async def test_the_reply_of_who_went_away_is_stopped_if_nobody_else_can_read_it(
+    turns: Turns, store: Store, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine.free = 0
+    may_go_on, begin_turn = asyncio.Event(), store.begin_turn
+
+    async def slow(*args: Any) -> Any:
+        await may_go_on.wait()
+        return await begin_turn(*args)
+
+    monkeypatch.setattr(store, "begin_turn", slow)
+    creating = asyncio.create_task(turns.create(say("secret", store=False)))
+    while not turns._tasks:
+        await asyncio.sleep(0)
+    creating.cancel()
+    await asyncio.gather(creating, return_exceptions=True)
+    may_go_on.set()
+    await asyncio.wait_for(turns.drain(10), 10)
+    assert turns.running_count == 0
+    assert len(engine.forgotten) == 1
