@@ -1,0 +1,60 @@
+"""Conversations and their items, made, listed and changed over HTTP."""
+
+from pathlib import Path
+
+import pytest
+
+from chatbot.client import (
+    Client,
+    NotFound,
+    RequestRejected,
+)
+from tests.fake_engine import FakeEngine
+from tests.live_server import live_server
+from tests.tui.fake_server import FakeServer
+
+
+async def test_conversations_are_made_renamed_listed_and_deleted(client: Client) -> None:
+    made = await client.create_conversation(title="One", model="pirate")
+    await client.rename(made["id"], "Two")
+    await client.set_model(made["id"], "poet")
+    (listed,) = (await client.conversations()).data
+    assert (listed["title"], listed["model"]) == ("Two", "poet")
+    assert (await client.conversation_titled("Two") or {})["id"] == made["id"]
+    await client.delete_conversation(made["id"])
+    assert await client.conversation_titled("Two") is None
+    with pytest.raises(NotFound):
+        await client.items(made["id"])
+
+
+async def test_text_that_is_no_unicode_is_found_as_it_is_kept(tmp_path: Path) -> None:
+    async with live_server(tmp_path, FakeEngine()) as url, Client(url) as client:
+        made = await client.create_conversation(title="caf\udce9", metadata={"from": "\udce9"})
+        assert (made["title"], made["metadata"]) == ("caf\ufffd", {"from": "\ufffd"})
+        assert (await client.conversation_titled("caf\udce9") or {})["id"] == made["id"]
+        with pytest.raises(NotFound):
+            await client.conversation("conv_\udce9")
+
+
+async def test_a_conversation_begins_with_what_it_is_given_and_forgets_what_is_deleted(tmp_path: Path) -> None:
+    engine = FakeEngine()
+    async with live_server(tmp_path, engine) as url, Client(url) as client:
+        said = [{"role": "user", "content": text} for text in ("one", "two")]
+        name = (await client.create_conversation(instructions="Be brief.", items=said))["id"]
+        await client.delete_item(name, (await client.items(name)).data[0]["id"])
+        await (await client.send("hi", conversation=name)).text()
+    assert [message.text for message in engine.requests[0].messages] == ["Be brief.", "two\nhi"]
+
+
+async def test_what_was_not_done_is_not_taken_for_done(tmp_path: Path) -> None:
+    async with live_server(tmp_path, FakeEngine()) as url, Client(url) as client:
+        with pytest.raises(RequestRejected, match="status 307"):
+            await client.delete_conversation("")
+
+
+async def test_items_come_in_pages(client: Client, server: FakeServer) -> None:
+    name = server.add_conversation("Long", ("a", "b"), ("c", "d"))
+    page = await client.items(name, order="desc", limit=3)
+    assert [item["content"][0]["text"] for item in page.data] == ["d", "c", "b"]
+    rest = await client.items(name, order="desc", limit=3, after=page.last_id)
+    assert (len(rest.data), rest.has_more) == (1, False)
