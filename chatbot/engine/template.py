@@ -11,6 +11,7 @@ from typing import Any
 
 from jinja2 import TemplateError
 from transformers import AutoTokenizer
+from transformers.utils.chat_template_utils import render_jinja_template
 
 from chatbot.engine.base import ChatMessage, GenerationFailed, ModelNotFound
 from chatbot.engine.detokenize import ByteDetokenizer, Detokenizer, WindowDetokenizer, token_byte_table
@@ -26,6 +27,8 @@ class ChatTemplate:
     def __init__(self, folder: Path) -> None:
         """Load the tokenizer of a model directory. Raises ModelNotFound if it cannot keep text and control apart."""
         self._tokenizer = _load_tokenizer(folder)
+        self._source = self._tokenizer.get_chat_template()
+        self._named_tokens = self._tokenizer.special_tokens_map
         self._segments: Segments | None = Segments(self._tokenizer)
         """None where a prompt can only be encoded whole."""
         self._control_ids = frozenset(self._tokenizer.added_tokens_decoder)
@@ -43,8 +46,11 @@ class ChatTemplate:
     def render(self, messages: Sequence[ChatMessage]) -> list[int]:
         """Return the prompt's token ids, the opening of the assistant's reply included.
 
-        Raises GenerationFailed if the template refuses the messages, such as an order of roles it does not know.
+        Raises GenerationFailed if there are none, or if the template refuses them, such as an order of roles that it
+        does not know.
         """
+        if not messages:
+            raise GenerationFailed("expected at least one message to answer, got none")
         chat = [_as_dict(message) for message in messages]
         if not self._accepts_system:
             chat = fold_system(chat)
@@ -73,8 +79,15 @@ class ChatTemplate:
     def _encode(self, chat: list[dict[str, str]]) -> list[int]:
         if self._segments is None or not self._segments.can_encode(message["content"] for message in chat):
             return self._encode_whole(chat)
-        prompt = self._tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
-        return self._segments.encode(prompt)
+        return self._segments.encode(self._text(chat))
+
+    def _text(self, chat: list[dict[str, str]]) -> str:
+        """Return a chat as text: what `apply_chat_template` does, less what it does for chats that are not plain."""
+        (prompt,), _ = render_jinja_template(
+            [chat], chat_template=self._source, add_generation_prompt=True, **self._named_tokens
+        )
+        assert isinstance(prompt, str)
+        return prompt
 
     def _encode_whole(self, chat: list[dict[str, str]]) -> list[int]:
         """Return the token ids of a chat, in which control tokens that were typed are text."""

@@ -52,7 +52,7 @@ def test_an_unknown_role_is_refused(template: ChatTemplate) -> None:
 
 
 def test_an_empty_chat_is_refused(template: ChatTemplate) -> None:
-    with pytest.raises(GenerationFailed, match="refused the messages"):
+    with pytest.raises(GenerationFailed, match="at least one message"):
         template.render([])
 
 
