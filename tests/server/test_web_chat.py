@@ -199,6 +199,25 @@ async def test_a_lost_server_is_told_and_what_was_said_meanwhile_is_sent_once(ta
         assert await texts(tab) == whole
 
 
+async def test_a_new_chat_begun_while_the_server_is_away_is_made_when_it_is_back(tab: Page, tmp_path: Path) -> None:
+    engine = FakeEngine()
+    async with live_server(tmp_path, engine) as url:
+        port = int(url.rsplit(":", 1)[1])
+        await tab.open(url)
+        await tab.until(LIVE)
+    await tab.until_shown("No connection", "#state")
+    await say(tab, "one")
+    await tab.until("document.querySelector('.user.sending')")
+    async with live_server(tmp_path, engine, port=port) as url:
+        await tab.until(SETTLED)
+        assert await texts(tab) == ["one", "you said: one"]
+        async with httpx.AsyncClient(base_url=url) as http:
+            assert len((await http.get("/v1/conversations")).json()["data"]) == 1
+        await tab.call("Page.reload")
+        await tab.until(f"{LIVE} && {SETTLED}")
+        assert await texts(tab) == ["one", "you said: one"]
+
+
 async def test_what_others_say_rename_and_delete_shows_at_once(tab: Page, url: str, http: httpx.AsyncClient) -> None:
     conversation = await said(http, "hello")
     await tab.open(f"{url}/#{conversation}")

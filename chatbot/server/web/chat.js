@@ -1,5 +1,6 @@
 /** The open chat: what was said in it, what is said now, and its replies as they come. */
 
+import { Unreachable } from "./api.js";
 import { described, merged } from "./history.js";
 import { Message, ending, itemText } from "./message.js";
 import { ENDS, newId } from "./turns.js";
@@ -20,8 +21,8 @@ export class Chat {
   #asked = 0;
 
   /**
-   * `page` has `onMade`, `onSent`, `onUnsent`, `onGone`, `onFault`, `onStep`, `offer`, `announce`, `speakerOf` and
-   * `modelOf`.
+   * `page` has `onMade`, `onSent`, `onUnsent`, `onGone`, `onFault`, `onStep`, `offer`, `announce`, `speakerOf`, `modelOf`
+   * and `renewed`, which waits for a new socket.
    */
   constructor({ api, turns, transcript, page }) {
     this.#api = api;
@@ -148,13 +149,25 @@ export class Chat {
   /** Return the id of a chat, made on the server if it was only a blank page. */
   async #place(sheet) {
     if (sheet.id !== null) return sheet.id;
-    sheet.making ??= this.#api.createConversation(sheet.model === null ? {} : { model: sheet.model });
+    sheet.making ??= this.#create(sheet.model === null ? {} : { model: sheet.model });
     const body = await sheet.making.finally(() => (sheet.making = null));
     if (sheet.id === null) {
       sheet.id = body.id;
       this.#page.onMade(sheet, body);
     }
     return sheet.id;
+  }
+
+  /** Make a conversation, however long the server is away. */
+  async #create(fields) {
+    for (;;) {
+      try {
+        return await this.#api.createConversation(fields);
+      } catch (error) {
+        if (!(error instanceof Unreachable)) throw error;
+        await this.#page.renewed();
+      }
+    }
   }
 
   #unsent(question, why) {

@@ -15,6 +15,7 @@ export class Connection {
   #socket = null;
   #timer = null;
   #attempt = 0;
+  #waiting = [];
   #listener;
 
   /** `listener` has `admit`, `protocols`, `onState`, `onLive`, `onEvent` and `onTooLarge`. */
@@ -52,6 +53,12 @@ export class Connection {
     this.#lost(this.#socket, 0);
   }
 
+  /** Wait for the next socket, if this one lives give it up first: over HTTP nobody answered. */
+  renewed() {
+    this.drop();
+    return new Promise((resolve) => this.#waiting.push(resolve));
+  }
+
   /** "yes", "no" where a key is needed, "later" where nobody answers or the answer is none. */
   async #admitted() {
     try {
@@ -77,6 +84,7 @@ export class Connection {
     if (socket !== this.#socket) return;
     this.#tell("live");
     this.#listener.onLive();
+    for (const resolve of this.#waiting.splice(0)) resolve();
   }
 
   #heard(socket, message) {

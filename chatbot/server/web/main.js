@@ -57,6 +57,7 @@ const chat = new Chat({
     announce: (text) => (at("announcer").textContent = text),
     modelOf: (model) => speakers.idOf(model),
     speakerOf: (model) => speakers.nameOf(model),
+    renewed: () => connection.renewed(),
   },
 });
 
