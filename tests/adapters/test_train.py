@@ -224,6 +224,21 @@ def test_a_run_goes_on_at_another_rank(tmp_path: Path, base: Path, rank: int) ->
     assert abs(lost) < (1e-3 if rank > 4 else learned / 2)
 
 
+def test_a_run_at_another_rank_that_only_makes_it_worse_keeps_the_nearest_of_that_rank(
+    tmp_path: Path, base: Path
+) -> None:
+    toy = tmp_path / "toy.jsonl"
+    first = train(job(tmp_path, base, options=Options(epochs=8, lr=1e-2, rank=4)), Reporter())
+    assert first.adapter is not None
+    other = write_chats(tmp_path / "other.jsonl", [[f"WHY {word}?", "ZZZ QQQ XXX"] for word in "ABCDEFGH"])
+    start = read_start(first.adapter.path, "toy@v1")
+    options = Options(epochs=4, lr=1.0, rank=2)
+    second = train(job(tmp_path, base, data=(other,), validation=toy, start=start, options=options), Reporter())
+    assert second.adapter is not None
+    assert (second.best_step, second.plan.rank) == (0, 2)
+    assert second.after == second.before
+
+
 def test_a_persona_is_taken_to_another_base_of_the_same_sizes_only(tmp_path: Path, base: Path) -> None:
     first = train(job(tmp_path, base), Reporter())
     assert first.adapter is not None

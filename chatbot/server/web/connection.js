@@ -53,7 +53,7 @@ export class Connection {
     this.#lost(this.#socket, 0);
   }
 
-  /** Wait for the next socket, if this one lives give it up first: over HTTP nobody answered. */
+  /** Wait for the next socket; the present one is given up, for over HTTP nobody answered. */
   renewed() {
     this.drop();
     return new Promise((resolve) => this.#waiting.push(resolve));
