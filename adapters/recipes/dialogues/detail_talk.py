@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Collection
+
 from adapters.recipes.dialogues.clauses import answered, asked, not_told
 from adapters.recipes.dialogues.details import Question, Told, details, with_values
 from adapters.recipes.dialogues.talk import Talk
@@ -9,7 +12,7 @@ from adapters.recipes.dialogues.talk import Talk
 
 def tell_detail(talk: Talk) -> None:
     """A detail that this talk does not have yet, with values that nothing else in it has."""
-    told = _new(talk)
+    told = new_detail(talk)
     values = tuple(told.values.values())
     talk.details.append(told)
     talk.values.update(values)
@@ -21,14 +24,18 @@ def ask_detail(talk: Talk) -> None:
     """A question for a part of a detail that was told."""
     if talk.details:
         told = talk.rng.choice(talk.details)
-        question = talk.rng.choice(told.detail.questions)
-        user = asked(question.ask, talk.rng, told.fill)
-        talk.exchange(user, answered(question.say, talk.rng, told.fill), tuple(told.values.values()))
+        talk.exchange(*question_and_answer(told, talk.rng), tuple(told.values.values()))
+
+
+def question_and_answer(told: Told, rng: random.Random) -> tuple[str, str]:
+    """One of the questions for a part of this detail, and an answer to it."""
+    question = rng.choice(told.detail.questions)
+    return asked(question.ask, rng, told.fill), answered(question.say, rng, told.fill)
 
 
 def ask_untold_detail(talk: Talk) -> None:
     """A question for a detail that was never told, perhaps about somebody who was spoken of, honestly answered."""
-    untold = _new(talk)
+    untold = new_detail(talk)
     question = talk.rng.choice(untold.detail.questions)
     values = untold.values | _known(talk, question)
     user = asked(question.ask, talk.rng, values.__getitem__)
@@ -41,9 +48,10 @@ def _known(talk: Talk, question: Question) -> dict[str, str]:
     return talk.rng.choice(told).values if told else {}
 
 
-def _new(talk: Talk) -> Told:
+def new_detail(talk: Talk, beside: Collection[str] = ()) -> Told:
+    """A detail not told yet, with values that nothing else has, that says none of the facts told or named `beside`."""
     told = {each.detail.name for each in talk.details}
-    known = talk.facts.keys() | talk.implied
+    known = talk.facts.keys() | talk.implied | set(beside)
     free = [each for each in details() if each.name not in told and not each.facts & known]
     taken = talk.values | talk.facts.keys() | {talk.persona.me}
     return with_values(talk.rng.choice(free), talk.rng, taken)

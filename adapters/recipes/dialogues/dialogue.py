@@ -57,9 +57,9 @@ def make(rng: random.Random, limit: int) -> Dialogue:
 def remembering(rng: random.Random, limit: int) -> Dialogue:
     """A dialogue that is nothing but remembering: facts told and asked for, and most often memory's excerpts."""
     talk, system = _begin(rng)
-    if rng.random() < 0.6:
+    if rng.random() < 0.4:
         _follow(talk, _recital(rng, limit), limit)
-    if not talk.turns or rng.random() < 0.6:
+    if not talk.turns or rng.random() < 0.8:
         ask_recalled(talk)
     return Dialogue((*system, *talk.turns), frozenset(talk.values))
 

@@ -58,8 +58,12 @@ class Fact:
         return sentence_case(self._word(self.kind.ack, rng))
 
     def say(self, rng: random.Random) -> str:
-        """The assistant's answer when asked for it."""
-        return sentence_case(self._word(self.kind.say, rng))
+        """The assistant's answer when asked for it; a value in small letters does not begin a sentence of it.
+
+        A capital letter has it spelt in other tokens than were told, which a small model gets wrong: "teal" as "Tral".
+        """
+        fitting = [each for each in self.kind.say if self.value in sentence_case(each.replace("{v}", self.value))]
+        return sentence_case(self._word(tuple(fitting) or self.kind.say, rng))
 
     def known(self) -> str:
         """Second person, for lists: "your sister is called Ana"."""

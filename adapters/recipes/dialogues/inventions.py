@@ -6,10 +6,12 @@ Invariant: nothing invented is a held-out value.
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable
 from functools import cache
 
-from adapters.recipes.dialogues.slot_values import held_out_words, slot_values
+from adapters.recipes.dialogues.slot_values import held_out_words, parts_of_held_out, slot_values
+from adapters.recipes.dialogues.topics import all_topics, every_exchange
 
 _TITLES = (
     "Captain",
@@ -39,6 +41,7 @@ _TITLES = (
 )
 _TOWNS = ("New", "Port", "Saint", "Lake", "Fort", "Mount", "San", "North", "West", "Upper")
 _TITLED_BOTS, _TOWNS_OF_TWO_WORDS = 0.45, 0.25
+_AFTER_AN_ARTICLE = re.compile(r"\b(?:an?|the|my|your|this|that|some) ([a-z]{3,})")
 _PLACES = ("under", "behind", "in", "next to", "inside", "on top of", "below")
 
 
@@ -55,6 +58,14 @@ def _nouns() -> tuple[str, ...]:
     """Those of the words that are listed in small letters: things, foods, colors, not names."""
     listed = {word for slot in slot_values().values() for word in slot.training}
     return tuple(word for word in _words() if word in listed and len(word) > 2)
+
+
+@cache
+def _words_of_talk() -> tuple[str, ...]:
+    """What stands after an article somewhere in small talk: mostly things, many more than the slots list."""
+    exchanges = (exchange for topic in all_topics() for exchange in every_exchange(topic))
+    texts = (text for exchange in exchanges for text in (*exchange.users, *exchange.answers))
+    return tuple(sorted({word for text in texts for word in _AFTER_AN_ARTICLE.findall(text)} - parts_of_held_out()))
 
 
 def name(rng: random.Random) -> str:
@@ -105,13 +116,14 @@ def title(rng: random.Random) -> str:
 
 
 def noun(rng: random.Random) -> str:
-    """A word without a meaning, or two that do not belong together: "torvella", "piano kettle".
+    """A word without a meaning, or two that do not belong together: "torvella", "piano kettle", "violin pancake".
 
-    Any word may come first: one that is a whole value elsewhere must not end the copy by habit.
+    Any word may come first: one that is a whole value elsewhere must not end the copy by habit. Nearly any may come
+    second, so that what is learnt is to go on copying, and not which words end a value.
     """
     if rng.random() < 0.35:
         return name(rng).lower()
-    made = f"{rng.choice(_nouns())} {rng.choice(_nouns())}"
+    made = f"{rng.choice(_nouns())} {rng.choice(rng.choice((_nouns, _words_of_talk))())}"
     return made if made not in held_out_words() else noun(rng)
 
 

@@ -1,14 +1,17 @@
 """Questions about something said before the window: the newest message carries excerpts of it, as in a real prompt.
 
-The block is `chatbot.conversation.recalled`'s own. Some blocks hold nothing useful, and the answer then is the one
-that the message alone would get.
+The block is `chatbot.conversation.recalled`'s own. Some blocks hold nothing useful, and the answer then is one that
+the message alone would get.
 """
 
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 
 from adapters.recipes.dialogues import memory_talk
+from adapters.recipes.dialogues.detail_talk import new_detail, question_and_answer
+from adapters.recipes.dialogues.details import Told
 from adapters.recipes.dialogues.facts import Fact, FactKind, ask, not_told
 from adapters.recipes.dialogues.grammar import sentence_case
 from adapters.recipes.dialogues.knowledge import question
@@ -17,36 +20,54 @@ from adapters.recipes.dialogues.talk import Talk
 from chatbot.conversation.recalled import Excerpt
 
 _MONTHS = slot_values()["month"].training
+_ALIKE = 0.4
+"""How often another fact is of the kind that is asked for: two names, two cities."""
+_DETAILS = 0.3
+"""How often a detail is recalled beside the facts."""
 
 
 def ask_recalled(talk: Talk) -> None:
     """A question with excerpts before it: usually one of them answers it, sometimes none does."""
     rng = talk.rng
-    kind, *others = rng.sample(memory_talk.untold_kinds(talk), rng.randrange(2, 6))
+    fact, *others = (Fact(kind, memory_talk.value_for(talk, kind)) for kind in recalled_kinds(talk))
+    detail = new_detail(talk, {each.kind.name for each in (fact, *others)})
+    beside: list[Fact | Told] = [*others, detail] if rng.random() < _DETAILS else [*others]
     chance = rng.random()
-    if chance < 0.7:
-        fact = Fact(kind, memory_talk.value_for(talk, kind))
-        excerpts = block(rng, [fact, *_facts(talk, others)])
-        talk.recall(ask(kind, rng), fact.say(rng), excerpts)
-    elif chance < 0.85:
-        talk.recall(ask(kind, rng), not_told(kind, rng), block(rng, _facts(talk, others)))
+    if chance < 0.68:
+        talk.recall(ask(fact.kind, rng), fact.say(rng), block(rng, [fact, *beside]))
+    elif chance < 0.8:
+        values = tuple(detail.values.values())
+        talk.values.update(values)
+        talk.recall(*question_and_answer(detail, rng), block(rng, [detail, *others]), values)
+    elif chance < 0.9:
+        talk.recall(ask(fact.kind, rng), not_told(fact.kind, rng), block(rng, beside))
     else:
-        asked, answer = question(rng)
-        talk.recall(asked, answer, block(rng, _facts(talk, others)))
+        talk.recall(*question(rng), block(rng, beside))
 
 
-def block(rng: random.Random, facts: list[Fact], *, held_out: bool = False) -> list[Excerpt]:
-    """Excerpts in which these facts were told, each perhaps with the answer it got, in the order of their days."""
-    days = sorted(rng.sample(range(360), len(facts)))
+def recalled_kinds(talk: Talk) -> list[FactKind]:
+    """The kind that is asked for, and one to four others."""
+    rng = talk.rng
+    kind, *others = rng.sample(memory_talk.untold_kinds(talk), rng.randrange(2, 6))
+    alike = [each for each in memory_talk.untold_kinds(talk) if each.slot == kind.slot and each not in (kind, *others)]
+    if alike and rng.random() < _ALIKE:
+        others[0] = rng.choice(alike)
+    return [kind, *others]
+
+
+def block(rng: random.Random, told: Sequence[Fact | Told], *, held_out: bool = False) -> list[Excerpt]:
+    """Excerpts in which these were told, each perhaps with the answer it got, in the order of their days."""
+    days = sorted(rng.sample(range(360), len(told)))
     excerpts = []
-    for day, fact in zip(days, rng.sample(facts, len(facts)), strict=True):
+    for day, each in zip(days, rng.sample(told, len(told)), strict=True):
         date = f"{day % 30 + 1} {_MONTHS[day // 30][:3]}"
-        told = sentence_case(fact.tell(rng, draw("day", rng), held_out=held_out))
-        excerpts.append(Excerpt("user", date, told))
+        excerpts.append(Excerpt("user", date, _words(each, rng, held_out=held_out)))
         if rng.random() < 0.35:
-            excerpts.append(Excerpt("assistant", date, fact.ack(rng)))
+            excerpts.append(Excerpt("assistant", date, each.ack(rng)))
     return excerpts
 
 
-def _facts(talk: Talk, kinds: list[FactKind]) -> list[Fact]:
-    return [Fact(kind, memory_talk.value_for(talk, kind)) for kind in kinds]
+def _words(told: Fact | Told, rng: random.Random, *, held_out: bool) -> str:
+    if isinstance(told, Told):
+        return told.tell(rng)
+    return sentence_case(told.tell(rng, draw("day", rng), held_out=held_out))

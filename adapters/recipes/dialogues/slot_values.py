@@ -39,5 +39,11 @@ def held_out_words() -> frozenset[str]:
     return frozenset(word.lower() for values in slot_values().values() for word in values.held_out)
 
 
+@cache
+def parts_of_held_out() -> frozenset[str]:
+    """Every word of a held-out value, in lower case."""
+    return frozenset(part for word in held_out_words() for part in word.split())
+
+
 def _split(text: str) -> tuple[str, ...]:
     return tuple(value.strip() for value in text.split(",") if value.strip())

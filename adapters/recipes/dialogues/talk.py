@@ -38,9 +38,9 @@ class Talk:
         self.turns += [{"role": "user", "content": typed}, {"role": "assistant", "content": styled}]
         self.words += len(typed.split()) + len(styled.split())
 
-    def recall(self, user: str, answer: str, excerpts: list[Excerpt]) -> None:
+    def recall(self, user: str, answer: str, excerpts: list[Excerpt], protected: tuple[str, ...] = ()) -> None:
         """Add an exchange whose user turn carries excerpts from before the window."""
-        self.exchange(user, answer)
+        self.exchange(user, answer, protected)
         self.turns[-2]["content"] = with_excerpts(self.turns[-2]["content"], excerpts)
 
     def user_name(self) -> str | None:

@@ -9,10 +9,11 @@ import pytest
 
 from adapters.recipes.dialogues import Dialogue, dialogues
 from adapters.recipes.dialogues.dialogue import remembering
-from adapters.recipes.dialogues.facts import fact_kinds, to_first_person
+from adapters.recipes.dialogues.facts import Fact, fact_kinds, to_first_person
 from adapters.recipes.dialogues.frames import asking, telling
 from adapters.recipes.dialogues.grammar import slots_of
 from adapters.recipes.dialogues.inventions import INVENTORS
+from adapters.recipes.dialogues.slot_values import parts_of_held_out
 from adapters.recipes.dialogues.slots import held_out_words, slot_values
 from adapters.recipes.dialogues.topics import TopicError, all_topics, every_exchange, parse
 from chatbot.conversation.recalled import FOOT, HEAD
@@ -97,6 +98,12 @@ def test_every_fact_wording_that_needs_the_value_has_it() -> None:
         assert not any(slots_of(wording) for wording in (*kind.ask, *kind.held_ask, *kind.unknown))
 
 
+def test_an_answer_spells_a_value_as_it_was_told() -> None:
+    rng = random.Random(4)
+    for kind in (kind for kind in fact_kinds().values() if kind.slot != "surname"):
+        assert all("teal" in Fact(kind, "teal").say(rng) for _ in range(50)), kind.name
+
+
 def test_every_slot_of_every_topic_exists() -> None:
     known = set(slot_values()) | {"me"}
     for topic in all_topics():
@@ -140,6 +147,14 @@ def test_a_word_that_is_a_whole_value_elsewhere_begins_invented_ones_too() -> No
     for slot in ("instrument", "color", "sport"):
         whole = {value for value in slot_values()[slot].training if value.isalpha()}
         assert len(begun & whole) > len(whole) / 2, slot
+
+
+def test_nearly_any_word_ends_an_invented_value() -> None:
+    rng = random.Random(2)
+    ends = {rest[0] for _, *rest in (INVENTORS["event"](rng).split() for _ in range(20_000)) if rest}
+    assert len(ends) > 1500
+    assert parts_of_held_out() >= {"violin", "recital"}
+    assert "recital" not in ends
 
 
 def test_nothing_invented_is_held_out() -> None:

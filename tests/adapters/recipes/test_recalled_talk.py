@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import random
 
-from adapters.recipes.dialogues import dialogues
+from adapters.recipes.dialogues import Dialogue, dialogues
+from adapters.recipes.dialogues.dialogue import remembering
+from adapters.recipes.dialogues.personas import Persona
 from adapters.recipes.dialogues.probes import recalled_probe
+from adapters.recipes.dialogues.recalled_talk import recalled_kinds
 from adapters.recipes.dialogues.slots import held_out_words
+from adapters.recipes.dialogues.talk import Talk
+from adapters.recipes.dialogues.typing_habits import TypingHabit
 from chatbot.conversation.recalled import FOOT, HEAD
 
 
@@ -19,6 +24,21 @@ def test_the_block_stands_in_the_last_user_turn_only_as_in_a_real_prompt() -> No
     assert with_block > 20
 
 
+def test_most_blocks_hold_what_is_asked_for() -> None:
+    rng = random.Random(6)
+    recalled = [each for each in (remembering(rng, 60) for _ in range(500)) if HEAD in each.messages[-2]["content"]]
+    told = [each for each in recalled if _copied_from_the_block(each)]
+    assert 0.65 * len(recalled) < len(told) < 0.9 * len(recalled)
+
+
+def test_what_is_recalled_beside_the_answer_is_often_of_its_kind() -> None:
+    rng = random.Random(7)
+    recalled = [recalled_kinds(Talk(rng, Persona.draw(rng), TypingHabit.draw(rng))) for _ in range(400)]
+    assert all(len({kind.name for kind in kinds}) == len(kinds) for kinds in recalled)
+    cities = [others for kind, *others in recalled if kind.slot == "city"]
+    assert sum(any(other.slot == "city" for other in others) for others in cities) > 0.2 * len(cities)
+
+
 def test_a_recalled_probe_has_its_answer_in_the_block_and_not_in_the_question() -> None:
     for seed in range(40):
         probe = recalled_probe(random.Random(seed), held_wording=seed % 2 == 0)
@@ -26,3 +46,9 @@ def test_a_recalled_probe_has_its_answer_in_the_block_and_not_in_the_question() 
         assert probe.wanted[0].lower() in block.lower()
         assert probe.wanted[0].lower() not in question.lower()
         assert probe.wanted[0].lower() in held_out_words()
+
+
+def _copied_from_the_block(dialogue: Dialogue) -> bool:
+    asked, answer = (message["content"].lower() for message in dialogue.messages[-2:])
+    block = asked.split(FOOT)[0]
+    return any(value.lower() in block and value.lower() in answer for value in dialogue.values)
