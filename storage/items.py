@@ -164,7 +164,7 @@ def walk_up(leaf: str | None, *, above: int = -1, below: int | None = None, most
     return walk.union_all(step if most is None else step.where(walk.c.taken < most))
 
 
-def _newest_leaf(db: Connection, conversation_id: str, item_id: str | None) -> str | None:
+def newest_leaf(db: Connection, conversation_id: str, item_id: str | None) -> str | None:
     """The newest leaf at or below the item, or of the whole conversation (None: it is empty)."""
     if item_id is None:
         roots = select(items.c.id).where(items.c.conversation_id == conversation_id, items.c.parent_id.is_(None))
@@ -198,7 +198,7 @@ def remove(db: Connection, conversation_id: str, item_id: str) -> None:
     conversations.change(
         db,
         conversation_id,
-        active_leaf=_newest_leaf(db, conversation_id, parent_id) if was_active else conversations.UNCHANGED,
+        active_leaf=newest_leaf(db, conversation_id, parent_id) if was_active else conversations.UNCHANGED,
         title=_next_title(db, conversation_id) if gave_title else conversations.UNCHANGED,
     )
 

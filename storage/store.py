@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection
 
-from storage import conversations, items, responses, turns
+from storage import conversations, items, responses, turns, versions
 from storage.archive import Archive
 from storage.conversations import UNCHANGED, Unchanged
 from storage.errors import StorageBroken
@@ -115,14 +115,20 @@ class Store:
         model: str | Unchanged | None = UNCHANGED,
         instructions: str | Unchanged | None = UNCHANGED,
         metadata: Mapping[str, str] | Unchanged = UNCHANGED,
+        active_item_id: str | None = None,
     ) -> Conversation:
-        """Change what is given, leave the rest, and return the conversation."""
+        """Change what is given, leave the rest, and return the conversation.
+
+        With an `active_item_id` it goes on from that item, or from the newest of what followed it.
+        """
 
         def change(db: Connection) -> Conversation:
             fields = metadata if metadata is UNCHANGED else dict(metadata)
             conversations.change(
                 db, conversation_id, title=title, model=model, instructions=instructions, metadata=fields
             )
+            if active_item_id is not None:
+                versions.choose(db, conversation_id, active_item_id)
             return conversations.fetch(db, conversation_id)
 
         return await self._write(change)
@@ -157,6 +163,10 @@ class Store:
     async def item(self, conversation_id: str, item_id: str) -> Item:
         """Return the item, or raise ItemNotFound."""
         return await self._read(lambda db: items.fetch(db, conversation_id, item_id))
+
+    async def versions(self, conversation_id: str, shown: Sequence[Item]) -> Mapping[str, Sequence[str]]:
+        """Ids of all versions of each of these items, oldest first, by the item's id."""
+        return await self._read(lambda db: versions.of(db, conversation_id, shown))
 
     async def delete_item(self, conversation_id: str, item_id: str) -> None:
         """Delete the item and the response that wrote it; its children move up to its parent."""

@@ -118,6 +118,18 @@ class CommandedApp(App[int]):
         else:
             self.notify("There is no message to answer anew.", severity="warning", markup=False)
 
+    def command_earlier(self, _: str) -> None:
+        self.show_version(-1)
+
+    def command_later(self, _: str) -> None:
+        self.show_version(1)
+
+    def show_version(self, step: int, key: str | None = None) -> None:
+        """Show what was said in the place of a message, by default of the newest that was changed or asked again."""
+        if not self.session.show_version(step, key):
+            which = "earlier" if step < 0 else "later"
+            self.notify(f"There is no {which} version of a message here.", severity="warning", markup=False)
+
     def command_copy(self, number: str) -> None:
         messages = self.session.state.chat.messages if self.session.state.chat else ()
         text = next((m.text for m in reversed(messages) if m.role == "assistant" and m.text), "")

@@ -17,6 +17,7 @@ from tui.typed import Typed
 from tui.widgets.conversations import ConversationList
 from tui.widgets.dialogs import AskLine, Confirm
 from tui.widgets.editor import Editor, Sheet
+from tui.widgets.headline import Headline
 from tui.widgets.help import HelpScreen
 from tui.widgets.persona_picker import PersonaPicker
 from tui.widgets.status import StatusLine
@@ -192,6 +193,9 @@ class ChatApp(CommandedApp):
 
     def on_transcript_reading_place(self, event: Transcript.ReadingPlace) -> None:
         self.query_one("#more").display = event.has_more_below
+
+    def on_headline_version_wanted(self, event: Headline.VersionWanted) -> None:
+        self.show_version(event.step, event.key)
 
     def on_transcript_older_wanted(self) -> None:
         self.session.load_older()

@@ -34,6 +34,8 @@ COMMANDS = (
     Command("persona", "choose who answers", key="ctrl+t", argument="[NAME]", aliases=("model",), is_plain=True),
     Command("retry", "answer my last message anew", aliases=("regenerate",), is_plain=True),
     Command("edit", "change my last message and have it answered", argument="[TEXT]", is_plain=True, takes_lines=True),
+    Command("earlier", "go back to what was said before /retry or /edit", key="alt+left", is_plain=True),
+    Command("later", "go on to what was said after /retry or /edit", key="alt+right", is_plain=True),
     Command("copy", "copy the last reply, or its n-th code block", key="ctrl+o", argument="[N]"),
     Command("export", "write this chat to a file; to train on, name it .jsonl", argument="[FILE]", is_plain=True),
     Command("stop", "stop the reply that is being written", key="escape"),
@@ -123,7 +125,7 @@ def matching(line: str) -> tuple[Command, ...]:
 
 
 def key_label(key: str) -> str:
-    """Return a key as people write it: ^N, F1, Esc."""
+    """Return a key as people write it: ^N, F1, Esc, Alt+Left."""
     if key.startswith("ctrl+"):
         return f"^{key.removeprefix('ctrl+').upper()}"
-    return {"escape": "Esc"}.get(key, key.upper())
+    return {"escape": "Esc"}.get(key, "+".join(part.capitalize() for part in key.split("+")))

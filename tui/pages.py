@@ -1,6 +1,6 @@
 """A page of the server's items, put into a chat that may show some of them already.
 
-Invariant: an item that is shown keeps its message, so that its place on the screen and its stream go on.
+Invariant: an item that is shown keeps its message's key, so that its place on the screen and its stream go on.
 """
 
 from collections.abc import Collection, Iterable
@@ -9,7 +9,7 @@ from itertools import takewhile
 
 from chatbot.client import JsonObject, item_text
 from tui.safe_text import safe_line, safe_text
-from tui.state import Chat, Message, MessageStatus
+from tui.state import Chat, Message, MessageStatus, Versions
 
 ITEM = "msg_"
 """What an item's id begins with; what was typed here goes by the key it was sent with."""
@@ -53,7 +53,8 @@ def merged(chat: Chat, newest_first: list[JsonObject], *, has_more: bool, stored
         elif place is not None and place >= taken:
             before = chat.messages[taken:place]
             is_older = has_more and not taken
-            done += [*(before if is_older else filter(is_kept, before)), *new, chat.messages[place]]
+            known = _with_versions(chat.messages[place], item)
+            done += [*(before if is_older else filter(is_kept, before)), *new, known]
             new, taken = [], place + 1
     left = list(filter(is_kept, chat.messages[taken:]))
     remarks = list(takewhile(lambda message: message.key in stored, left))
@@ -80,11 +81,22 @@ def _places(chat: Chat, newest_first: Iterable[JsonObject]) -> dict[str, int]:
     return places
 
 
+def _with_versions(message: Message, item: JsonObject) -> Message:
+    """Return a message that is shown with what the server says of its versions; the same one where that is known."""
+    versions = _versions(item)
+    return message if versions == message.versions else replace(message, versions=versions)
+
+
+def _versions(item: JsonObject) -> Versions | None:
+    ids = tuple(item.get("versions") or ())
+    return Versions(ids, ids.index(item["id"])) if len(ids) > 1 and item["id"] in ids else None
+
+
 def _message(item: JsonObject, persona: str | None) -> Message:
     text = safe_text(item_text(item))
     if item["role"] == "user":
-        return Message(item["id"], "user", text)
+        return Message(item["id"], "user", text, versions=_versions(item))
     stored: dict[str, MessageStatus] = {"in_progress": "streaming", "incomplete": "interrupted"}
     status = stored.get(item.get("status") or "", "completed")
     persona = safe_line(item.get("model") or "") or persona
-    return Message(item["id"], "assistant", text, status, persona, item.get("response_id"))
+    return Message(item["id"], "assistant", text, status, persona, item.get("response_id"), versions=_versions(item))

@@ -9,11 +9,11 @@ import signal
 import sys
 import threading
 
-from chatbot.client import Client, JsonObject, Reply, ReplyFailed, RequestRejected
+from chatbot.client import Client, JsonObject, Reply, ReplyFailed, RequestRejected, item_text
 from tui.ask import FAILED, OK, PATIENCE_S, Ensure, guarded, print_text, readable, talk, titled
 from tui.commands import COMMANDS, Command, UnknownCommand, message_of, parse, trimmed
 from tui.export import export
-from tui.safe_text import safe_line
+from tui.safe_text import safe_line, safe_text
 
 
 async def run_plain(
@@ -163,6 +163,32 @@ class PlainChat:
             return await self._answer_anew(text)
         talk("Usage: /edit TEXT, to be answered in the place of your last message.")
         return FAILED
+
+    async def command_earlier(self, _: str) -> int:
+        return await self._show_version(-1)
+
+    async def command_later(self, _: str) -> int:
+        return await self._show_version(1)
+
+    async def _show_version(self, step: int) -> int:
+        """Go on from another version of the newest message that has some, and print how the conversation ends then."""
+        if self._conversation and (item := await self._version(self._conversation["id"], step)):
+            await self._client.choose_version(self._conversation["id"], item)
+            end = await self._client.items(self._conversation["id"], order="desc", limit=2)
+            for said in reversed(end.data):
+                name = "You" if said["role"] == "user" else _named(said.get("model"))
+                print(f"{safe_line(name)}: {safe_text(item_text(said))}", flush=True)
+            return OK
+        talk(f"There is no {'earlier' if step < 0 else 'later'} version of a message here.")
+        return FAILED
+
+    async def _version(self, conversation: str, step: int) -> str | None:
+        async for item in self._client.each_item(conversation, order="desc"):
+            ids: list[str] = item["versions"]
+            if len(ids) > 1:
+                place = ids.index(item["id"]) + step
+                return ids[place] if 0 <= place < len(ids) else None
+        return None
 
     async def _answer_anew(self, text: str | None) -> int:
         if self._conversation:

@@ -131,6 +131,19 @@ class Session:
         self._spawn(self._send(key, ask))
         return True
 
+    def show_version(self, step: int, key: str | None = None) -> bool:
+        """Go on from an earlier (-1) or later (1) version of a message, by default of the newest that has some.
+
+        False if there is none.
+        """
+        chat = self.state.chat
+        message = chat.with_versions(key) if chat else None
+        item = message.versions.beside(step) if message and message.versions else None
+        if chat is None or item is None:
+            return False
+        self._spawn(self._choose_version(chat.id, item))
+        return True
+
     def stop(self) -> bool:
         """Stop the reply that is being written in the open chat; False if there is none."""
         reply = self.state.chat.open_reply if self.state.chat else None
@@ -240,6 +253,10 @@ class Session:
             chat = self.state.find(body["id"])
             assert chat is not None
         return chat
+
+    async def _choose_version(self, chat_id: str, item: str) -> None:
+        await self.client.choose_version(chat_id, item)
+        await self.history.catch_up(chat_id)
 
     async def _describe(self, request: Awaitable[dict[str, Any]]) -> None:
         body = await request

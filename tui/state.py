@@ -21,6 +21,20 @@ SETTLED: frozenset[MessageStatus] = frozenset({"completed", "stopped", "interrup
 
 
 @dataclass(frozen=True, slots=True)
+class Versions:
+    """What was said in the place of a message that was changed or asked again, and which of it the message is."""
+
+    items: tuple[str, ...]
+    """Ids of all of them, oldest first."""
+    place: int
+
+    def beside(self, step: int) -> str | None:
+        """Id of the one that comes so many after this one, or before it; None where there is none."""
+        place = self.place + step
+        return self.items[place] if 0 <= place < len(self.items) else None
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """One entry of a transcript; a note is a line of ours that no server knows."""
 
@@ -33,6 +47,8 @@ class Message:
     response_id: str | None = None
     remark: str = ""
     """Why it failed or was refused, in the server's words."""
+    versions: Versions | None = None
+    """None where nothing else was said in its place, as far as is known here."""
 
     @property
     def is_settled(self) -> bool:
@@ -99,6 +115,11 @@ class Chat:
     def question(self) -> Message | None:
         """The newest message of the user."""
         return next((message for message in reversed(self.messages) if message.role == "user"), None)
+
+    def with_versions(self, key: str | None) -> Message | None:
+        """The message with this key, or else the newest one, that has other versions."""
+        versioned = (message for message in reversed(self.messages) if message.versions)
+        return next((message for message in versioned if key in (None, message.key)), None)
 
     @property
     def open_reply(self) -> Message | None:

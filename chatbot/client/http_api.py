@@ -87,6 +87,10 @@ class HttpApi:
         """Choose who answers in a conversation from now on."""
         return await self._request("POST", _path("conversations", conversation), body={"model": model})
 
+    async def choose_version(self, conversation: str, item: str) -> JsonObject:
+        """Have a conversation go on from a message of another branch, or from the newest of what followed it there."""
+        return await self._request("POST", _path("conversations", conversation), body={"active_item_id": item})
+
     async def delete_conversation(self, conversation: str) -> None:
         await self._request("DELETE", _path("conversations", conversation))
 

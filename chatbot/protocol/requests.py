@@ -152,6 +152,7 @@ class ConversationUpdate(Request):
     title: Title | None = None
     model: str | None = None
     instructions: str | None = None
+    active_item_id: str | None = None
 
 
 class ItemsCreate(Request):

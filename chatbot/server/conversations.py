@@ -1,5 +1,8 @@
 """`/v1/conversations`: the eight routes that OpenAI clients know, and the list that they lack."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -16,6 +19,8 @@ from chatbot.protocol.requests import (
 from chatbot.protocol.resources import conversation_resource, deleted_conversation, item_resource, page
 from chatbot.server.bodies import DEFAULT_PAGE, MAX_PAGE, query_int, query_order, read_object
 from chatbot.server.services import Services
+from storage.records import Item
+from storage.store import Store
 
 MAX_CHANGE = 2**63 - 1
 
@@ -82,7 +87,7 @@ class ConversationRoutes:
         changes = {name: getattr(wanted, name) for name in wanted.model_fields_set}
         if changes.get("metadata", ()) is None:
             changes["metadata"] = {}
-        with told_in_protocol():
+        with told_in_protocol(item_id="active_item_id"):
             conversation = await self._store.update_conversation(request.path_params["id"], **changes)
         self._feed.changed(conversation.id)
         return JSONResponse(conversation_resource(conversation))
@@ -112,7 +117,7 @@ class ConversationRoutes:
                 order=query_order(request),
                 leaf=leaf,
             )
-        return JSONResponse(page([item_resource(item) for item in found[:limit]], has_more=len(found) > limit))
+        return JSONResponse(page(await _versioned(self._store, found[:limit]), has_more=len(found) > limit))
 
     async def create_items(self, request: Request) -> Response:
         wanted = validate(ItemsCreate, await self._body(request))
@@ -124,7 +129,7 @@ class ConversationRoutes:
     async def retrieve_item(self, request: Request) -> Response:
         with told_in_protocol():
             item = await self._store.item(request.path_params["id"], request.path_params["item_id"])
-        return JSONResponse(item_resource(item))
+        return JSONResponse((await _versioned(self._store, [item]))[0])
 
     async def delete_item(self, request: Request) -> Response:
         conversation_id, item_id = request.path_params["id"], request.path_params["item_id"]
@@ -143,3 +148,11 @@ class ConversationRoutes:
     def _check_model(self, name: str | None) -> None:
         if name is not None:
             self._services.personas.resolve(name)
+
+
+async def _versioned(store: Store, items: Sequence[Item]) -> list[dict[str, Any]]:
+    """Return items of one conversation as resources, each with the ids of its versions."""
+    if not items:
+        return []
+    versions = await store.versions(items[0].conversation_id, items)
+    return [item_resource(item) | {"versions": list(versions[item.id])} for item in items]

@@ -183,3 +183,27 @@ async def test_an_id_that_a_list_cannot_begin_after_is_named_as_it_was_given(htt
         assert (error["code"], error["param"]) == ("conversation_not_found", "conversation")
     error = (await http.get("/v1/conversations", params={"after": "conv_none"})).json()["error"]
     assert (error["code"], error["param"]) == ("conversation_not_found", "after")
+
+
+async def test_a_message_that_was_changed_has_versions_and_any_of_them_can_be_chosen(
+    url: str, http: httpx.AsyncClient
+) -> None:
+    one = await new(http)
+    await http.post("/v1/responses", json={"input": "ahoy", "conversation": one})
+    await http.post("/v1/responses", json={"input": "hello", "conversation": one, "parent_item_id": None})
+    path = f"/v1/conversations/{one}"
+    (said, reply) = (await http.get(f"{path}/items", params={"order": "asc"})).json()["data"]
+    assert len(said["versions"]) == 2
+    assert (said["versions"][1], reply["versions"]) == (said["id"], [reply["id"]])
+    client = HttpApi(None, url=lambda: url, wait_live=lambda: asyncio.sleep(0))
+    await client.choose_version(one, said["versions"][0])
+    assert (await texts(http, one, order="asc"))[0] == "ahoy"
+    other = (await http.get(f"{path}/items/{said['versions'][0]}")).json()
+    assert other["versions"] == said["versions"]
+    await client._close_http()
+
+
+async def test_a_version_that_is_not_there_is_told_by_its_name(http: httpx.AsyncClient) -> None:
+    path = f"/v1/conversations/{await new(http)}"
+    error = (await http.post(path, json={"active_item_id": "msg_none"})).json()["error"]
+    assert (error["code"], error["param"]) == ("item_not_found", "active_item_id")

@@ -264,6 +264,26 @@ async def test_the_last_message_is_changed_in_its_place(tab: Page, url: str) -> 
     assert await tab.value("document.querySelector('textarea').value") == "half-typed"
 
 
+async def test_what_was_said_before_a_message_was_changed_is_there_beside_it(tab: Page, url: str) -> None:
+    await tab.open(url)
+    await tab.until(LIVE)
+    await say(tab, "red")
+    await tab.until(SETTLED)
+    assert await tab.value("document.querySelectorAll('.version').length") == 0
+    await tab.value("document.querySelector('.edit').click()")
+    await tab.type("dish")
+    await tab.press("Enter")
+    await tab.until("document.querySelector('.user .versions').innerText === '‹2/2›'")
+    await tab.value("document.querySelector('.user .version').click()")
+    await tab.until("document.querySelector('.user .versions').innerText === '‹1/2›'")
+    assert await texts(tab) == ["red", "you said: red"]
+    await say(tab, "green")
+    await tab.until("document.querySelectorAll('.message').length === 4 && " + SETTLED)
+    await tab.value("document.querySelector('.user .version:last-child').click()")
+    await tab.until("document.querySelector('.user .versions').innerText === '‹2/2›'")
+    assert await texts(tab) == ["reddish", "you said: reddish"]
+
+
 async def test_the_user_chooses_who_answers(
     tab: Page, url: str, http: httpx.AsyncClient, engine: FakeEngine, tmp_path: Path
 ) -> None:

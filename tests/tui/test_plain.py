@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.fake_engine import FakeEngine
+from tests.live_server import live_server
 from tests.tui.fake_server import FakeServer
 from tui.plain import run_plain
 
@@ -33,6 +35,26 @@ async def test_the_last_message_is_answered_anew(
     ]
     asked = [(f["input"], f.get("parent_item_id", "-"), f.get("temperature")) for f in server.creates]
     assert asked == [("hi", "-", None), ("hi", None, 0.8), ("ho", None, None)]
+
+
+async def test_what_was_said_before_a_message_was_changed_is_gone_back_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    type_in(monkeypatch, "/earlier", "red", "/edit green", "/earlier", "/earlier", "blue", "/later")
+    async with live_server(tmp_path, FakeEngine()) as url:
+        capsys.readouterr()
+        assert await run_plain(url) == 0
+        said = capsys.readouterr()
+    assert said.out.splitlines() == [
+        "you said: red",
+        "you said: green",
+        "You: red",
+        "Fake: you said: red",
+        "you said: blue",
+        "You: green",
+        "Fake: you said: green",
+    ]
+    assert said.err.splitlines() == ["There is no earlier version of a message here."] * 2
 
 
 async def test_a_chat_that_was_named_to_delete_does_not_take_the_open_one_along(

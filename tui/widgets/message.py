@@ -24,12 +24,8 @@ from textual.widgets import Markdown, Static
 from tui.folds import LONGEST
 from tui.safe_text import safe_markdown
 from tui.state import Message, MessageStatus
+from tui.widgets.headline import Headline
 
-REMARKS: dict[MessageStatus, str] = {
-    "sending": "sending…",
-    "queued": "queued",
-    "streaming": "writing…",
-}
 ENDINGS: dict[MessageStatus, str] = {
     "unsent": "not sent",
     "stopped": "stopped",
@@ -45,15 +41,6 @@ CHARACTERS_OF_LONG = 1_000
 _MARKUP = re.compile(
     r"[*_`#|\[\]<>~]|&#?\w+;|^\s*(?:[-+]|\d+[.)])\s|^ {4}|^-{3,}|\n\S.*\n[=-]{2,}|https?:", re.MULTILINE
 )
-
-
-def headline(message: Message, speaker: str) -> Content:
-    """Return the line above the text: the role in words, and what is still to come."""
-    if message.role == "note":
-        return Content.styled("Note", "dim")
-    name = Content.styled("You" if message.role == "user" else speaker, "bold")
-    remark = REMARKS.get(message.status, "")
-    return Content.assemble(name, ("  " + remark, "italic dim")) if remark else name
 
 
 def ending(message: Message) -> Content:
@@ -146,7 +133,7 @@ class MessageView(Vertical):
         super().__init__(classes=f"message {message.role}")
         self.message = message
         self._speaker = speaker
-        self._headline = Static(headline(message, speaker), classes="headline", markup=False)
+        self._headline = Headline(message, speaker)
         self._body = self._new_body()
         self._ending = Static(ending(message), classes="ending", markup=False)
         self._shown = message.text if isinstance(self._body, FrozenReply) else ""
@@ -163,11 +150,15 @@ class MessageView(Vertical):
 
     async def show(self, message: Message, speaker: str) -> None:
         """Show a newer form of the same message: only what is new of a streamed text is parsed."""
-        if (message.status, message.remark, speaker) != (self.message.status, self.message.remark, self._speaker):
-            self._headline.update(headline(message, speaker))
+        if self._line_of(message, speaker) != self._line_of(self.message, self._speaker):
+            self._headline.show(message, speaker)
             await self._tell(ending(message))
         self.message, self._speaker = message, speaker
         await self.catch_up()
+
+    def _line_of(self, message: Message, speaker: str) -> tuple[object, ...]:
+        """Everything but the text."""
+        return message.status, message.remark, message.versions, speaker
 
     async def _tell(self, end: Content) -> None:
         """Show how the text ended; most do not need the line."""

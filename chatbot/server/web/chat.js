@@ -90,6 +90,13 @@ export class Chat {
     if (!isKnown && text) this.#page.onUnsent(sheet.id, text);
   }
 
+  /** Go on from another version of a message, with what followed it. */
+  async chooseVersion(id) {
+    const { sheet } = this;
+    await this.#api.changeConversation(sheet.id, { active_item_id: id }).catch(this.#page.onFault);
+    if (sheet === this.sheet) this.catchUp();
+  }
+
   /** Stop the reply that is being written. */
   stop() {
     const reply = this.#transcript.openReply;

@@ -13,6 +13,7 @@ export function merged(shown, { data, has_more: hasMore }, make) {
   nameOurs(shown, items);
   const known = new Map(shown.filter((message) => message.id).map((message) => [message.id, message]));
   const newest = items.map((item) => known.get(item.id) ?? make(described(item)));
+  newest.forEach((message, place) => message.tellVersions(items[place].versions));
   const older = hasMore ? shown.slice(0, Math.max(shown.indexOf(newest[0]), 0)) : [];
   return [...older, ...newest, ...shown.filter((message) => message.status === "unsent")];
 }
@@ -20,7 +21,8 @@ export function merged(shown, { data, has_more: hasMore }, make) {
 /** Return what a message is made of. */
 export function described(item) {
   const status = item.role === "user" ? "completed" : STATUSES[item.status] ?? "completed";
-  return { role: item.role, id: item.id, responseId: item.response_id, text: itemText(item), status, model: item.model };
+  const { role, id, response_id: responseId, model, versions } = item;
+  return { role, id, responseId, text: itemText(item), status, model, versions };
 }
 
 /** What was said here goes by its response until the server has named it: it is what that reply answers. */

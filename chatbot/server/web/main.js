@@ -175,6 +175,7 @@ function unsent(id, text, why = "try again") {
 
 /** What can be done with a message; the style sheet shows what fits how it stands. */
 function offer(message) {
+  message.onVersion = (id) => chat.chooseVersion(id);
   if (message.role === "user") {
     message.offer("again", "Send again", () => chat.sayAgain(message));
     message.offer("edit", "Edit", () => composer.change(message.text));

@@ -16,10 +16,11 @@ export class Message {
   #dueDraw = null;
 
   /** `id` is the item at the server, once it is known; `key` names a message that was sent from here. */
-  constructor({ role, id = null, key = null, responseId = null, text = "", status = "completed", speaker = "" }) {
+  constructor({ role, id = null, key = null, responseId = null, text = "", status = "completed", speaker = "", versions }) {
     Object.assign(this, { role, id, key, responseId, text });
     this.#build(speaker);
     this.settle(status);
+    this.tellVersions(versions);
     this.#draw();
   }
 
@@ -31,13 +32,23 @@ export class Message {
     this.speakerName = element("h3", { className: "speaker", textContent: this.role === "user" ? "You" : speaker });
     this.body = element("div", { className: "text", dir: "auto" });
     this.remark = element("p", { className: "remark" });
-    this.actions = element("div", { className: "actions" });
+    this.versions = element("span", { className: "versions" });
+    this.actions = element("div", { className: "actions" }, this.versions);
     this.element = element("article", {}, this.speakerName, this.body, this.remark, this.actions);
   }
 
   /** Offer something to be done with the message; `name` is the class of its button. */
   offer(name, text, action) {
     this.actions.append(button(text, name, () => action(this)));
+  }
+
+  /** Say which of its versions it is, by their ids; `onVersion` is told the id of the one that is wanted. */
+  tellVersions(ids = []) {
+    const place = ids.indexOf(this.id);
+    const arrow = (sign, ariaLabel, id) =>
+      Object.assign(button(sign, "version", () => this.onVersion(id)), { ariaLabel, disabled: id === undefined });
+    const shown = [arrow("‹", "Earlier version", ids[place - 1]), `${place + 1}/${ids.length}`];
+    this.versions.replaceChildren(...(ids.length > 1 ? [...shown, arrow("›", "Later version", ids[place + 1])] : []));
   }
 
   /** Say who writes. */
