@@ -22,7 +22,7 @@ MAX_ERRORS = 100
 
 
 class ArchiveRoutes:
-    """Endpoints of export and import. They come before those of `/v1/conversations`, where `export` would be an id."""
+    """Endpoints of export and import."""
 
     def __init__(self, services: Services) -> None:
         self._archive = services.store.archive

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -25,6 +26,15 @@ from storage.store import Store
 MAX_CHANGE = 2**63 - 1
 
 
+class _ConversationId(StringConvertor):
+    """Any segment of a path but the names of the archive's routes, which would otherwise be tried as ids."""
+
+    regex = "(?!(?:export|import)$)[^/]+"
+
+
+register_url_convertor("conversation_id", _ConversationId())
+
+
 class ConversationRoutes:
     """Endpoints of `/v1/conversations`."""
 
@@ -34,7 +44,7 @@ class ConversationRoutes:
         self._feed = services.turns.feed
 
     def routes(self) -> list[Route]:
-        one = "/v1/conversations/{id}"
+        one = "/v1/conversations/{id:conversation_id}"
         return [
             Route("/v1/conversations", self.list, methods=["GET"]),
             Route("/v1/conversations", self.create, methods=["POST"]),
