@@ -79,7 +79,7 @@ class CommandedApp(App[int]):
 
     async def _search(self, words: str) -> None:
         """Open what is picked among all conversations that the server finds."""
-        search = Search(self.session.find, words)
+        search = Search(self.session.listing.find, words)
         picked = await self.push_screen_wait(search)
         if picked:
             self.session.open_found(search.found[picked])

@@ -24,6 +24,7 @@ from tui.widgets.status import StatusLine
 from tui.widgets.transcript import Transcript
 
 FRAME_S = 1 / 15
+TALL_LINES = 20
 
 UNREACHABLE = 3
 """Exit code when no server could be found or started."""
@@ -37,6 +38,7 @@ class ChatApp(CommandedApp):
     CSS_PATH = "tui.tcss"
     TITLE = "chatbot"
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (WIDE_COLUMNS, "-wide")]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (TALL_LINES, "-tall")]  # noqa: RUF012
 
     def __init__(
         self,

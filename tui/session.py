@@ -16,18 +16,15 @@ from chatbot.client import (
     ConnectionState,
     Event,
     JsonObject,
-    NotFound,
-    Page,
     Reply,
-    ServerUnreachable,
 )
 from tui import transitions
 from tui.background import Background
 from tui.history import History
+from tui.listing import Listing
 from tui.shown import Shown
 from tui.state import Chat, State
 
-CHATS_PAGE = 50
 Ask = Callable[..., Awaitable[Reply]]
 """Asks the server for a reply, given a conversation, who answers and an idempotency key."""
 
@@ -55,15 +52,12 @@ class Session:
             on_state=self._connection_changed,
             on_event=self._stray_event,
         )
-        self.history = History(self.client, self._shown, self.background, self._deleted_elsewhere)
+        self.listing = Listing(self.client, self._shown)
+        self.history = History(self.client, self._shown, self.background, self.listing.deleted_elsewhere)
         self._wanted: str | None = None
         self._is_loaded = False
         self._has_chosen = False
         """Whether a chat was opened, the blank page included, so that the newest need not be."""
-        self._last_change: int | None = None
-        """The change where the server's list goes on; a chat that was looked up stands in ours out of order."""
-        self._gone: set[str] = set()
-        """Conversations that were deleted, here or elsewhere; a list that was read before may still have them."""
         self._sending = asyncio.Lock()
 
     @property
@@ -96,20 +90,14 @@ class Session:
 
     async def open_titled(self, title: str) -> bool:
         """Look a conversation up by its title, in the list or not, and show it; False if there is none."""
-        if self.state.connection != "live":
-            raise ServerUnreachable("no server answers")
-        body = await self.client.conversation_titled(title)
+        body = await self.listing.titled(title)
         if body:
             self.open_found(body)
         return body is not None
 
-    async def find(self, words: str) -> list[JsonObject]:
-        """Return the conversations in which words were said, newest first."""
-        return (await self.client.conversations(limit=CHATS_PAGE, search=words)).data
-
     def open_found(self, body: JsonObject) -> None:
         """Show a conversation that the server found, in the list or not."""
-        self._set(transitions.more_chats_listed(self.state, [body], has_more=self.state.has_more_chats))
+        self.listing.add(body)
         self.open(body["id"])
 
     def submit(self, text: str) -> None:
@@ -172,7 +160,7 @@ class Session:
             self.history.load_older(chat)
 
     def load_more_chats(self) -> None:
-        self._spawn(self._load_more_chats())
+        self._spawn(self.listing.load_more())
 
     async def refresh_models(self) -> None:
         """Ask who can answer, for a persona may have been trained since; without a server keep what is known."""
@@ -184,9 +172,9 @@ class Session:
         wanted = self._wanted
         await self._load_models()
         body = await self.client.conversation_titled(wanted) if wanted else None
-        await self._load_chats()
+        await self.listing.load()
         if body:
-            self._set(transitions.more_chats_listed(self.state, [body], has_more=self.state.has_more_chats))
+            self.listing.add(body)
         self._is_loaded = True
         chosen = [chat.id for chat in self.state.chats if wanted in (None, chat.id, chat.title)]
         if chosen and self.state.current is None and not self._has_chosen:
@@ -195,7 +183,7 @@ class Session:
 
     async def _come_back(self) -> None:
         """After a pause the list, who can answer and the open chat may have moved on."""
-        await self._load_chats()
+        await self.listing.load()
         await self._load_models()
         chat = self.state.chat
         if chat and chat.is_loaded and not chat.is_draft:
@@ -204,23 +192,6 @@ class Session:
     async def _load_models(self) -> None:
         models = await self.client.models()
         self._set(transitions.models_listed(self.state, models))
-
-    async def _load_chats(self) -> None:
-        page = await self.client.conversations(limit=max(CHATS_PAGE, len(self.state.chats)))
-        self._note_last(page)
-        self._set(transitions.chats_listed(self.state, self._left(page), has_more=page.has_more))
-
-    async def _load_more_chats(self) -> None:
-        page = await self.client.conversations(limit=CHATS_PAGE, before=self._last_change)
-        self._note_last(page)
-        self._set(transitions.more_chats_listed(self.state, self._left(page), has_more=page.has_more))
-
-    def _note_last(self, page: Page) -> None:
-        if page.data:
-            self._last_change = page.data[-1]["change"]
-
-    def _left(self, page: Page) -> list[JsonObject]:
-        return [body for body in page.data if body["id"] not in self._gone]
 
     async def _send(self, key: str, ask: Ask) -> None:
         try:
@@ -264,16 +235,7 @@ class Session:
 
     async def _delete(self, chat_id: str) -> None:
         chat = self.state.find(chat_id)
-        self._gone.add(chat_id)
-        if chat and not chat.is_draft:
-            try:
-                await self.client.delete_conversation(chat_id)
-            except NotFound:
-                pass  # gone already: that is what was wanted
-            except ChatbotError:
-                self._gone.discard(chat_id)
-                raise
-        self._set(transitions.removed(self.state, chat_id))
+        await self.listing.delete(chat_id, is_draft=chat is None or chat.is_draft)
         self.open(self.state.current)
 
     def _stray_event(self, event: Event) -> None:
@@ -283,22 +245,17 @@ class Session:
             case "chatbot:conversation.updated":
                 self._changed_elsewhere(event["conversation"], event.get("running_response_id"))
             case "chatbot:conversation.deleted":
-                self._deleted_elsewhere(event["conversation"]["id"])
+                self.listing.deleted_elsewhere(event["conversation"]["id"])
             case "error":
                 self.note(str((event.get("error") or {}).get("message") or "the server reported an error"))
 
     def _changed_elsewhere(self, body: JsonObject, running: str | None) -> None:
         """Bring the list up to date, and the open chat; others catch up when they are opened."""
-        if body["id"] in self._gone:
+        if self.listing.is_gone(body["id"]):
             return
         self._set(transitions.chat_changed(self.state, body, running))
         if body["id"] == self.state.current:
             self._spawn(self.history.catch_up(body["id"]))
-
-    def _deleted_elsewhere(self, chat_id: str) -> None:
-        if chat_id not in self._gone:
-            self._gone.add(chat_id)
-            self._set(transitions.vanished(self.state, chat_id))
 
     def _connection_changed(self, connection: ConnectionState) -> None:
         self._set(transitions.connection_changed(self.state, connection))

@@ -10,7 +10,8 @@ from tests.tui.conftest import OpenApp
 from tests.tui.fake_server import FakeServer
 from tests.tui.screens import assert_golden, say, screen_text, until, until_shown
 from tui.app import ChatApp
-from tui.session import CHATS_PAGE, Session
+from tui.listing import CHATS_PAGE
+from tui.session import Session
 from tui.widgets.editor import Editor
 from tui.widgets.message import FrozenReply
 from tui.widgets.transcript import Transcript

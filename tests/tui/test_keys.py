@@ -14,7 +14,8 @@ from tests.tui.fake_server import FakeServer
 from tests.tui.screens import assert_golden, say, until, until_shown
 from tui import transitions
 from tui.app import ChatApp
-from tui.session import CHATS_PAGE, Session
+from tui.listing import CHATS_PAGE
+from tui.session import Session
 from tui.widgets.conversations import ConversationList
 from tui.widgets.editor import Editor
 
