@@ -33,13 +33,13 @@ def ask_recalled(talk: Talk) -> None:
     detail = new_detail(talk, {each.kind.name for each in (fact, *others)})
     beside: list[Fact | Told] = [*others, detail] if rng.random() < _DETAILS else [*others]
     chance = rng.random()
-    if chance < 0.68:
+    if chance < 0.72:
         talk.recall(ask(fact.kind, rng), fact.say(rng), block(rng, [fact, *beside]))
-    elif chance < 0.8:
+    elif chance < 0.88:
         values = tuple(detail.values.values())
         talk.values.update(values)
         talk.recall(*question_and_answer(detail, rng), block(rng, [detail, *others]), values)
-    elif chance < 0.9:
+    elif chance < 0.94:
         talk.recall(ask(fact.kind, rng), not_told(fact.kind, rng), block(rng, beside))
     else:
         talk.recall(*question(rng), block(rng, beside))
