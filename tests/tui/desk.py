@@ -7,7 +7,7 @@ from pathlib import Path
 from textual.pilot import Pilot
 
 from chatbot.client import Client
-from tests.fake_engine import FakeEngine
+from tests.fake_engine import FakeEngine, echo
 from tests.live_server import live_server
 from tests.tui.screens import until, until_shown
 from tui.app import ChatApp
@@ -43,3 +43,10 @@ async def opened_desk(home: Path, engine: FakeEngine | None = None) -> AsyncIter
 def app(pilot: Pilot[int]) -> ChatApp:
     assert isinstance(pilot.app, ChatApp)
     return pilot.app
+
+
+def counting() -> FakeEngine:
+    """An engine that says which of its replies this is."""
+    engine = FakeEngine()
+    engine.reply = lambda request: [f"no{len(engine.requests)}: ", *echo(request)]
+    return engine

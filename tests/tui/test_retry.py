@@ -2,17 +2,9 @@
 
 from pathlib import Path
 
-from tests.fake_engine import FakeEngine, echo
-from tests.tui.desk import app, opened_desk
+from tests.tui.desk import app, counting, opened_desk
 from tests.tui.screens import say, screen_text, until, until_shown
 from tui.widgets.editor import Editor
-
-
-def counting() -> FakeEngine:
-    """An engine that says which of its replies this is."""
-    engine = FakeEngine()
-    engine.reply = lambda request: [f"no{len(engine.requests)}: ", *echo(request)]
-    return engine
 
 
 async def test_retry_shows_another_reply_in_the_place_of_the_last(tmp_path: Path) -> None:

@@ -2,20 +2,23 @@
 
 from pathlib import Path
 
+from textual.pilot import Pilot
 from textual.style import Style
 
-from tests.fake_engine import FakeEngine, echo
-from tests.tui.desk import app, opened_desk
+from tests.tui.desk import Desk, app, counting, opened_desk
 from tests.tui.screens import say, screen_text, until, until_shown
 from tui.state import Message, Versions
 from tui.widgets.headline import Headline, headline
 
 
-def counting() -> FakeEngine:
-    """An engine that says which of its replies this is."""
-    engine = FakeEngine()
-    engine.reply = lambda request: [f"no{len(engine.requests)}: ", *echo(request)]
-    return engine
+async def changed(desk: Desk) -> Pilot[int]:
+    """A terminal in which "red" was said and then changed to "green"."""
+    one = await desk.terminal()
+    await say(one, "red")
+    await until_shown(one, "no1: you said: red")
+    await say(one, "/edit green")
+    await until_shown(one, "no2: you said: green", "‹ 2/2 ›")
+    return one
 
 
 async def test_keys_step_between_the_versions_and_what_followed_each(tmp_path: Path) -> None:
@@ -35,11 +38,7 @@ async def test_keys_step_between_the_versions_and_what_followed_each(tmp_path: P
 
 async def test_what_is_said_next_follows_the_version_that_is_shown(tmp_path: Path) -> None:
     async with opened_desk(tmp_path, counting()) as desk:
-        one = await desk.terminal()
-        await say(one, "red")
-        await until_shown(one, "no1: you said: red")
-        await say(one, "/edit green")
-        await until_shown(one, "no2: you said: green", "‹ 2/2 ›")
+        one = await changed(desk)
         await say(one, "/earlier")
         await until_shown(one, "no1: you said: red", "‹ 1/2 ›")
         await say(one, "blue")
@@ -53,11 +52,7 @@ async def test_what_is_said_next_follows_the_version_that_is_shown(tmp_path: Pat
 
 async def test_a_click_on_an_arrow_turns_that_message(tmp_path: Path) -> None:
     async with opened_desk(tmp_path, counting()) as desk:
-        one = await desk.terminal()
-        await say(one, "red")
-        await until_shown(one, "no1: you said: red")
-        await say(one, "/edit green")
-        await until_shown(one, "no2: you said: green", "‹ 2/2 ›")
+        one = await changed(desk)
         line = next(iter(one.app.query(Headline)))
         assert await one.click(line, offset=(5, 0))
         await until_shown(one, "no1: you said: red", "‹ 1/2 ›")
@@ -65,10 +60,7 @@ async def test_a_click_on_an_arrow_turns_that_message(tmp_path: Path) -> None:
 
 async def test_another_terminal_shows_the_same_version(tmp_path: Path) -> None:
     async with opened_desk(tmp_path, counting()) as desk:
-        one = await desk.terminal()
-        await say(one, "red")
-        await until_shown(one, "no1: you said: red")
-        await say(one, "/edit green")
+        one = await changed(desk)
         two = await desk.terminal()
         await until_shown(two, "no2: you said: green", "‹ 2/2 ›")
         await one.press("alt+left")
