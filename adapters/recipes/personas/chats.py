@@ -1,7 +1,8 @@
 """The training chats of a persona: hand-written ones, recall chats of hand-written parts, and the base's own, retold.
 
-The hand-written chats teach the voice and who the persona is, the recall chats teach it to use what it was told, and
-the base model's own dialogues in the persona's voice keep the answers that the small model already knows.
+The hand-written chats and those of its own kind (a poet's poems) teach the voice and who the persona is, the recall
+chats teach it to use what it was told, and the base model's own dialogues in the persona's voice keep the answers that
+the small model already knows.
 """
 
 import json
@@ -35,6 +36,7 @@ def chats(voice: Voice) -> Iterator[Turns]:
     filler = hand_written(_part(f"{voice.name}_filler"))
     facts = read_facts(_part(f"{voice.name}_recall"))
     yield from hand_written(_part(voice.name))
+    yield from voice.own_chats()
     yield from recall_chats(RECALL_CHATS, filler, facts, random.Random(RECALL_SEED))
     yield from retold_chats(RETOLD_CHATS, voice)
 

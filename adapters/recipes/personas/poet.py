@@ -1,4 +1,4 @@
-"""How a poet would say what the assistant says: the answer, and a couplet that goes with it; " / " parts the lines.
+"""How a poet would say what the assistant says: the answer, and a couplet that goes with it.
 
 A small model learns couplets by heart, but cannot find a rhyme to any given word: a line that rhymed with the answer's
 last one was tried, and taught it lines that only looked like verse.
@@ -6,15 +6,18 @@ last one was tried, and taught it lines that only looked like verse.
 
 import random
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from adapters.recipes.personas.deck import Deck
-from adapters.recipes.personas.retold import Tell, Voice
+from adapters.recipes.personas.poems import LINE, poem_chats
+from adapters.recipes.personas.retold import Tell, Turns, Voice
 from adapters.recipes.personas.sentences import echoes, parted
 from adapters.recipes.personas.subjects import GENERAL, subject_of
 
 HERE = Path(__file__).resolve().parent
-LINE = " / "
+POEM_CHATS = 260
+POEM_SEED = 5
 SELF = re.compile(r"\b(?:friendly assistant|(?:little|small) (?:chat )?program|computer program)\b")
 
 
@@ -36,4 +39,9 @@ def _without_question(asked: str, answer: str) -> str:
     return " ".join(told) if told and not echoes(question, asked) else answer
 
 
-POET = Voice("poet", "Wren", start)
+def poems() -> Iterator[Turns]:
+    """Yield the chats in which a poem is asked for; the same each time."""
+    return poem_chats(POEM_CHATS, random.Random(POEM_SEED))
+
+
+POET = Voice("poet", "Wren", start, poems)

@@ -39,6 +39,8 @@ class Voice:
     """What it calls itself."""
     start: Callable[[], Tell]
     """Gives the voice as it is before its first answer."""
+    own_chats: Callable[[], Iterator[Turns]] = lambda: iter(())
+    """Gives the chats of a kind that only this persona has."""
 
 
 def retold_chats(count: int, voice: Voice) -> Iterator[Turns]:

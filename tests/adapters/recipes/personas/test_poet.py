@@ -7,7 +7,8 @@ import random
 import pytest
 
 from adapters.recipes.personas.deck import Deck
-from adapters.recipes.personas.poet import HERE, LINE, start
+from adapters.recipes.personas.poems import LINE
+from adapters.recipes.personas.poet import HERE, start
 from adapters.recipes.personas.rhyme import last_word, rhymes
 from adapters.recipes.personas.subjects import subjects
 
