@@ -29,9 +29,13 @@ class CommandedApp(App[int]):
     """An app with a session whose keys and slash commands are one table."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(command.key, f"command('{command.name}')", command.name.capitalize(), id=command.name)
-        for command in COMMANDS
-        if command.key
+        Binding("alt+up", "mark(-1)", show=False),
+        Binding("alt+down", "mark(1)", show=False),
+        *(
+            Binding(command.key, f"command('{command.name}')", command.name.capitalize(), id=command.name)
+            for command in COMMANDS
+            if command.key
+        ),
     ]
     session: Session
     _quit_asked = False
@@ -100,11 +104,18 @@ class CommandedApp(App[int]):
     def command_persona(self, name: str) -> None:
         self.run_worker(self._choose_persona(name), exclusive=True, group="persona")
 
+    def action_mark(self, step: int) -> None:
+        """Mark the message before or after; past the last one the newest text is followed again."""
+        if len(self.screen_stack) == 1:
+            self.session.mark(step)
+            if self.session.state.chat and not self.session.state.chat.marked:
+                self.query_one(Transcript).follow()
+
     def command_retry(self, _: str) -> None:
         self._answer_anew(None)
 
     def command_edit(self, text: str) -> None:
-        """Have a text answered in the place of the last message; without one, offer that to be changed."""
+        """Have a text answered in the place of the last or marked message; without one, offer that to be changed."""
         chat = self.session.state.chat
         if text or chat is None or chat.question is None:
             self._answer_anew(text)
@@ -125,14 +136,14 @@ class CommandedApp(App[int]):
         self.show_version(1)
 
     def show_version(self, step: int, key: str | None = None) -> None:
-        """Show what was said in the place of a message, by default of the newest that was changed or asked again."""
+        """Show what was said in the place of a message: by default the marked, or newest, that has other versions."""
         if not self.session.show_version(step, key):
             which = "earlier" if step < 0 else "later"
             self.notify(f"There is no {which} version of a message here.", severity="warning", markup=False)
 
     def command_copy(self, number: str) -> None:
-        messages = self.session.state.chat.messages if self.session.state.chat else ()
-        text = next((m.text for m in reversed(messages) if m.role == "assistant" and m.text), "")
+        answer = self.session.state.chat.answer if self.session.state.chat else None
+        text = answer.text if answer else ""
         blocks = clipboard.code_blocks(text)
         if number:
             index = int(number) - 1 if number.isdecimal() else -1
@@ -160,8 +171,8 @@ class CommandedApp(App[int]):
             self.notify(f"Written to {path}", markup=False)
 
     def command_stop(self, _: str) -> None:
-        """Stop the reply; with nothing to stop, close the list and return to the editor."""
-        if not self.session.stop():
+        """Let go of the marked message, or else stop the reply; with neither, close the list and go to the editor."""
+        if not self.session.unmark() and not self.session.stop():
             self.screen.remove_class("list-shown")
             self.query_one(Editor).focus()
 

@@ -29,6 +29,8 @@ TALL_LINES = 20
 UNREACHABLE = 3
 """Exit code when no server could be found or started."""
 
+MARKED = "▸ /copy, /edit and /retry mean the marked message · Esc"
+
 LOST = "The server does not answer. Trying again; you can go on typing, nothing is lost."
 
 
@@ -134,6 +136,7 @@ class ChatApp(CommandedApp):
         self.query_one("#title", Static).update(
             state.chat.title if state.chat else state.new_title or "New conversation"
         )
+        self.query_one(Editor).border_subtitle = MARKED if state.chat and state.chat.marked else ""
         banner = self.query_one("#banner", Static)
         text = state.notice or (LOST if state.connection == "lost" else "")
         banner.display = bool(text)

@@ -53,7 +53,7 @@ def merged(chat: Chat, newest_first: list[JsonObject], *, has_more: bool, stored
         elif place is not None and place >= taken:
             before = chat.messages[taken:place]
             is_older = has_more and not taken
-            known = _with_versions(chat.messages[place], item)
+            known = _as_stored(chat.messages[place], item)
             done += [*(before if is_older else filter(is_kept, before)), *new, known]
             new, taken = [], place + 1
     left = list(filter(is_kept, chat.messages[taken:]))
@@ -81,10 +81,10 @@ def _places(chat: Chat, newest_first: Iterable[JsonObject]) -> dict[str, int]:
     return places
 
 
-def _with_versions(message: Message, item: JsonObject) -> Message:
-    """Return a message that is shown with what the server says of its versions; the same one where that is known."""
-    versions = _versions(item)
-    return message if versions == message.versions else replace(message, versions=versions)
+def _as_stored(message: Message, item: JsonObject) -> Message:
+    """Return a message that is shown with its id and its versions at the server; the same one where they are known."""
+    stored = replace(message, item=item["id"], versions=_versions(item))
+    return message if stored == message else stored
 
 
 def _versions(item: JsonObject) -> Versions | None:
@@ -95,8 +95,9 @@ def _versions(item: JsonObject) -> Versions | None:
 def _message(item: JsonObject, persona: str | None) -> Message:
     text = safe_text(item_text(item))
     if item["role"] == "user":
-        return Message(item["id"], "user", text, versions=_versions(item))
+        return Message(item["id"], "user", text, item=item["id"], versions=_versions(item))
     stored: dict[str, MessageStatus] = {"in_progress": "streaming", "incomplete": "interrupted"}
     status = stored.get(item.get("status") or "", "completed")
     persona = safe_line(item.get("model") or "") or persona
-    return Message(item["id"], "assistant", text, status, persona, item.get("response_id"), versions=_versions(item))
+    said = Message(item["id"], "assistant", text, status, persona, item.get("response_id"))
+    return replace(said, item=item["id"], versions=_versions(item))

@@ -107,20 +107,34 @@ class Session:
         self._spawn(self._send(key, partial(self.client.send, text)))
 
     def retry(self, text: str | None = None) -> bool:
-        """Have the newest message of the open chat answered anew, or `text` in its place; False if none was sent."""
-        question = self.state.chat.question if self.state.chat else None
-        if question is None or question.status == "sending":
+        """Have the newest or marked message answered anew, or `text` in its place; False if the server has none."""
+        chat = self.state.chat
+        question = chat.question if chat else None
+        if chat is None or question is None or question.status == "sending":
             return False
+        is_stored = question.status != "unsent"
+        if is_stored and chat.marked and question.item is None:
+            return False  # the server has not named it yet, and would take its newest
         self.stop()
         key = f"key_{uuid.uuid4().hex}"
         self._set(transitions.asked_anew(self.state, key, text or question.text))
-        is_stored = question.status != "unsent"
-        ask = partial(self.client.retry, text) if is_stored else partial(self.client.send, text or question.text)
+        again = partial(self.client.retry, text, item=question.item)
+        ask = again if is_stored else partial(self.client.send, text or question.text)
         self._spawn(self._send(key, ask))
         return True
 
+    def mark(self, step: int) -> None:
+        """Choose the message before (-1) or after (1) the one that is chosen, for what is done next."""
+        self._set(transitions.marked(self.state, step))
+
+    def unmark(self) -> bool:
+        """Choose no message any more; False if none was."""
+        is_marked = self.state.chat is not None and self.state.chat.marked is not None
+        self._set(transitions.unmarked(self.state))
+        return is_marked
+
     def show_version(self, step: int, key: str | None = None) -> bool:
-        """Go on from an earlier (-1) or later (1) version of a message, by default of the newest that has some.
+        """Go on from an earlier (-1) or later (1) version of a message, by default of the marked or newest one.
 
         False if there is none.
         """

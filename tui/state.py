@@ -47,6 +47,8 @@ class Message:
     response_id: str | None = None
     remark: str = ""
     """Why it failed or was refused, in the server's words."""
+    item: str | None = None
+    """Its id at the server; None until that is known here."""
     versions: Versions | None = None
     """None where nothing else was said in its place, as far as is known here."""
 
@@ -100,6 +102,8 @@ class Chat:
     """The blank page that it was begun on, if it was."""
     context: ContextUse | None = None
     pace: Pace | None = None
+    marked_key: str | None = None
+    """Key of the message that the user has chosen, which commands then mean instead of the newest."""
 
     @property
     def sheet(self) -> str:
@@ -112,13 +116,25 @@ class Chat:
         return any(message.status == "sending" for message in self.messages)
 
     @property
+    def marked(self) -> Message | None:
+        """The message that the user has chosen, while it is there."""
+        return next((message for message in self.messages if message.key == self.marked_key), None)
+
+    @property
     def question(self) -> Message | None:
-        """The newest message of the user."""
-        return next((message for message in reversed(self.messages) if message.role == "user"), None)
+        """The newest message of the user; once one is marked, that or what it answers."""
+        end = self.messages.index(self.marked) + 1 if self.marked else len(self.messages)
+        return next((message for message in reversed(self.messages[:end]) if message.role == "user"), None)
+
+    @property
+    def answer(self) -> Message | None:
+        """The newest message that has something to copy: a reply, or whatever is marked."""
+        return self.marked or next((m for m in reversed(self.messages) if m.role == "assistant" and m.text), None)
 
     def with_versions(self, key: str | None) -> Message | None:
-        """The message with this key, or else the newest one, that has other versions."""
-        versioned = (message for message in reversed(self.messages) if message.versions)
+        """The message with this key that has other versions; without one the marked, or else the newest, that has."""
+        versioned = [message for message in reversed(self.messages) if message.versions]
+        key = key or (self.marked_key if self.marked in versioned else None)
         return next((message for message in versioned if key in (None, message.key)), None)
 
     @property

@@ -116,11 +116,16 @@ def submitted(state: State, key: str, text: str) -> State:
 
 
 def asked_anew(state: State, key: str, text: str) -> State:
-    """Show a message in the place of the newest one of the user, and that of its reply; what came after it goes."""
+    """Show a message in the place of the user's newest or marked one, and that of its reply; what came after it goes.
+
+    After one that was never sent nothing goes: what was said later does not hang on it.
+    """
     chat = state.chat
     assert chat is not None
     assert chat.question is not None
-    before = chat.messages[: chat.messages.index(chat.question)]
+    place = chat.messages.index(chat.question)
+    after = chat.messages[place + 1 :] if chat.question.status == "unsent" else ()
+    before = (*chat.messages[:place], *after)
     return _with_turn(state, replace(chat, messages=before), key, text)
 
 
@@ -129,7 +134,7 @@ def _with_turn(state: State, chat: Chat, key: str, text: str) -> State:
     reply = Message(f"{key}:reply", "assistant", "", "sending", chat.persona)
     messages = (*chat.messages, Message(key, "user", safe_text(text), "sending"), reply)
     others = tuple(other for other in state.chats if other.id != chat.id)
-    chats = (replace(chat, messages=messages, pace=None), *others)
+    chats = (replace(chat, messages=messages, pace=None, marked_key=None), *others)
     turned = replace(state, chats=chats, current=chat.id, notice="")
     return turned if state.chat else _off_the_blank_page(turned, chat.id)
 
@@ -173,6 +178,20 @@ def noted(state: State, text: str) -> State:
         return replace(state, notice=safe_text(text))
     note = Message(f"note_{len(state.chat.messages)}_{time.monotonic_ns()}", "note", safe_text(text))
     return state.with_chat(state.current, lambda chat: replace(chat, messages=(*chat.messages, note)))
+
+
+def marked(state: State, step: int) -> State:
+    """Choose the message before (-1) or after (1) the chosen one, the last first; after the last one none is chosen."""
+    if state.chat is None:
+        return state
+    keys = [message.key for message in state.chat.messages if message.role != "note"]
+    place = keys.index(state.chat.marked.key) if state.chat.marked else len(keys)
+    chosen = [*keys, None][min(max(place + step, 0), len(keys))]
+    return state.with_chat(state.current, lambda chat: replace(chat, marked_key=chosen))
+
+
+def unmarked(state: State) -> State:
+    return state.with_chat(state.current, lambda chat: replace(chat, marked_key=None))
 
 
 def persona_chosen(state: State, persona: str) -> State:

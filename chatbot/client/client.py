@@ -137,17 +137,20 @@ class Client(HttpApi):
                 self._unacknowledged = None
 
     # Any: `send` says what each of the options is.
-    async def retry(self, text: str | None = None, *, conversation: str, **options: Any) -> Reply:
-        """Have the newest message of a conversation answered anew, or `text` in its place; `options` as for `send`.
+    async def retry(
+        self, text: str | None = None, *, conversation: str, item: str | None = None, **options: Any
+    ) -> Reply:
+        """Have a message of the user answered anew, or `text` in its place; `options` as for `send`.
 
+        It is the newest of the conversation, or the one whose id `item` is; for a reply's id, the one that it answers.
         The same message is answered at a temperature of 0.8 by default: who asks again wants another answer.
 
-        Message and reply become a branch beside those that were there: nothing is lost. Raises `NotFound` where no user
-        said anything.
+        Message and reply become a branch beside those that were there, with all that followed them: nothing is lost.
+        Raises `NotFound` where no user said anything.
         """
         if text is None:
             options = {"temperature": AGAIN_TEMPERATURE} | options
-        asked = await self._newest_question(conversation)
+        asked = await self._question(conversation, item)
         said = item_text(asked) if text is None else text
         return await self.send(said, conversation=conversation, parent_item_id=asked["parent_id"], **options)
 

@@ -129,9 +129,13 @@ class HttpApi:
         path = _path("conversations", conversation) + "/items"
         return await self._page(path, {"order": order, "limit": limit, "after": after})
 
+    async def item(self, conversation: str, item: str) -> JsonObject:
+        """Return a message of a conversation, also one of a branch that is not shown."""
+        return await self._request("GET", _item_path(conversation, item))
+
     async def delete_item(self, conversation: str, item: str) -> None:
         """Delete a message; what follows it moves up."""
-        await self._request("DELETE", _path("conversations", conversation) + "/items/" + quote(item, safe=""))
+        await self._request("DELETE", _item_path(conversation, item))
 
     async def each_item(
         self, conversation: str, *, order: str = "asc", at_once: int = 100
@@ -150,12 +154,22 @@ class HttpApi:
     async def cancel_response(self, response_id: str) -> JsonObject:
         return await self._request("POST", _path("responses", response_id) + "/cancel")
 
+    async def _question(self, conversation: str, item: str | None) -> JsonObject:
+        """Return the message of the user that an item is or answers, by default the newest."""
+        if item is None:
+            return await self._newest_question(conversation)
+        found = await self.item(conversation, item)
+        while found["role"] != "user":
+            if found["parent_id"] is None:
+                raise _without_question(item)
+            found = await self.item(conversation, found["parent_id"])
+        return found
+
     async def _newest_question(self, conversation: str) -> JsonObject:
-        """Return the newest message that a user wrote."""
         async for item in self.each_item(conversation, order="desc", at_once=10):
             if item["role"] == "user":
                 return item
-        raise NotFound(f"there is no message to answer in {conversation}", code="item_not_found", status=404)
+        raise _without_question(conversation)
 
     async def _page(self, path: str, params: JsonObject) -> Page:
         given = {name: storable(value) if isinstance(value, str) else value for name, value in params.items()}
@@ -211,6 +225,14 @@ def _without_hurry() -> "httpx.Timeout":
     import httpx
 
     return httpx.Timeout(None, connect=REQUEST_TIMEOUT_S)
+
+
+def _item_path(conversation: str, item: str) -> str:
+    return _path("conversations", conversation) + "/items/" + quote(item, safe="")
+
+
+def _without_question(where: str) -> NotFound:
+    return NotFound(f"there is no message to answer in {where}", code="item_not_found", status=404)
 
 
 def _path(collection: str, name: str) -> str:

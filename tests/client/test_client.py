@@ -42,6 +42,22 @@ async def test_the_last_message_is_answered_anew_as_it_is_or_changed(tmp_path: P
         assert shown == ["one\x07", "you said: one\x07", "three", "you said: three"]
 
 
+async def test_any_message_is_answered_anew_by_its_own_id_or_that_of_its_reply(tmp_path: Path) -> None:
+    async with live_server(tmp_path, FakeEngine()) as url, Client(url) as client:
+        conversation = (await client.create_conversation(items=[{"role": "assistant", "content": "Hi!"}]))["id"]
+        for text in ("one", "two", "three"):
+            await (await client.send(text, conversation=conversation)).text()
+        greeting, _, _, two, reply, *_ = (item["id"] for item in (await client.items(conversation)).data)
+        assert (await client.item(conversation, two))["content"][0]["text"] == "two"
+        for item, said in ((two, "2"), (reply, None)):
+            await (await client.retry(said, conversation=conversation, item=item)).text()
+        shown = [item["content"][0]["text"] for item in (await client.items(conversation)).data]
+        assert shown == ["Hi!", "one", "you said: one", "two", "you said: two"]
+        assert len((await client.item(conversation, two))["versions"]) == 3
+        with pytest.raises(NotFound, match="no message to answer"):
+            await client.retry(conversation=conversation, item=greeting)
+
+
 async def test_the_first_message_is_answered_anew_at_the_root(tmp_path: Path) -> None:
     async with live_server(tmp_path, FakeEngine()) as url, Client(url) as client:
         conversation = (await client.create_conversation(title="Sea"))["id"]

@@ -264,6 +264,26 @@ async def test_the_last_message_is_changed_in_its_place(tab: Page, url: str) -> 
     assert await tab.value("document.querySelector('textarea').value") == "half-typed"
 
 
+async def test_any_message_is_changed_and_what_followed_it_stays_beside(tab: Page, url: str) -> None:
+    await tab.open(url)
+    await tab.until(LIVE)
+    for said in ("one", "two"):
+        await say(tab, said)
+        await tab.until_shown(f"you said: {said}", "#messages")
+        await tab.until(SETTLED)
+    await tab.click(".user .edit")
+    await tab.type(" more")
+    await tab.press("Enter")
+    await tab.until_shown("you said: one more", "#messages")
+    await tab.until("document.querySelector('.user .versions').innerText === '‹2/2›'")
+    assert await texts(tab) == ["one more", "you said: one more"]
+    await tab.value("document.querySelector('.user .version').click()")
+    await tab.until_shown("you said: two", "#messages")
+    await tab.value("document.querySelector('.assistant .retry').click()")
+    await tab.until("document.querySelector('.user .versions').innerText === '‹3/3›' && " + SETTLED)
+    assert await texts(tab) == ["one", "you said: one"]
+
+
 async def test_what_was_said_before_a_message_was_changed_is_there_beside_it(tab: Page, url: str) -> None:
     await tab.open(url)
     await tab.until(LIVE)

@@ -203,3 +203,26 @@ def test_a_chat_that_others_deleted_leaves_a_word_where_it_was_open() -> None:
     assert (gone.current, gone.notice) == (None, "“About a” was deleted elsewhere.")
     assert transitions.vanished(state, "b").current == "a"
     assert transitions.vanished(state, "unknown") == state
+
+
+def test_marks_go_from_the_last_message_to_the_first_and_back_past_the_last() -> None:
+    state = transitions.noted(transitions.submitted(listed("a"), "k", "hello"), "by the way")
+    marks = []
+    for step in (1, -1, -1, -1, 1, 1):
+        state = transitions.marked(state, step)
+        chat = chat_in(state, state.current or "")
+        marks.append(chat.marked.key if chat.marked else None)
+    assert marks == [None, "k:reply", "k", "k", "k:reply", None]
+    assert transitions.marked(State(), -1) == State()
+
+
+def test_what_was_said_after_a_message_that_never_arrived_stays_when_that_is_sent_again() -> None:
+    state = transitions.refused(transitions.submitted(listed("a"), "k", "lost"), "k", "too long")
+    state = transitions.submitted(state, "l", "arrived")
+    while (marked := chat_in(state, state.current or "").marked) is None or marked.text != "lost":
+        state = transitions.marked(state, -1)
+    state = transitions.asked_anew(state, "m", "lost again")
+    assert [m.text for m in chat_in(state, state.current or "").messages if m.role == "user"] == [
+        "arrived",
+        "lost again",
+    ]

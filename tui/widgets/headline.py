@@ -16,11 +16,15 @@ REMARKS: dict[MessageStatus, str] = {
 }
 
 
-def headline(message: Message, speaker: str) -> Content:
+MARK = "▸ "
+
+
+def headline(message: Message, speaker: str, *, is_marked: bool = False) -> Content:
     """Return the line; its arrows step to the other versions."""
     if message.role == "note":
         return Content.styled("Note", "dim")
-    line = Content.styled("You" if message.role == "user" else speaker, "bold")
+    name = "You" if message.role == "user" else speaker
+    line = Content.styled(f"{MARK if is_marked else ''}{name}", "bold")
     if remark := REMARKS.get(message.status, ""):
         line = Content.assemble(line, ("  " + remark, "italic dim"))
     return Content.assemble(line, "  ", *_of_versions(message.versions)) if message.versions else line
@@ -51,9 +55,9 @@ class Headline(Static):
         super().__init__(headline(message, speaker), classes="headline", markup=False)
         self._key = message.key
 
-    def show(self, message: Message, speaker: str) -> None:
+    def show(self, message: Message, speaker: str, *, is_marked: bool) -> None:
         self._key = message.key
-        self.update(headline(message, speaker))
+        self.update(headline(message, speaker, is_marked=is_marked))
 
     def action_step(self, step: int) -> None:
         self.post_message(self.VersionWanted(self._key, step))

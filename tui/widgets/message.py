@@ -133,6 +133,7 @@ class MessageView(Vertical):
         super().__init__(classes=f"message {message.role}")
         self.message = message
         self._speaker = speaker
+        self.is_marked = False
         self._headline = Headline(message, speaker)
         self._body = self._new_body()
         self._ending = Static(ending(message), classes="ending", markup=False)
@@ -151,10 +152,18 @@ class MessageView(Vertical):
     async def show(self, message: Message, speaker: str) -> None:
         """Show a newer form of the same message: only what is new of a streamed text is parsed."""
         if self._line_of(message, speaker) != self._line_of(self.message, self._speaker):
-            self._headline.show(message, speaker)
+            self._headline.show(message, speaker, is_marked=self.is_marked)
             await self._tell(ending(message))
         self.message, self._speaker = message, speaker
         await self.catch_up()
+
+    def mark(self, is_marked: bool) -> None:
+        """Show whether the user has chosen this message, and bring it into sight then."""
+        self.is_marked = is_marked
+        self.set_class(is_marked, "marked")
+        self._headline.show(self.message, self._speaker, is_marked=is_marked)
+        if is_marked:
+            self.scroll_visible(animate=False)
 
     def _line_of(self, message: Message, speaker: str) -> tuple[object, ...]:
         """Everything but the text."""

@@ -105,6 +105,8 @@ class Transcript(VerticalScroll):
         if not self.is_at_bottom:  # what is read is not taken away because more was said below
             top = next((place for place, m in enumerate(chat.messages) if m.key in self._views), len(chat.messages))
             self._window = max(self._window, len(chat.messages) - top)
+        if chat.marked:
+            self._window = max(self._window, len(chat.messages) - chat.messages.index(chat.marked))
         messages = chat.messages[-self._window :]
         await self._drop_all_but({message.key for message in messages})
         newest_settled = next((m.key for m in reversed(messages) if m.role == "assistant" and m.is_settled), None)
@@ -119,6 +121,16 @@ class Transcript(VerticalScroll):
                 await view.freeze()
         if new:
             await self._mount_new(new, messages)
+        self._show_mark(chat)
+
+    def _show_mark(self, chat: Chat) -> None:
+        """Show which message is chosen; from then on the reader stays there, whatever comes below."""
+        for key, view in self._views.items():
+            is_marked = key == chat.marked_key
+            if is_marked != view.is_marked:
+                view.mark(is_marked)
+                if is_marked:
+                    self.release_anchor()
 
     async def _update(self, view: MessageView, message: Message) -> None:
         if self.is_at_bottom or message.is_settled:

@@ -52,6 +52,10 @@ export class Api {
     return this.#request("GET", `conversations/${encodeURIComponent(id)}/items?${new URLSearchParams(query)}`);
   }
 
+  item(id, item) {
+    return this.#request("GET", `conversations/${encodeURIComponent(id)}/items/${encodeURIComponent(item)}`);
+  }
+
   response(id) {
     return this.#request("GET", `responses/${encodeURIComponent(id)}`);
   }

@@ -68,26 +68,23 @@ export class Chat {
     this.#ask(this.#transcript.messages, text, {});
   }
 
-  /** Send a message that could not be sent. */
-  sayAgain(unsent) {
-    this.#ask(this.#transcript.messages.filter((message) => message !== unsent), unsent.text, {});
+  /** Send a message that could not be sent, or `text` in its place. */
+  sayAgain(unsent, text = unsent.text) {
+    this.#ask(this.#transcript.messages.filter((message) => message !== unsent), text, {});
   }
 
-  /** Have the newest message answered anew, or `text` in its place. */
-  async answerAnew(text) {
-    const { question } = this.#transcript;
-    if (!question || question.status === "sending") return;
-    if (question.status === "unsent") return this.#ask(this.#before(question), text ?? question.text, {});
+  /** Have a message answered anew, or `text` in its place; a reply stands for what it answers. */
+  async answerAnew(message, text) {
+    const question = this.#transcript.questionOf(message);
+    if (question?.status === "unsent") return this.sayAgain(question, text);
+    const { sheet } = this;
+    if (!question?.id) return void (text && this.#page.onUnsent(sheet.id, text));
     this.stop();
     const options = text === undefined ? { temperature: AGAIN_TEMPERATURE } : {};
-    const { sheet } = this;
-    const isKnown = await this.#load(sheet, { order: "desc", limit: PAGE }, ({ data }) => {
-      const asked = data.find((item) => item.role === "user");
-      if (!asked) return;
-      const again = { ...options, parent_item_id: asked.parent_id };
-      this.#ask(this.#before(question), text ?? itemText(asked), again);
-    });
-    if (!isKnown && text) this.#page.onUnsent(sheet.id, text);
+    const asked = await this.#api.item(sheet.id, question.id).catch(this.#page.onFault);
+    if (!asked || sheet !== this.sheet) return void (text && this.#page.onUnsent(sheet.id, text));
+    const again = { ...options, parent_item_id: asked.parent_id };
+    this.#ask(this.#before(question), text ?? itemText(asked), again);
   }
 
   /** Go on from another version of a message, with what followed it. */
@@ -183,19 +180,16 @@ export class Chat {
     this.catchUp();
   }
 
-  /** Use a page of items, unless another chat is open by then; false if there is none. */
+  /** Use a page of items, unless another chat is open by then. */
   async #load(sheet, query, use) {
     try {
       const page = await this.#api.items(sheet.id, query);
-      if (sheet !== this.sheet) return false;
-      use(page);
-      return true;
+      if (sheet === this.sheet) use(page);
     } catch (error) {
-      if (sheet !== this.sheet) return false;
+      if (sheet !== this.sheet) return;
       if (error.code === "conversation_not_found") this.#page.onGone(sheet.id);
       else if (error.code === "item_not_found") this.#oldest = null;
       else this.#page.onFault(error);
-      return false;
     }
   }
 

@@ -10,7 +10,7 @@ export class Composer {
   #field;
   #notice;
   #draft = draftOf(null);
-  #isChanging = false;
+  #changing = null; // the message that is being said otherwise
 
   /** `page` has `say`, `change` and `stop`. */
   constructor(form, page) {
@@ -44,11 +44,11 @@ export class Composer {
     else keep(draftOf(id), null);
   }
 
-  /** Offer a text that was said to be said otherwise; what was being written comes back afterwards. */
-  change(text) {
-    this.#isChanging = true;
+  /** Offer a message to be said otherwise; what was being written comes back afterwards. */
+  change(message) {
+    this.#changing = message;
     this.#notice.hidden = false;
-    this.#put(text);
+    this.#put(message.text);
     this.#field.focus();
   }
 
@@ -62,11 +62,11 @@ export class Composer {
     event.preventDefault();
     const text = this.#field.value;
     if (!text.trim()) return;
-    const isChanging = this.#isChanging;
+    const changed = this.#changing;
     this.#endChange();
-    this.#put(isChanging ? kept(this.#draft) ?? "" : "");
+    this.#put(changed ? kept(this.#draft) ?? "" : "");
     this.#field.focus();
-    if (isChanging) page.change(text);
+    if (changed) page.change(changed, text);
     else page.say(text);
   }
 
@@ -76,14 +76,14 @@ export class Composer {
       event.preventDefault();
       this.#form.requestSubmit();
     } else if (event.key === "Escape") {
-      if (this.#isChanging) this.#leaveChange();
+      if (this.#changing) this.#leaveChange();
       else page.stop();
     }
   }
 
   #written() {
     this.#grow();
-    if (!this.#isChanging) keep(this.#draft, this.#field.value);
+    if (!this.#changing) keep(this.#draft, this.#field.value);
   }
 
   #leaveChange() {
@@ -93,7 +93,7 @@ export class Composer {
   }
 
   #endChange() {
-    this.#isChanging = false;
+    this.#changing = null;
     this.#notice.hidden = true;
   }
 

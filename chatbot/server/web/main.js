@@ -26,7 +26,7 @@ const composer = new Composer(at("composer"), {
     note("");
     chat.say(text);
   },
-  change: (text) => chat.answerAnew(text),
+  change: (message, text) => chat.answerAnew(message, text),
   stop: () => chat.stop(),
 });
 const transcript = new Transcript(at("transcript"), at("messages"), () => chat.loadOlder());
@@ -178,10 +178,10 @@ function offer(message) {
   message.onVersion = (id) => chat.chooseVersion(id);
   if (message.role === "user") {
     message.offer("again", "Send again", () => chat.sayAgain(message));
-    message.offer("edit", "Edit", () => composer.change(message.text));
+    message.offer("edit", "Edit", () => composer.change(message));
   } else {
     if (navigator.clipboard) message.offer("copy", "Copy", () => copy(message.text));
-    message.offer("retry", "Try again", () => chat.answerAnew());
+    message.offer("retry", "Try again", () => chat.answerAnew(message));
   }
 }
 

@@ -18,8 +18,10 @@ export class Transcript {
     new ResizeObserver(() => this.follow()).observe(scroller);
   }
 
-  get question() {
-    return this.messages.findLast((message) => message.role === "user");
+  /** Return the message of the user that a message is or answers. */
+  questionOf(message) {
+    const upToIt = this.messages.slice(0, this.messages.indexOf(message) + 1);
+    return upToIt.findLast((other) => other.role === "user");
   }
 
   /** The reply that is being written, or else the first that waits. */

@@ -10,7 +10,7 @@ import pytest
 
 from adapters.recipes.dialogues import dialogues
 from adapters.recipes.personas.__main__ import VOICES
-from adapters.recipes.personas.poet import LINE
+from adapters.recipes.personas.poems import LINE
 from adapters.recipes.personas.retold import Tell, retold, retold_chats
 from adapters.recipes.personas.voices import is_in_voice
 
