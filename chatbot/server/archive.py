@@ -35,15 +35,15 @@ class ArchiveRoutes:
             Route("/v1/conversations/{id}/export", self.export_one, methods=["GET"]),
         ]
 
-    async def export_all(self, _: Request) -> Response:
+    async def export_all(self, request: Request) -> Response:
         with told_in_protocol():
             ids = await self._archive.ids()
-        return _download(lines_of(self._archive, ids), "conversations.jsonl")
+        return _download(request, lines_of(self._archive, ids), "conversations.jsonl")
 
     async def export_one(self, request: Request) -> Response:
         with told_in_protocol():
             outline = await self._archive.outline(request.path_params["id"])
-        return _download(line_of(self._archive, outline), f"{outline.conversation.id}.jsonl")
+        return _download(request, line_of(self._archive, outline), f"{outline.conversation.id}.jsonl")
 
     async def import_lines(self, request: Request) -> Response:
         """Store what is right, each line by itself, and tell what is wrong with the others."""
@@ -87,6 +87,9 @@ def _taken(conversation_id: str) -> Conflict:
     return Conflict("id_taken", f"{message}; to import a copy, leave out the id of the conversation", "id")
 
 
-def _download(text: AsyncIterator[str], name: str) -> StreamingResponse:
+def _download(request: Request, text: AsyncIterator[str], name: str) -> Response:
+    """Return a file to be kept; nothing of it is read for HEAD, which asks for the headers alone."""
     headers: dict[str, Any] = {"Content-Disposition": f'attachment; filename="{name}"'}
+    if request.method == "HEAD":
+        return StreamingResponse(iter(()), media_type="application/jsonl", headers=headers)
     return StreamingResponse(in_large_pieces(text), media_type="application/jsonl", headers=headers)

@@ -186,6 +186,18 @@ async def test_export_of_what_is_not_there_is_told(http: httpx.AsyncClient) -> N
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, "conversation_not_found")
 
 
+async def test_who_asks_only_for_the_headers_of_an_export_has_nothing_read(
+    http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    conversation = await branched(http)
+    monkeypatch.setattr(archive, "in_large_pieces", None)
+    for path in (f"/v1/conversations/{conversation}/export", "/v1/conversations/export"):
+        answer = await http.head(path)
+        assert answer.status_code == 200
+        assert answer.headers["content-type"] == "application/jsonl"
+        assert answer.headers["content-disposition"].startswith("attachment; filename=")
+
+
 async def test_who_watches_hears_of_what_is_imported(url: str, http: httpx.AsyncClient) -> None:
     from chatbot.client import Client
 
