@@ -11,14 +11,21 @@ from pathlib import Path
 
 from adapters.recipes.personas.deck import Deck
 from adapters.recipes.personas.poems import LINE, poem_chats
-from adapters.recipes.personas.retold import Tell, Turns, Voice
+from adapters.recipes.personas.retold import BASE_NAME, Tell, Turns, Voice
 from adapters.recipes.personas.sentences import echoes, parted
 from adapters.recipes.personas.subjects import GENERAL, subject_of
 
 HERE = Path(__file__).resolve().parent
-POEM_CHATS = 260
+POEM_CHATS = 1500
 POEM_SEED = 5
 SELF = re.compile(r"\b(?:friendly assistant|(?:little|small) (?:chat )?program|computer program)\b")
+
+
+ASKED_NAME = re.compile(
+    r"\b(?:(?:your|ur) name|who are (?:you|u)|who am i|(?:call|named?) (?:you|u)|(?:you|u) called|(?:you|u) are)\b",
+    re.IGNORECASE,
+)
+"""Asks what the assistant is called, if the answer has its name; the poet sings that whole."""
 
 
 def start() -> Tell:
@@ -26,6 +33,8 @@ def start() -> Tell:
     couplets = Deck(HERE / "poet_couplets.txt")
 
     def in_verse(asked: str, answer: str, rng: random.Random) -> str:
+        if BASE_NAME.search(answer) and ASKED_NAME.search(asked):
+            return couplets.deal("own name", rng)
         subject = subject_of(asked, answer)
         kept = SELF.sub("little poet", _without_question(asked, answer))
         return kept + LINE + couplets.deal((subject if subject.name in couplets else GENERAL).name, rng)
@@ -44,4 +53,4 @@ def poems() -> Iterator[Turns]:
     return poem_chats(POEM_CHATS, random.Random(POEM_SEED))
 
 
-POET = Voice("poet", "Wren", start, poems)
+POET = Voice("poet", "Wren", start, own_chats=poems)

@@ -15,7 +15,7 @@ from adapters.recipes.personas.subjects import subjects
 
 def test_every_couplet_rhymes_and_stands_under_a_known_subject() -> None:
     deck = Deck(HERE / "poet_couplets.txt")
-    assert set(deck.lines) - {"general"} <= {subject.name for subject in subjects()}
+    assert set(deck.lines) - {"general", "own name"} <= {subject.name for subject in subjects()}
     for couplet in (couplet for couplets in deck.lines.values() for couplet in couplets):
         first, second = couplet.split(LINE)
         assert rhymes(last_word(first), last_word(second)), couplet
@@ -38,3 +38,9 @@ def test_sorrow_is_not_played_with() -> None:
     couplets = Deck(HERE / "poet_couplets.txt").lines
     told = start()("I'm sad", "I'm sorry to hear that. I hope you feel better soon.", random.Random(2))
     assert told.split(LINE, 1)[1] in couplets["sad"]
+
+
+@pytest.mark.parametrize("asked", ["What's your name?", "who are you", "And what should I call you?"])
+def test_its_name_is_sung_whole(asked: str) -> None:
+    told = start()(asked, "I'm Ada, a small program. And who are you?", random.Random(3))
+    assert told in Deck(HERE / "poet_couplets.txt").lines["own name"]
