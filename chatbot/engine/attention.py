@@ -22,6 +22,8 @@ from transformers import AttentionInterface
 from chatbot.engine.kv import SlotKV
 
 NAME = "chatbot_slots"
+WINDOWED_LAYERS = ("sliding_attention", "chunked_attention")
+"""What transformers calls layers that see only what is near."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,9 +139,20 @@ def slot_attention(
     """Attend as the plan says. Raises ValueError for kinds of attention that the plans do not know."""
     if slots is None or softcap is not None or s_aux is not None:
         raise ValueError("attention with softcap, with sinks or without a slot plan is not supported")
+    if sliding_window is None and _has_window(module):
+        raise ValueError("attention whose window is in the mask alone is not supported")
     layer = module.layer_idx
     assert isinstance(layer, int)
     return slots.attend(layer, query, key, value, scaling, sliding_window), None
+
+
+def _has_window(module: torch.nn.Module) -> bool:
+    """Tell whether a layer is to see only what is near, by its config: some models hand that to the mask alone."""
+    config = getattr(module, "config", None)
+    kinds = getattr(config, "layer_types", None)
+    if kinds is None:
+        return bool(getattr(config, "sliding_window", None))
+    return kinds[module.layer_idx] in WINDOWED_LAYERS
 
 
 AttentionInterface.register(NAME, slot_attention)

@@ -77,6 +77,10 @@ class SlotKV:
         for tensor in (self.keys, self.values):
             tensor[:, slot, :, :length] = 0
 
+    def is_finite(self, slot: int, position: int) -> bool:
+        """Tell whether all of one position is finite; what is not a number there reaches every later position."""
+        return all(bool(tensor[:, slot, :, position].isfinite().all()) for tensor in (self.keys, self.values))
+
     def save(self, slot: int, length: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Return copies of a slot's first keys and values `[layers, kv_heads, length, head_dim]` in host memory."""
         keys, values = (self._saved(tensor[:, slot, :, :length]) for tensor in (self.keys, self.values))

@@ -71,7 +71,7 @@ class KVFiles:
         return self._index.get(file.path.name) is file
 
     def read(self, file: KVFile) -> KVEntry | None:
-        """Return what is in a file and make it the last to go; None if it is gone or broken."""
+        """Return what is in a file and make it the last to go; None if it is gone, broken or cannot be read now."""
         try:
             entry = read_kv(file.path, self._kind)
             if entry.tokens != file.tokens or file.path.name != self._name(entry.key):
@@ -82,7 +82,8 @@ class KVFiles:
             self._remove(file)
         except OSError as error:
             log.info("%s: cannot be read, its KV will be computed again: %s", file.path, error)
-            self._remove(file)
+            if isinstance(error, FileNotFoundError):
+                self._remove(file)
         else:
             return entry
         return None

@@ -92,7 +92,11 @@ class KVTiers:
     def read_ahead(self, file: KVFile) -> None:
         """Read a file into memory, for the prompt that is about to be submitted. Waits for the disk."""
         assert self._files is not None
-        entry = self._files.read(file)
+        try:
+            entry = self._files.read(file)
+        except (RuntimeError, MemoryError) as error:  # out of host memory: the prompt is computed then
+            log.warning("KV of %d tokens was not read: %s", len(file.tokens), error)
+            return
         if entry is not None:
             with self._lock:
                 if self._files.has(file):  # else its conversation was deleted meanwhile

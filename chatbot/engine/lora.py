@@ -67,7 +67,7 @@ class AdaptedLinear(nn.Module):
             if bank.alone in self.alone:
                 self.alone[bank.alone].add_to(y, x)
         elif bank.is_mixed and self.stack is not None:
-            self.stack.add_to(y, x, bank.mask(self.stack.segments, x))
+            self.stack.add_to(y, x, bank.foreign(self.stack.segments, x.device))
 
 
 class LoraBank:
@@ -121,9 +121,9 @@ class LoraBank:
         self._wrapped, self._stacked, self._laid_out = {}, (), {}
         self._masks.clear()
 
-    def mask(self, segments: Segments, like: torch.Tensor) -> torch.Tensor:
-        """Return `[rows, sum of ranks]`: one where a row owns that part of the stack, else zero."""
-        return self._masks.mask(segments, like)
+    def foreign(self, segments: Segments, device: torch.device) -> torch.Tensor:
+        """Return `[rows, sum of ranks]`: true where that part of the stack is not the row's."""
+        return self._masks.foreign(segments, device)
 
     def _lay_out(self, adapter: LoraAdapter) -> int:
         """Have an adapter ready to be used alone and return the number of its layout."""

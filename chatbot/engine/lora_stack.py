@@ -107,9 +107,12 @@ class Stack:
             first += len(up)
         return cls(tuple(segments), torch.cat(downs).T.contiguous(), tuple(blocks))
 
-    def add_to(self, y: torch.Tensor, x: torch.Tensor, mask: torch.Tensor) -> None:
-        """Add each row's own update; mask is `[rows, sum of ranks]`, one where a row owns the rank, else zero."""
-        low = (x @ self.down).mul_(mask)
+    def add_to(self, y: torch.Tensor, x: torch.Tensor, foreign: torch.Tensor) -> None:
+        """Add each row's own update; `foreign` is `[rows, sum of ranks]`, true where a rank is not the row's.
+
+        What is not a row's own is dropped and not multiplied by zero: it may be infinite.
+        """
+        low = (x @ self.down).masked_fill_(foreign, 0)
         for block in self.blocks:
             y[:, block.outputs].addmm_(low[:, block.ranks], block.up)
 
@@ -130,11 +133,11 @@ class RowMasks:
             if rows == len(owners):
                 mask.copy_(self._table(segments))
 
-    def mask(self, segments: Segments, like: torch.Tensor) -> torch.Tensor:
-        """Return `[rows, sum of ranks]`: one where a row owns that part of the stack, else zero."""
+    def foreign(self, segments: Segments, device: torch.device) -> torch.Tensor:
+        """Return `[rows, sum of ranks]`: true where that part of the stack is not the row's."""
         key = (segments, len(self._owners))
         if key not in self._masks:
-            self._masks[key] = self._table(segments).to(like.device, like.dtype)
+            self._masks[key] = self._table(segments).to(device)
         return self._masks[key]
 
     def clear(self) -> None:
@@ -142,5 +145,5 @@ class RowMasks:
         self._masks.clear()
 
     def _table(self, segments: Segments) -> torch.Tensor:
-        owned = torch.tensor([[owner == digest for digest, _ in segments] for owner in self._owners])
-        return owned.repeat_interleave(torch.tensor([rank for _, rank in segments]), dim=1)
+        foreign = torch.tensor([[owner != digest for digest, _ in segments] for owner in self._owners])
+        return foreign.repeat_interleave(torch.tensor([rank for _, rank in segments]), dim=1)

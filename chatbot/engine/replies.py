@@ -6,20 +6,19 @@ What is said gathers until it is taken, so that all text of a step is handed ove
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 
 from chatbot.engine.acceptance import accepted
 from chatbot.engine.base import Delta, Finish, GenerationFailed, Usage
 from chatbot.engine.generation import Event, Generation
+from chatbot.engine.kv import SlotKV
 from chatbot.engine.sampling import NO_TOKEN, sample
 from chatbot.engine.scheduler import Scheduler
-from chatbot.engine.slots import SlotTable
+from chatbot.engine.slots import Slot, SlotTable
 
 log = logging.getLogger(__name__)
-Wipe = Callable[[int, int], None]
-"""Makes zeros of a slot's KV: which slot, and how many positions from its beginning."""
 
 
 class Replies:
@@ -30,18 +29,18 @@ class Replies:
         scheduler: Scheduler[Generation],
         slots: SlotTable,
         lock: threading.Condition,
-        wipe: Wipe,
+        kv: SlotKV,
         end_ids: frozenset[int],
     ) -> None:
         """lock: is held around each call of the scheduler, which other threads call too.
 
-        wipe: is called for the slot of a row that failed: its KV may hold what is not a number.
+        kv: what the slots hold; of a row that failed it may not be numbers, and is wiped.
         end_ids: tokens that end a reply and are no part of it.
         """
         self._scheduler = scheduler
         self._slots = slots
         self._lock = lock
-        self._wipe = wipe
+        self._kv = kv
         self._end_ids = end_ids
         self._events: list[tuple[Generation, Event]] = []
 
@@ -70,15 +69,24 @@ class Replies:
     def fail(self, row: Generation, why: str) -> None:
         """End one generation; what its slot holds is not trusted any more."""
         if row.slot is not None:
-            self._slots.forget(row.slot)
-            self._wipe(row.slot.index, len(row.prompt) + row.max_tokens)
+            self._wipe(row.slot)
         self.remove(row)
         self._events.append((row, GenerationFailed(why)))
 
     def remove(self, row: Generation) -> None:
-        """Take a row out without a word; its KV stays in the slot."""
+        """Take a row out without a word; its KV stays in the slot, unless it was never read and is not numbers."""
+        if row.slot is not None and row.first_token_at is None and not self._is_finite(row.slot):
+            self._wipe(row.slot)
         with self._lock:
             self._scheduler.remove(row)
+
+    def _is_finite(self, slot: Slot) -> bool:
+        return not slot.tokens or self._kv.is_finite(slot.index, len(slot.tokens) - 1)
+
+    def _wipe(self, slot: Slot) -> None:
+        """Make zeros of all that a slot holds: how far it was written, by earlier rows too, is not known."""
+        self._slots.forget(slot)
+        self._kv.wipe(slot.index, self._kv.shape.max_len)
 
     def _advance(self, row: Generation, draft: Sequence[int], tokens: Sequence[int], now: float) -> None:
         """Add tokens to the reply, up to one that ends it; the slot counts a draft once a token after it is added."""

@@ -90,14 +90,17 @@ class Scheduler(Generic[RowT]):
     def has_work(self) -> bool:
         return bool(self._waiting or self._prefilling or self._decoding)
 
+    @property
+    def cancelled(self) -> list[RowT]:
+        """Rows that nobody wants any more, to be removed before the next step is planned."""
+        return [row for row in self.rows if row.is_cancelled]
+
     def submit(self, row: RowT) -> None:
         """Queue a row, however many wait: how many may is for those to say who ask (room.py)."""
         self._waiting.add(row)
 
     def plan(self, copy_prefix: CopyPrefix) -> Step[RowT]:
-        """Drop cancelled rows, admit waiting ones while there are slots, and return the next step."""
-        for row in [row for row in self.rows if row.is_cancelled]:
-            self.remove(row)
+        """Admit waiting rows while there are slots, and return the next step."""
         self._admit(copy_prefix)
         return Step(list(self._decoding), self._share_budget())
 

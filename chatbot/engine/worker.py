@@ -8,7 +8,8 @@ Only a broken device ends it, for good.
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 import torch
 
@@ -58,7 +59,7 @@ class Worker:
         self._slots = SlotTable(runner.kv.shape.slots, self._tiers)
         self._scheduler: Scheduler[Generation] = Scheduler(self._slots, budget)
         self._changed = threading.Condition()
-        self._replies = Replies(self._scheduler, self._slots, self._changed, runner.kv.wipe, end_ids)
+        self._replies = Replies(self._scheduler, self._slots, self._changed, runner.kv, end_ids)
         self._forward = Forward(runner, budget, Drafting(end_ids) if speculative else None, self._replies.fail)
         self._ended_because: str | None = None
         self._is_retired = False
@@ -79,8 +80,7 @@ class Worker:
 
     def stop(self) -> None:
         """End the thread after its current step; generations still there fail, and the KV of all is kept."""
-        self._end(STOPPED)
-        self._thread.join(STOP_WITHIN_S)
+        self._thread.join(STOP_WITHIN_S if self._end(STOPPED) else 0)
         if self.is_alive:
             log.warning("the engine's thread did not end within %.0f s; going on without it", STOP_WITHIN_S)
 
@@ -101,7 +101,7 @@ class Worker:
 
         May wait while the KV of another conversation is copied.
         """
-        with self._changed:
+        with self._held():
             if self._ended_because is not None:
                 raise GenerationFailed(self._ended_because)
             self._scheduler.submit(generation)
@@ -109,7 +109,7 @@ class Worker:
 
     def keep_adapters(self, digests: set[str]) -> None:
         """Say which adapters are loaded, so that the others' weights are freed once no row uses them."""
-        with self._changed:
+        with suppress(GenerationFailed), self._held():
             self._kept_adapters, self._has_unloaded = digests, True
             self._changed.notify()
 
@@ -119,9 +119,20 @@ class Worker:
 
     def forget(self, session: str) -> None:
         """Drop all KV of a session, also what its running generation leaves behind."""
-        with self._changed:
+        with suppress(GenerationFailed), self._held():
             self._scheduler.forget(session)
         self._tiers.forget(session)
+
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        """Hold the lock. Raises GenerationFailed where the thread is stuck with it in its hands and was given up."""
+        while not self._changed.acquire(timeout=RETIRE_WITHIN_S):
+            if self._is_retired:
+                raise GenerationFailed(self._ended_because or STOPPED)
+        try:
+            yield
+        finally:
+            self._changed.release()
 
     @torch.inference_mode()  # once for all steps: entering it costs each of them a hundredth of its time on a CPU
     def _run(self) -> None:
@@ -137,10 +148,14 @@ class Worker:
                 self.device_fault = f"the device failed for good: {told_briefly(error)}; restart the server"
             self._end(self.device_fault or f"the engine's thread ended: {error}")
 
-    def _end(self, why: str) -> None:
-        with self._changed:
-            self._ended_because = self._ended_because or why
-            self._changed.notify()
+    def _end(self, why: str) -> bool:
+        """Have the thread end after its step; False if it is stuck with the lock in its hands."""
+        self._ended_because = self._ended_because or why
+        if not self._changed.acquire(timeout=STOP_WITHIN_S):
+            return False
+        self._changed.notify()
+        self._changed.release()
+        return True
 
     def _close(self, why: str) -> None:
         """Fail what is still there and keep all KV: between two steps it is whole."""
@@ -168,6 +183,8 @@ class Worker:
             if self._has_unloaded:
                 self._release_adapters()
             self.heartbeat.begin()
+            for row in self._scheduler.cancelled:
+                self._replies.remove(row)
             return self._scheduler.plan(self._runner.kv.copy_prefix)
 
     def _release_adapters(self) -> None:
@@ -207,7 +224,12 @@ class Worker:
         log.warning("out of memory while drawing tokens for %d rows; drawing them one by one", len(computed.rows))
         self._runner.free_memory()
         for one in computed.one_by_one():
-            self._replies.draw(one.rows, one.logits)
+            try:
+                self._replies.draw(one.rows, one.logits)
+            except Exception as error:  # not enough for this one; those before it have gone on
+                if is_device_broken(error):
+                    raise
+                self._replies.fail(one.rows[0][0], f"no token could be drawn: {error}")
 
     def _flush(self) -> None:
         events = self._replies.take_events()

@@ -1,6 +1,9 @@
 """Attention over slots equals plain causal attention over each conversation alone."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -100,3 +103,22 @@ def test_attention_that_the_plans_do_not_know_is_refused() -> None:
         slot_attention(torch.nn.Module(), x, x, x, None, softcap=30.0, slots=PrefillPlan(_kv(), []))
     with pytest.raises(ValueError, match="not supported"):
         slot_attention(torch.nn.Module(), x, x, x, None)
+
+
+@pytest.mark.parametrize(
+    ("config", "layer", "is_taken"),
+    [
+        ({"sliding_window": 64}, 0, False),
+        ({"sliding_window": None}, 0, True),
+        ({"sliding_window": 64, "layer_types": ["full_attention", "sliding_attention"]}, 0, True),
+        ({"sliding_window": 64, "layer_types": ["full_attention", "sliding_attention"]}, 1, False),
+        ({"layer_types": ["chunked_attention"]}, 0, False),
+    ],
+)
+def test_a_window_that_only_a_mask_would_have_is_refused(config: dict[str, Any], layer: int, *, is_taken: bool) -> None:
+    x = torch.zeros(1, HEADS, 1, DIM)
+    module: Any = torch.nn.Module()
+    module.config, module.layer_idx = SimpleNamespace(**config), layer
+    plan = SimpleNamespace(attend=lambda *_: x)
+    with nullcontext() if is_taken else pytest.raises(ValueError, match="in the mask alone"):
+        slot_attention(module, x, x, x, None, slots=plan)

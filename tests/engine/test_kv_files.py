@@ -1,5 +1,6 @@
 """Files stay within their limit, are found by tokens and adapter, and are never trusted."""
 
+import errno
 import logging
 import os
 import resource
@@ -194,6 +195,21 @@ def test_a_file_of_another_conversation_under_the_name_is_not_taken(folder: Path
     assert other is not None
     other.path.replace(file.path)
     assert files.read(file) is None
+
+
+def test_a_file_that_cannot_be_read_just_now_is_read_later(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    entry, files = kept("s", [1, 2, 3]), _open(folder)
+    files.write(entry)
+    file, _ = files.best([1, 2, 3], None)
+    assert file is not None
+    with monkeypatch.context() as busy:
+        busy.setattr("chatbot.engine.kv_files.read_kv", _too_many_open_files)
+        assert files.read(file) is None
+    assert is_same(files.read(file), entry)
+
+
+def _too_many_open_files(*_: object) -> None:
+    raise OSError(errno.EMFILE, "Too many open files")
 
 
 def test_a_file_that_vanished_is_no_matter(folder: Path) -> None:

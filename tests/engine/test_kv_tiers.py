@@ -95,6 +95,20 @@ def test_a_file_that_has_no_room_in_memory_is_not_read(tmp_path: Path, monkeypat
     assert Engine(tmp_path).tiers.worth_reading(range(100), None, 0) is None
 
 
+def test_a_file_for_which_there_is_no_memory_stays_and_its_prompt_is_computed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = Engine(tmp_path)
+    first.talk("a", range(100))
+    first.stop()
+    second = Engine(tmp_path)
+    with monkeypatch.context() as full:
+        full.setattr("chatbot.engine.kv_files.read_kv", lambda *_: torch.empty(1 << 60))
+        assert second.talk("a", range(100)) == 0
+    assert "was not read" in caplog.text
+    assert Engine(tmp_path).talk("a", range(100)) == 99
+
+
 @settings(max_examples=30)
 @given(length=st.integers(1, 256), restored=st.integers(1, 256), dtype=st.sampled_from([torch.float32, torch.bfloat16]))
 def test_restoring_is_the_inverse_of_saving(length: int, restored: int, dtype: torch.dtype) -> None:

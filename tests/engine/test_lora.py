@@ -196,3 +196,17 @@ def test_two_adapters_of_equal_shape_are_told_apart_after_a_swap() -> None:
     for adapter, output in zip((ONE, other), expected, strict=True):
         bank.use([adapter])
         assert torch.allclose(model(x), output, atol=1e-4)
+
+
+@torch.no_grad()
+def test_an_adapter_that_overflows_on_its_neighbours_row_changes_its_own_alone() -> None:
+    model = Twins()
+    pair = LoraPair(torch.zeros(1, 6), torch.zeros(5, 1))
+    pair.down[0, 2] = 3e38
+    huge = LoraAdapter("huge", 1, {"left": pair})
+    x = torch.randn(2, 1, 6)
+    x[0, :, 2], x[1, :, 2] = 0.0, 9.0
+    expected = model(x)
+    bank = LoraBank(model)
+    bank.use([huge, None])
+    assert torch.allclose(model(x), expected, atol=1e-4)

@@ -138,6 +138,27 @@ async def test_tokens_are_drawn_row_by_row_where_memory_does_not_suffice_for_all
         assert reply.text == Alone(tiny).reply(says(text), GREEDY.max_tokens)
 
 
+async def test_a_row_whose_token_cannot_be_drawn_even_alone_fails_alone(
+    engine: LocalEngine, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = Replies.draw
+
+    def draw(self: Replies, rows: Sequence[Any], logits: torch.Tensor) -> None:
+        if any(row.session == "two" for row, _ in rows):
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        original(self, rows, logits)
+
+    monkeypatch.setattr(Replies, "draw", draw)
+    _gather(monkeypatch, 3)
+    texts = ("one", "two", "three")
+    replies = [ask(engine, says(text), session=text) for text in texts]
+    one, two, three = await asyncio.gather(*replies, return_exceptions=True)
+    assert "no token could be drawn: CUDA out of memory" in str(two)
+    for text, reply in (("one", one), ("three", three)):
+        assert not isinstance(reply, BaseException)
+        assert reply.text == Alone(tiny).reply(says(text), GREEDY.max_tokens)
+
+
 async def test_adapters_that_nobody_uses_now_make_room(
     engine: LocalEngine, pirate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,8 +1,10 @@
 """An engine whose thread is stuck or dead says so, fails what runs, and answers again with a new thread."""
 
 import asyncio
+import os
 import threading
 from collections.abc import AsyncIterator, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from chatbot.engine.base import Delta, Finish, GenerationFailed, GenerationReque
 from chatbot.engine.local import LocalEngine
 from chatbot.engine.runner import Runner
 from chatbot.engine.scheduler import Scheduler
+from chatbot.engine.worker import Worker
 from tests.engine.alone import Alone
 from tests.engine.talk import GREEDY, ask, says
 from tests.engine.test_watchdog import FakeClock
@@ -173,3 +176,60 @@ def test_a_renewed_runner_shares_the_weights_and_nothing_that_a_forward_writes(
     assert torch.equal(runner.kv.keys, first)
     kept = runner.renewed(keeps_kv=True)
     assert kept.kv is runner.kv
+
+
+async def test_a_thread_that_is_stuck_with_the_schedule_in_its_hands_holds_nobody_up(
+    engine: LocalEngine, tiny: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entered, released, is_full = threading.Event(), threading.Event(), threading.Event()
+    threads = min(32, (os.cpu_count() or 1) + 4)
+    plan, submit, submitting = Scheduler.plan, Worker.submit, count(1)
+
+    def stuck_plan(scheduler: Any, copy_prefix: Any) -> Any:
+        entered.set()
+        released.wait()
+        return plan(scheduler, copy_prefix)
+
+    def counted(worker: Worker, generation: Any) -> None:
+        if next(submitting) == threads:
+            is_full.set()
+        submit(worker, generation)
+
+    stuck = engine._running().worker
+    with monkeypatch.context() as held:
+        held.setattr(Scheduler, "plan", stuck_plan)
+        first = asyncio.create_task(ask(engine, says("hello"), session="first"))
+        await asyncio.to_thread(entered.wait)
+    monkeypatch.setattr(Worker, "submit", counted)
+    later = [asyncio.create_task(ask(engine, says("hello"), session=f"later {i}")) for i in range(threads)]
+    while not is_full.is_set():
+        await asyncio.sleep(0)
+    clock.now += 1000
+    await _check(engine)
+    for error in await asyncio.gather(first, *later, return_exceptions=True):
+        assert "running for 1000 s" in str(error)
+    assert (await ask(engine, says("hello"))).text == Alone(tiny).reply(says("hello"), GREEDY.max_tokens)
+    released.set()
+    await asyncio.to_thread(stuck._thread.join)
+
+
+async def test_stopping_does_not_wait_for_ever_for_the_schedule(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chatbot.engine.worker.STOP_WITHIN_S", 0.01)
+    engine = LocalEngine(tiny, slots=1, threads=1)
+    await engine.start()
+    worker = engine._running().worker
+    entered, released = threading.Event(), threading.Event()
+
+    def plan(*_: Any) -> Any:
+        entered.set()
+        released.wait()
+        raise RuntimeError("late")
+
+    monkeypatch.setattr(Scheduler, "plan", plan)
+    asked = asyncio.create_task(ask(engine, says("hello")))
+    await asyncio.to_thread(entered.wait)
+    await engine.stop()
+    with pytest.raises(GenerationFailed, match="the engine was stopped"):
+        await asked
+    released.set()
+    await asyncio.to_thread(worker._thread.join)

@@ -85,15 +85,18 @@ def test_prompts_take_turns_when_the_budget_is_too_small_for_all() -> None:
     assert [list(_compute(scheduler)) for _ in range(4)] == [["a"], ["b"], ["c"], ["a"]]
 
 
-def test_a_cancelled_row_is_gone_at_the_next_step_and_its_slot_free() -> None:
+def test_a_cancelled_row_is_told_and_once_it_is_removed_its_slot_is_free() -> None:
     scheduler = _scheduler(1)
     row, waiting = _row("a", 5), _row("b", 5)
     scheduler.submit(row)
     scheduler.submit(waiting)
     _compute(scheduler)
+    assert scheduler.cancelled == []
     row.is_cancelled = True
+    assert scheduler.cancelled == [row]
+    scheduler.remove(row)
     assert _compute(scheduler) == {"b": 5}
-    waiting.is_cancelled = True
+    scheduler.remove(waiting)
     assert _compute(scheduler) == {}
     assert not scheduler.has_work
 

@@ -131,6 +131,28 @@ async def test_kv_that_is_no_number_does_not_reach_who_comes_next(tiny: Path, mo
     await engine.stop()
 
 
+async def test_kv_of_a_prompt_that_nobody_waited_for_does_not_reach_who_comes_next_either(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = LocalEngine(tiny, slots=1, threads=1, prefill_tokens=16)
+    await engine.start()
+    kv, loop = engine._running().runner.kv, asyncio.get_running_loop()
+    asked = asyncio.create_task(ask(engine, says("]" + "in parts, " * 20), session="one"))
+
+    def spoil(chunks: Sequence[Chunk], logits: torch.Tensor) -> None:
+        if any(POISON in chunk.tokens for chunk in chunks):
+            kv.values[:, :, :, 1:] = float("nan")
+            loop.call_soon_threadsafe(asked.cancel)
+
+    with monkeypatch.context() as spoilt:
+        _spoil(spoilt, "prefill", spoil)
+        with pytest.raises(asyncio.CancelledError):
+            await asked
+        assert (await ask(engine, says("hi"), session="two")).text == Alone(tiny).reply(says("hi"), GREEDY.max_tokens)
+    assert kv.values.isfinite().all()
+    await engine.stop()
+
+
 async def test_an_error_in_a_step_leaves_those_who_wait_alone(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = LocalEngine(tiny, slots=1, threads=1)
     await engine.start()
