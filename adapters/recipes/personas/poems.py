@@ -32,7 +32,6 @@ ASKS = (
     "Make a rhyme about {}.",
     "Rhyme something about {} for me.",
     "Write something about {}!",
-    "Now one about {}.",
     "write a poem about {}",
     "poem about {}",
     "can you write about {}",
@@ -42,15 +41,12 @@ Turns = list[str]
 
 
 def poem_chats(count: int, rng: random.Random) -> Iterator[Turns]:
-    """Yield chats of one to three poems, each about a thing that is asked for; all things come equally often."""
+    """Yield chats that ask for a poem about a thing and get it; all things come equally often."""
     couplets = Deck(FILE)
     things: list[str] = []
     for _ in range(count):
-        chat: Turns = []
-        for _ in range(rng.choice((1, 1, 2, 3))):
-            things = things or rng.sample(list(couplets.lines), len(couplets.lines))
-            chat += _asked(things.pop(), couplets, rng)
-        yield chat
+        things = things or rng.sample(list(couplets.lines), len(couplets.lines))
+        yield _asked(things.pop(), couplets, rng)
 
 
 def _asked(thing: str, couplets: Deck, rng: random.Random) -> Turns:

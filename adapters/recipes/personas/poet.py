@@ -16,7 +16,7 @@ from adapters.recipes.personas.sentences import echoes, parted
 from adapters.recipes.personas.subjects import GENERAL, subject_of
 
 HERE = Path(__file__).resolve().parent
-POEM_CHATS = 1500
+POEM_CHATS = 2600
 POEM_SEED = 5
 SELF = re.compile(r"\b(?:friendly assistant|(?:little|small) (?:chat )?program|computer program)\b")
 

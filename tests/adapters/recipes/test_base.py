@@ -146,7 +146,7 @@ def test_a_batch_depends_on_its_step_alone(tokenizer: PreTrainedTokenizerFast) -
 def test_a_larger_share_of_remembering_brings_more_of_memorys_excerpts(tokenizer: PreTrainedTokenizerFast) -> None:
     def excerpts(remembering: float) -> int:
         mixture = _mixture(tokenizer, remembering)
-        texts = (tokenizer.decode(mixture.batch("chat", step).ids[0]) for step in range(60))
+        texts = (tokenizer.decode(mixture.batch("chat", step).ids[0]) for step in range(20))
         return sum(text.count(HEAD) for text in texts)
 
     assert excerpts(1.0) > 1.2 * excerpts(0.0) > 0
