@@ -46,4 +46,4 @@ def _as_cased(said: str, match: re.Match[str]) -> str:
     return said[0].upper() + said[1:] if match[0][0].isupper() else said
 
 
-PIRATE = Voice("pirate", "Captain Flint", lambda: piratical, remembering_share=0.4)
+PIRATE = Voice("pirate", "Captain Flint", lambda: piratical)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from adapters.recipes.dialogues.dialogue import Dialogue, dialogues, remembering
+from adapters.recipes.dialogues import dialogues
 
 BASE_NAME = re.compile(r"\bada\b", re.IGNORECASE)
 ORDER_OF_FORM = re.compile(
@@ -22,8 +22,6 @@ ORDER_OF_FORM = re.compile(
 NOW = "[now]"
 """In front of this mark stands, in some of the base's dialogues, what was said long before."""
 MAX_TURNS = 48
-LIMIT = 220
-"""Words of a dialogue that only remembers, about."""
 SEED = 11
 
 Turns = list[str]
@@ -41,8 +39,6 @@ class Voice:
     """What it calls itself."""
     start: Callable[[], Tell]
     """Gives the voice as it is before its first answer."""
-    remembering_share: float = 0.0
-    """Share of the retold dialogues that are nothing but remembering, for a voice that forgets much."""
     own_chats: Callable[[], Iterator[Turns]] = lambda: iter(())
     """Gives the chats of a kind that only this persona has."""
 
@@ -52,19 +48,13 @@ def retold_chats(count: int, voice: Voice) -> Iterator[Turns]:
     rng = random.Random(SEED)
     tell = voice.start()
     left = count
-    for dialogue in _drawn(20 * count, voice.remembering_share):
+    for dialogue in dialogues(SEED, 20 * count):
         turns = [message["content"] for message in dialogue.messages if message["role"] != "system"]
         if left == 0:
             return
         if _is_plain(dialogue.messages) and _is_usable(turns, voice.speaker):
             yield retold(turns, voice.speaker, tell, rng)
             left -= 1
-
-
-def _drawn(count: int, share: float) -> Iterator[Dialogue]:
-    for number, dialogue in enumerate(dialogues(SEED, count)):
-        rng = random.Random(f"{SEED}:remembering:{number}")
-        yield remembering(rng, LIMIT) if rng.random() < share else dialogue
 
 
 def retold(turns: Turns, speaker: str, tell: Tell, rng: random.Random) -> Turns:

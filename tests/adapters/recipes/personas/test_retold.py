@@ -5,14 +5,13 @@ from __future__ import annotations
 import random
 import re
 from collections import Counter
-from dataclasses import replace
 
 import pytest
 
 from adapters.recipes.dialogues import dialogues
 from adapters.recipes.personas.__main__ import VOICES
 from adapters.recipes.personas.poems import LINE
-from adapters.recipes.personas.retold import NOW, Tell, retold, retold_chats
+from adapters.recipes.personas.retold import Tell, retold, retold_chats
 from adapters.recipes.personas.voices import is_in_voice
 
 PLAIN_TURNS = [
@@ -71,10 +70,3 @@ def _answered(tell: Tell) -> list[tuple[str, str, str]]:
     rng = random.Random(3)
     pairs = [pair for turns in PLAIN_TURNS for pair in zip(turns[::2], turns[1::2], strict=True)]
     return [(asked, answer, tell(asked, answer, rng)) for asked, answer in pairs]
-
-
-def test_a_voice_that_forgets_much_has_more_of_what_is_told_asked_for() -> None:
-    told = {share: list(retold_chats(150, replace(VOICES["pirate"], remembering_share=share))) for share in (0.0, 1.0)}
-    assert told[0.0] != told[1.0]
-    recalled = {share: sum(NOW in turns[-2] for turns in chats) for share, chats in told.items()}
-    assert recalled[1.0] > 1.2 * recalled[0.0] > 0
