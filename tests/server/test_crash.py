@@ -89,8 +89,8 @@ def crash_cycles(home: Path, cycles: int, *module: str) -> None:
         assert server.stop() == 0
 
 
-def test_twenty_kills_lose_and_double_nothing(tmp_path: Path) -> None:
-    crash_cycles(tmp_path, 20, *SCRIPTED)
+def test_ten_kills_lose_and_double_nothing(tmp_path: Path) -> None:
+    crash_cycles(tmp_path, 10, *SCRIPTED)
 
 
 def test_a_server_with_a_real_engine_is_killed_and_goes_on(tmp_path: Path) -> None:
