@@ -80,7 +80,7 @@ class Worker:
 
     def stop(self) -> None:
         """End the thread after its current step; generations still there fail, and the KV of all is kept."""
-        self._thread.join(STOP_WITHIN_S if self._end(STOPPED) else 0)
+        self._thread.join(STOP_WITHIN_S if self._end(STOPPED, within_s=STOP_WITHIN_S) else 0)
         if self.is_alive:
             log.warning("the engine's thread did not end within %.0f s; going on without it", STOP_WITHIN_S)
 
@@ -91,10 +91,7 @@ class Worker:
         generations are left to the caller to fail.
         """
         self._is_retired = True
-        self._ended_because = self._ended_because or why
-        if self._changed.acquire(timeout=RETIRE_WITHIN_S):  # else the thread is stuck with the lock in its hands
-            self._changed.notify()
-            self._changed.release()
+        self._end(why, within_s=RETIRE_WITHIN_S)
 
     def submit(self, generation: Generation) -> None:
         """Queue a generation. Raises GenerationFailed once the thread ended or was told to.
@@ -146,12 +143,12 @@ class Worker:
             log.exception("the engine's thread ended by an error outside a step")
             if is_device_broken(error):
                 self.device_fault = f"the device failed for good: {told_briefly(error)}; restart the server"
-            self._end(self.device_fault or f"the engine's thread ended: {error}")
+            self._end(self.device_fault or f"the engine's thread ended: {error}", within_s=STOP_WITHIN_S)
 
-    def _end(self, why: str) -> bool:
-        """Have the thread end after its step; False if it is stuck with the lock in its hands."""
+    def _end(self, why: str, *, within_s: float) -> bool:
+        """Have the thread end after its step; False if it is stuck with the lock in its hands for so long."""
         self._ended_because = self._ended_because or why
-        if not self._changed.acquire(timeout=STOP_WITHIN_S):
+        if not self._changed.acquire(timeout=within_s):
             return False
         self._changed.notify()
         self._changed.release()

@@ -90,6 +90,5 @@ def _taken(conversation_id: str) -> Conflict:
 def _download(request: Request, text: AsyncIterator[str], name: str) -> Response:
     """Return a file to be kept; nothing of it is read for HEAD, which asks for the headers alone."""
     headers: dict[str, Any] = {"Content-Disposition": f'attachment; filename="{name}"'}
-    if request.method == "HEAD":
-        return StreamingResponse(iter(()), media_type="application/jsonl", headers=headers)
-    return StreamingResponse(in_large_pieces(text), media_type="application/jsonl", headers=headers)
+    body = iter(()) if request.method == "HEAD" else in_large_pieces(text)
+    return StreamingResponse(body, media_type="application/jsonl", headers=headers)

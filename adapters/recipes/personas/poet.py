@@ -19,8 +19,6 @@ HERE = Path(__file__).resolve().parent
 POEM_CHATS = 2600
 POEM_SEED = 5
 SELF = re.compile(r"\b(?:friendly assistant|(?:little|small) (?:chat )?program|computer program)\b")
-
-
 ASKED_NAME = re.compile(
     r"\b(?:(?:your|ur) name|who are (?:you|u)|who am i|(?:call|named?) (?:you|u)|(?:you|u) called|(?:you|u) are)\b",
     re.IGNORECASE,
