@@ -4,6 +4,7 @@ A request that found no server waits for the connection to come back and is sent
 is harmless.
 """
 
+import secrets
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -76,9 +77,9 @@ class HttpApi:
         metadata: JsonObject | None = None,
         items: list[JsonObject] | None = None,
     ) -> JsonObject:
-        """Create a conversation, with the first messages if there are any, and return it."""
+        """Create one conversation, even if an answer is lost, with first messages if any are given, and return it."""
         body = {"title": title, "model": model, "instructions": instructions, "metadata": metadata, "items": items}
-        return await self._request("POST", "/v1/conversations", body=_without_none(body))
+        return await self._request("POST", "/v1/conversations", body=_without_none(body), key=secrets.token_hex(16))
 
     async def rename(self, conversation: str, title: str) -> JsonObject:
         return await self._request("POST", _path("conversations", conversation), body={"title": title})
@@ -177,9 +178,18 @@ class HttpApi:
         return Page(list(body["data"]), bool(body.get("has_more")), body.get("last_id"))
 
     async def _request(
-        self, method: str, path: str, *, body: JsonObject | None = None, params: JsonObject | None = None
+        self,
+        method: str,
+        path: str,
+        *,
+        body: JsonObject | None = None,
+        params: JsonObject | None = None,
+        key: str | None = None,
     ) -> JsonObject:
-        """Send a request and return its JSON; raise `RequestRejected`, `ServerUnreachable` or `ClientClosed`."""
+        """Send a request and return its JSON; raise `RequestRejected`, `ServerUnreachable` or `ClientClosed`.
+
+        One whose answer was lost is sent again, unless that might do it twice: a POST without an idempotency key.
+        """
         import httpx
 
         if self._is_closed:
@@ -187,13 +197,16 @@ class HttpApi:
         if not self._url():
             await self._wait_live()
         content = None if body is None else write_object(body)
+        headers = {} if key is None else {"Idempotency-Key": key}
         for _ in range(ATTEMPTS):
             try:
-                answer = await self._opened().request(method, self._url() + path, content=content, params=params)
+                answer = await self._opened().request(
+                    method, self._url() + path, content=content, params=params, headers=headers
+                )
             except httpx.ConnectError:
                 await self._wait_live()  # it never arrived: safe to send again
             except httpx.TransportError as error:
-                if method == "POST":
+                if method == "POST" and key is None:
                     raise ServerUnreachable(f"the server broke off {method} {path}") from error
                 await self._wait_live()
             else:

@@ -90,6 +90,12 @@ class ResponseCreate(TurnOptions):
         return body
 
     @property
+    def given_key(self) -> str | None:
+        """The idempotency key of the field, or of the metadata, where typed SDKs can put it."""
+        key = self.idempotency_key
+        return (self.metadata or {}).get("idempotency_key") if key is None else key
+
+    @property
     def asks_for(self) -> str | None:
         return self.safety_identifier or self.user
 

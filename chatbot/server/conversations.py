@@ -10,7 +10,7 @@ from starlette.routing import Route
 
 from chatbot.conversation.faults import told_in_protocol
 from chatbot.conversation.new_turn import new_items
-from chatbot.protocol.ids import new_id
+from chatbot.protocol.ids import id_under_key, new_id
 from chatbot.protocol.requests import (
     ConversationCreate,
     ConversationUpdate,
@@ -19,8 +19,10 @@ from chatbot.protocol.requests import (
 )
 from chatbot.protocol.resources import conversation_resource, deleted_conversation, item_resource, page
 from chatbot.server.bodies import DEFAULT_PAGE, MAX_PAGE, query_int, query_order, read_object
+from chatbot.server.idempotency import HEADER, idempotency_key
 from chatbot.server.services import Services
-from storage.records import Item
+from storage.errors import AlreadyExists
+from storage.records import Conversation, Item
 from storage.store import Store
 
 MAX_CHANGE = 2**63 - 1
@@ -74,18 +76,27 @@ class ConversationRoutes:
 
     async def create(self, request: Request) -> Response:
         wanted = validate(ConversationCreate, await self._body(request))
+        key = idempotency_key(request.headers.get(HEADER))
         self._check_model(wanted.model)
+        conversation_id = new_id("conv") if key is None else id_under_key("conv", key)
         with told_in_protocol():
-            conversation = await self._store.create_conversation(
-                new_id("conv"),
+            conversation = await self._made(conversation_id, wanted)
+        self._feed.changed(conversation.id)
+        return JSONResponse(conversation_resource(conversation))
+
+    async def _made(self, conversation_id: str, wanted: ConversationCreate) -> Conversation:
+        """Make a conversation, or return the one that an earlier request with the same key has made."""
+        try:
+            return await self._store.create_conversation(
+                conversation_id,
                 title=wanted.title,
                 model=wanted.model,
                 instructions=wanted.instructions,
                 metadata=wanted.metadata or {},
                 items=new_items(wanted.items or []),
             )
-        self._feed.changed(conversation.id)
-        return JSONResponse(conversation_resource(conversation))
+        except AlreadyExists:
+            return await self._store.conversation(conversation_id)
 
     async def retrieve(self, request: Request) -> Response:
         with told_in_protocol():

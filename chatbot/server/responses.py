@@ -10,16 +10,16 @@ from starlette.routing import Route
 
 from chatbot.conversation.faults import told_in_protocol
 from chatbot.conversation.stream import ResponseLog
-from chatbot.protocol.errors import InvalidRequest, NotFound
+from chatbot.protocol.errors import NotFound
 from chatbot.protocol.events import Event
 from chatbot.protocol.requests import ResponseCreate, validate
 from chatbot.protocol.resources import item_resource, page, response_resource
 from chatbot.server.bodies import DEFAULT_PAGE, MAX_PAGE, query_flag, query_int, query_order, read_object
 from chatbot.server.delivery import DONE, PING, EventStream, wait_for_end, with_pings
+from chatbot.server.idempotency import HEADER, idempotency_key
 from chatbot.server.services import Services
 
 MAX_SEQUENCE = 2**31
-MAX_KEY_CHARS = 255
 
 
 class ResponseRoutes:
@@ -41,7 +41,8 @@ class ResponseRoutes:
     async def create(self, request: Request) -> Response:
         body = await read_object(request, self._services.settings.max_message_bytes)
         wanted = validate(ResponseCreate, body)
-        log = await self._turns.create(wanted, idempotency_key(wanted, request.headers.get("idempotency-key")))
+        key = idempotency_key(request.headers.get(HEADER), wanted.given_key)
+        log = await self._turns.create(wanted, key)
         if wanted.stream:
             return EventStream(log, _frames(log, -1))
         if not wanted.background:
@@ -77,16 +78,6 @@ class ResponseRoutes:
             ids = _behind(request.query_params.get("after"), ids)
             items = [await store.item(response.conversation_id, item_id) for item_id in ids[:limit]]
         return JSONResponse(page([item_resource(item) for item in items], has_more=len(ids) > limit))
-
-
-def idempotency_key(request: ResponseCreate, header: str | None = None) -> str | None:
-    """Return the key from the header, the field, or the metadata (where typed SDKs can put it)."""
-    given = (header, request.idempotency_key, (request.metadata or {}).get("idempotency_key"))
-    key = next((key for key in given if key is not None), None)
-    if key is not None and not 0 < len(key) <= MAX_KEY_CHARS:
-        message = f"idempotency_key: expected 1 to {MAX_KEY_CHARS} characters, got {len(key)}"
-        raise InvalidRequest("invalid_parameter", message, "idempotency_key")
-    return key
 
 
 def _behind(item_id: str | None, ids: tuple[str, ...]) -> tuple[str, ...]:

@@ -30,7 +30,7 @@ from chatbot.protocol.requests import (
 )
 from chatbot.protocol.resources import conversation_resource, deleted_conversation
 from chatbot.server.guard import SUBPROTOCOLS
-from chatbot.server.responses import idempotency_key
+from chatbot.server.idempotency import idempotency_key
 from chatbot.server.services import Services
 from storage.records import Conversation
 
@@ -148,7 +148,7 @@ class ResponseSocket:
 
     async def _create(self, request: ResponseCreate, stream_id: str | None) -> None:
         async with self._beginning:  # what one client says is stored in the order in which it said it
-            log = await self._services.turns.create(request, idempotency_key(request))
+            log = await self._services.turns.create(request, idempotency_key(request.given_key))
         await self._pump(log, stream_id, -1)
 
     async def _pump(self, log: ResponseLog, stream_id: str | None, starting_after: int) -> None:

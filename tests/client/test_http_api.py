@@ -1,7 +1,12 @@
 """Conversations and their items, made, listed and changed over HTTP."""
 
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 
 from chatbot.client import (
@@ -12,6 +17,8 @@ from chatbot.client import (
 from tests.fake_engine import FakeEngine
 from tests.live_server import live_server
 from tests.tui.fake_server import FakeServer
+
+from .conftest import QUICK
 
 
 async def test_conversations_are_made_renamed_listed_and_deleted(client: Client) -> None:
@@ -44,6 +51,44 @@ async def test_a_conversation_begins_with_what_it_is_given_and_forgets_what_is_d
         await client.delete_item(name, (await client.items(name)).data[0]["id"])
         await (await client.send("hi", conversation=name)).text()
     assert [message.text for message in engine.requests[0].messages] == ["Be brief.", "two\nhi"]
+
+
+async def test_a_conversation_whose_answer_was_lost_is_not_made_twice(tmp_path: Path) -> None:
+    async with (
+        live_server(tmp_path, FakeEngine()) as url,
+        losing_one_answer(url, "POST /v1/conversations") as line,
+        Client(line, backoff=QUICK) as client,
+    ):
+        made = await client.create_conversation(title="Once")
+        assert [each["id"] for each in (await client.conversations()).data] == [made["id"]]
+
+
+@asynccontextmanager
+async def losing_one_answer(url: str, wanted: str) -> AsyncIterator[str]:
+    """A line to a server that breaks once, when the answer to such a request comes."""
+    there, lost = httpx.URL(url), list[bytes]()
+
+    async def pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, beginning: bytes) -> None:
+        with contextlib.closing(writer):
+            while beginning:
+                writer.write(beginning)
+                beginning = await reader.read(65536)
+
+    async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked = await reader.read(65536)
+        behind, ahead = await asyncio.open_connection(there.host, there.port)
+        sending = asyncio.create_task(pipe(reader, ahead, asked))
+        answer = await behind.read(65536)
+        if asked.startswith(wanted.encode()) and not lost:
+            lost.append(answer)
+            writer.transport.abort()
+        else:
+            await pipe(behind, writer, answer)
+        await sending
+
+    async with await asyncio.start_server(connect, "127.0.0.1", 0) as line:
+        yield f"http://127.0.0.1:{line.sockets[0].getsockname()[1]}"
+    assert lost
 
 
 async def test_what_was_not_done_is_not_taken_for_done(tmp_path: Path) -> None:

@@ -36,6 +36,10 @@ class Frames:
         await self.send(type="response.create", input=text, **fields)
         return await self.until(*TERMINAL)
 
+    def vanish(self) -> None:
+        """Be gone without a word: a close would wait for a server that is stuck with what was not read."""
+        self.connection.transport.abort()
+
 
 @asynccontextmanager
 async def frames(url: str, **options: Any) -> AsyncIterator[Frames]:

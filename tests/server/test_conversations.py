@@ -1,4 +1,5 @@
 import asyncio
+from typing import Any
 
 import httpx
 import pytest
@@ -26,6 +27,18 @@ async def test_a_conversation_is_made_found_changed_and_deleted(http: httpx.Asyn
     assert (await http.get(path)).json() == changed
     assert (await http.delete(path)).json()["object"] == "conversation.deleted"
     assert (await http.get(path)).json()["error"]["code"] == "conversation_not_found"
+
+
+async def test_a_key_makes_one_conversation_however_often_it_comes(http: httpx.AsyncClient) -> None:
+    async def make(key: str, title: str) -> dict[str, Any]:
+        made = await http.post("/v1/conversations", json={"title": title}, headers={"Idempotency-Key": key})
+        body: dict[str, Any] = made.json()
+        return body
+
+    first, again, other = await make("a", "One"), await make("a", "Renamed since"), await make("b", "Two")
+    assert first == again
+    assert [each["id"] for each in (await http.get("/v1/conversations")).json()["data"]] == [other["id"], first["id"]]
+    assert (await make("", "Three"))["error"]["code"] == "invalid_parameter"
 
 
 async def test_the_newest_conversation_is_listed_first_page_by_page(http: httpx.AsyncClient) -> None:

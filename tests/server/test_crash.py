@@ -1,6 +1,6 @@
 """kill -9 in the middle of an answer, again and again: what was acknowledged is there once, and the chat goes on.
 
-Twenty cycles here; `python -m tests.server.test_crash 1000` runs as many as it is told.
+Ten cycles here; `python -m tests.server.test_crash 1000` runs as many as it is told.
 """
 
 import asyncio
@@ -70,12 +70,11 @@ def check(items: list[dict[str, Any]], ledger: Ledger) -> None:
 
 def crash_cycles(home: Path, cycles: int, *module: str) -> None:
     """Kill a server in mid-answer this many times, and check after each what it still knows."""
-    ledger = Ledger()
-    with server_process(home, *module) as server:
-        conversation = httpx.post(f"{server.url()}/v1/conversations", json={}).json()["id"]
-        server.kill()
+    ledger, conversation = Ledger(), ""
     for cycle in range(cycles):
         with server_process(home, *module) as server:
+            if not conversation:
+                conversation = httpx.post(f"{server.url()}/v1/conversations", json={}).json()["id"]
             check(items_of(server.url(), conversation), ledger)
             asyncio.run(say_until_killed(server, conversation, cycle, ledger))
     with server_process(home, *module) as server:

@@ -260,6 +260,7 @@ async def test_a_client_that_floods_and_does_not_read_is_not_read_from(url: str)
             assert (await other.turn("still there?"))[-1]["type"] == "response.completed"
         assert len(asyncio.all_tasks()) - before < MAX_TASKS + 50
         flooding.cancel()
+        socket.vanish()
 
 
 def connected_with_little_room(url: str) -> socket.socket:
@@ -323,6 +324,7 @@ async def test_a_reader_that_does_not_read_does_not_stop_the_others(url: str, en
     async with frames(url) as stalled, frames(url) as reading:
         await stalled.send(type="response.create", input="hi")
         events = await asyncio.wait_for(reading.turn("hi"), 20)
+        stalled.vanish()
     assert events[-1]["type"] == "response.completed"
 
 

@@ -36,8 +36,9 @@ export class Api {
     return this.#request("GET", `conversations/${encodeURIComponent(id)}`);
   }
 
-  createConversation(fields) {
-    return this.#request("POST", "conversations", { body: fields });
+  /** Make a conversation; the same key again gives the same one. */
+  createConversation(fields, key) {
+    return this.#request("POST", "conversations", { body: fields, key });
   }
 
   changeConversation(id, fields) {
@@ -64,9 +65,10 @@ export class Api {
     return this.#request("POST", `responses/${encodeURIComponent(id)}/cancel`);
   }
 
-  async #request(method, path, { body, signal } = {}) {
+  async #request(method, path, { body, signal, key } = {}) {
     const headers = { "Content-Type": "application/json" };
     if (this.#key()) headers.Authorization = `Bearer ${this.#key()}`;
+    if (key) headers["Idempotency-Key"] = key;
     const content = body && JSON.stringify(body);
     const options = { method, headers, body: content, signal, cache: "no-store" };
     const answer = await fetch(`v1/${path}`, options).catch(() => {

@@ -164,9 +164,10 @@ export class Chat {
 
   /** Make a conversation, however long the server is away. */
   async #create(fields) {
+    const key = newId("key");
     for (;;) {
       try {
-        return await this.#api.createConversation(fields);
+        return await this.#api.createConversation(fields, key);
       } catch (error) {
         if (!(error instanceof Unreachable)) throw error;
         await this.#page.renewed();
