@@ -22,6 +22,8 @@ class History:
         self._gone = gone
         self._behind: set[str] = set()
         """Loaded chats in which something happened that is not shown yet."""
+        self._followed: dict[str, Reply] = {}
+        """The newest reader of each reply that runs: it reads from the start, so an older one would double the text."""
         self._loading = asyncio.Lock()
 
     async def load(self, chat_id: str) -> None:
@@ -102,11 +104,18 @@ class History:
         if chat and chat.id in self._behind:
             self._background.spawn(self.catch_up(chat.id))
 
-    async def follow(self, reply: Reply) -> None:
-        """Take in what comes of a reply; one that is lost for good is marked so, and the reason told."""
+    async def follow(self, reply: Reply, *, is_live: bool = True) -> None:
+        """Take in what comes of a reply; one that is lost for good is marked so, and the reason told.
+
+        How fast one comes that was taken up later, and is not `is_live` at first, tells nothing.
+        """
+        self._followed[reply.id] = reply
         try:
             async for event in reply:
-                self._shown.receive(event)
+                if self._followed.get(reply.id) is not reply:
+                    return
+                self._shown.receive(event, is_live=is_live)
+            del self._followed[reply.id]
         except ChatbotError:
             lost = {"id": reply.id, "status": "incomplete"}
             self._shown.receive({"type": "response.incomplete", "response": lost})
@@ -116,7 +125,8 @@ class History:
         """Follow the loaded replies that still run; learn why others are incomplete."""
         for message in came:
             if message.response_id and message.status == "streaming":
-                self._background.spawn(self.follow(await self._client.attach(message.response_id)))
+                running = await self._client.attach(message.response_id)
+                self._background.spawn(self.follow(running, is_live=False))
             elif message.response_id and message.status == "interrupted":
                 response = await self._client.response(message.response_id)
                 self._shown.receive({"type": "response.incomplete", "response": response})

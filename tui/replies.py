@@ -13,8 +13,8 @@ from tui.state import Chat, ContextUse, Message, MessageStatus, Pace, State
 MIN_MEASURED_S = 0.05
 
 
-def received(state: State, event: Event, now: float) -> State:
-    """Apply a server event to the reply it belongs to."""
+def received(state: State, event: Event, now: float | None) -> State:
+    """Apply a server event to the reply it belongs to; without a time, its speed is not measured."""
     response_id = str(event.get("response_id") or (event.get("response") or {}).get("id") or "")
     chat = state.chat_of(response_id=response_id)
     if chat is None:
@@ -55,17 +55,20 @@ def _begun(state: State, chat: Chat, response_id: str, kind: str) -> State:
     return state.with_chat(chat.id, lambda chat: replace(chat, pace=None)) if status == "streaming" else state
 
 
-def _grown(state: State, chat: Chat, response_id: str, delta: str, now: float) -> State:
-    pace = chat.pace or Pace(now, 0)
-    elapsed = now - pace.started_at
-    speed = pace.tokens / elapsed if elapsed > MIN_MEASURED_S else None
-    state = state.with_chat(
-        chat.id, lambda chat: replace(chat, pace=replace(pace, tokens=pace.tokens + 1, tokens_per_s=speed))
-    )
+def _grown(state: State, chat: Chat, response_id: str, delta: str, now: float | None) -> State:
+    pace = None if now is None else _counted(chat.pace or Pace(now, 0), now)
+    state = state.with_chat(chat.id, lambda chat: replace(chat, pace=pace))
     return _with_response(state, chat, response_id, lambda m: replace(m, text=m.text + delta, status="streaming"))
 
 
-def _ended(state: State, chat: Chat, response: JsonObject, now: float) -> State:
+def _counted(pace: Pace, now: float) -> Pace:
+    """Count one more token."""
+    elapsed = now - pace.started_at
+    speed = pace.tokens / elapsed if elapsed > MIN_MEASURED_S else None
+    return replace(pace, tokens=pace.tokens + 1, tokens_per_s=speed)
+
+
+def _ended(state: State, chat: Chat, response: JsonObject, now: float | None) -> State:
     """Settle a reply. The stored text decides: after a crash it may be shorter than what was streamed."""
     status, remark = ending(response)
     final = safe_text(response_text(response))
@@ -80,10 +83,10 @@ def _ended(state: State, chat: Chat, response: JsonObject, now: float) -> State:
     return _with_response(state, chat, response["id"], settle).with_chat(chat.id, settle_chat)
 
 
-def _final_pace(pace: Pace | None, response: JsonObject, now: float) -> Pace | None:
+def _final_pace(pace: Pace | None, response: JsonObject, now: float | None) -> Pace | None:
     """The server's own token count over the time we measured."""
     tokens = (response.get("usage") or {}).get("output_tokens")
-    if pace is None or not tokens or now - pace.started_at < MIN_MEASURED_S:
+    if pace is None or now is None or not tokens or now - pace.started_at < MIN_MEASURED_S:
         return pace
     return replace(pace, tokens=tokens, tokens_per_s=(tokens - 1) / (now - pace.started_at))
 

@@ -19,9 +19,9 @@ class Shown:
         self.state = state
         self._on_change()
 
-    def receive(self, event: Event) -> None:
-        """Take in what a reply's stream says."""
-        self.set(replies.received(self.state, event, time.monotonic()))
+    def receive(self, event: Event, *, is_live: bool = True) -> None:
+        """Take in what a reply's stream says, now or, where it is not `is_live`, said before."""
+        self.set(replies.received(self.state, event, time.monotonic() if is_live else None))
 
     def note(self, text: str) -> None:
         """Tell the user something in the transcript."""

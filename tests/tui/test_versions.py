@@ -5,6 +5,7 @@ from pathlib import Path
 from textual.pilot import Pilot
 from textual.style import Style
 
+from tests.fake_engine import FakeEngine
 from tests.tui.desk import Desk, app, counting, opened_desk
 from tests.tui.screens import say, screen_text, until, until_shown
 from tui.state import Message, Versions
@@ -91,6 +92,32 @@ async def test_a_reply_that_is_being_written_goes_on_while_another_version_is_sh
         engine.gate.set()
         await one.press("alt+right")
         await until_shown(one, "no2: you said: green")
+
+
+async def test_a_reply_that_was_left_and_come_back_to_is_not_written_twice(tmp_path: Path) -> None:
+    engine = FakeEngine()
+    engine.reply = lambda _: ["alpha ", "beta ", "gamma "]
+    async with opened_desk(tmp_path, engine) as desk:
+        one = await desk.terminal()
+        await say(one, "red")
+        await until_shown(one, "gamma")
+        engine.free = 1
+        await say(one, "/retry")
+        await until_shown(one, "‹ 2/2 ›", "writing…")
+        for _ in range(2):
+            await one.press("alt+left")
+            await until_shown(one, "gamma", "‹ 1/2 ›")
+            await one.press("alt+right")
+            await until_shown(one, "alpha", "‹ 2/2 ›")
+        engine.gate.set()
+        engine.gate.clear()
+        await until_shown(one, "beta")
+        assert screen_text(app(one)).count("beta") == 1
+        chat = app(one).session.state.chat
+        assert chat is not None
+        assert chat.pace is None
+        engine.gate.set()
+        await until_shown(one, "alpha beta gamma")
 
 
 def test_the_line_tells_the_place_and_leaves_the_ends_without_a_link() -> None:
