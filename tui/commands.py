@@ -17,6 +17,8 @@ class Command:
     aliases: tuple[str, ...] = ()
     is_plain: bool = False
     """Whether plain mode has it too."""
+    erases: bool = False
+    """Whether it takes something away for good, so that only its whole name means it."""
     takes_lines: bool = False
     """Whether its argument may have several lines."""
 
@@ -30,7 +32,7 @@ COMMANDS = (
     Command("open", "open the conversation with this title", argument="[TITLE]", is_plain=True),
     Command("search", "find a conversation by what was said", key="ctrl+f", argument="[WORDS]", is_plain=True),
     Command("rename", "rename this conversation", key="ctrl+r", argument="[TITLE]", is_plain=True),
-    Command("delete", "delete this conversation", is_plain=True),
+    Command("delete", "delete this conversation", is_plain=True, erases=True),
     Command("persona", "choose who answers", key="ctrl+t", argument="[NAME]", aliases=("model",), is_plain=True),
     Command("retry", "answer my last message anew", aliases=("regenerate",), is_plain=True),
     Command("edit", "change my last message and have it answered", argument="[TEXT]", is_plain=True, takes_lines=True),
@@ -59,10 +61,10 @@ def find(name: str) -> Command:
         if name == command.name or name in command.aliases:
             return command
     starting = [command for command in COMMANDS if name and command.name.startswith(name)]
-    if len(starting) == 1:
+    if len(starting) == 1 and not starting[0].erases:
         return starting[0]
     names = [command.name for command in COMMANDS]
-    near = difflib.get_close_matches(name, names, n=1)
+    near = [command.name for command in starting[:1]] or difflib.get_close_matches(name, names, n=1)
     hint = f"did you mean /{near[0]}?" if near else f"/help lists them; {AS_MESSAGE}"
     raise UnknownCommand(f"there is no command /{name}; {hint}")
 

@@ -6,14 +6,13 @@ Every turn is told as `tui.ask` tells its one, with the same exit codes.
 import asyncio
 import contextlib
 import signal
-import sys
-import threading
 
 from chatbot.client import Client, JsonObject, Reply, ReplyFailed, RequestRejected, item_text
-from tui.ask import FAILED, OK, PATIENCE_S, Ensure, guarded, print_text, readable, talk, titled
+from tui.ask import FAILED, OK, PATIENCE_S, Ensure, guarded, print_text, talk, titled
 from tui.commands import COMMANDS, Command, UnknownCommand, message_of, parse, trimmed
 from tui.export import export
 from tui.safe_text import safe_line, safe_text
+from tui.typed_lines import TypedLines
 
 
 async def run_plain(
@@ -43,7 +42,7 @@ class PlainChat:
         self._client = client
         self._model = model
         self._conversation: JsonObject | None = None
-        self._is_terminal = sys.stdin.isatty() and sys.stdout.isatty()
+        self._lines = TypedLines()
         self._is_over = False
         self._reply: Reply | None = None
         self._stopping: asyncio.Future[None] | None = None
@@ -54,28 +53,22 @@ class PlainChat:
 
     async def run(self) -> int:
         """Read lines until the input or the user ends it; the code tells whether the last turn went well."""
-        lines = _stdin_lines()
         self._catch_interrupt()
+        if self._lines.is_terminal:
+            await self._greet()
         while not self._is_over:
-            line = await self._next(lines)
+            line = await self._lines.next("You: ")
             if line is None:
                 break
             if line.strip():
                 self._exit_code = await self._take(trimmed(line))
         return self._exit_code
 
-    async def _next(self, lines: "asyncio.Queue[str | None]") -> str | None:
-        """Prompt and wait for a line; the shell's own prompt shall not stand behind ours."""
-        if not self._is_terminal:
-            return await lines.get()
-        print("You: ", end="", flush=True)
-        line = None
-        try:
-            line = await lines.get()
-        finally:
-            if line is None:
-                print()
-        return line
+    async def _greet(self) -> None:
+        """Say where one is, and what was said last."""
+        talk("/help lists the commands, ^D leaves.")
+        if self._conversation:
+            await self._print_end(self._conversation["id"])
 
     def _catch_interrupt(self) -> None:
         """^C stops the reply that is being written; at the prompt it leaves."""
@@ -110,7 +103,7 @@ class PlainChat:
 
     async def _print(self, reply: Reply) -> int:
         self._reply = reply
-        if self._is_terminal:
+        if self._lines.is_terminal:
             print(f"{safe_line(str(reply.response.get('model') or 'Assistant')).capitalize()}: ", end="")
         return await print_text(reply)
 
@@ -150,7 +143,10 @@ class PlainChat:
             talk("Usage: /rename TITLE, once something was said.")
 
     async def command_delete(self, _: str) -> None:
-        if self._conversation:
+        if self._conversation is None:
+            return
+        title = safe_line(self._conversation.get("title") or "")
+        if await self._lines.agrees(f"Delete {f'“{title}”' if title else 'this conversation'} for good?"):
             await self._client.delete_conversation(self._conversation["id"])
             self._conversation = None
             talk("Deleted. The next line starts a new conversation.")
@@ -174,13 +170,16 @@ class PlainChat:
         """Go on from another version of the newest message that has some, and print how the conversation ends then."""
         if self._conversation and (item := await self._version(self._conversation["id"], step)):
             await self._client.choose_version(self._conversation["id"], item)
-            end = await self._client.items(self._conversation["id"], order="desc", limit=2)
-            for said in reversed(end.data):
-                name = "You" if said["role"] == "user" else _named(said.get("model"))
-                print(f"{safe_line(name)}: {safe_text(item_text(said))}", flush=True)
+            await self._print_end(self._conversation["id"])
             return OK
         talk(f"There is no {'earlier' if step < 0 else 'later'} version of a message here.")
         return FAILED
+
+    async def _print_end(self, conversation: str) -> None:
+        end = await self._client.items(conversation, order="desc", limit=2)
+        for said in reversed(end.data):
+            name = "You" if said["role"] == "user" else _named(said.get("model"))
+            print(f"{safe_line(name)}: {safe_text(item_text(said))}", flush=True)
 
     async def _version(self, conversation: str, step: int) -> str | None:
         async for item in self._client.each_item(conversation, order="desc"):
@@ -236,17 +235,3 @@ class PlainChat:
 
 def _named(model: str | None) -> str:
     return (model or "Assistant").capitalize()
-
-
-def _stdin_lines() -> "asyncio.Queue[str | None]":
-    """Return a queue of lines, None at the end. Its thread is a daemon, so that a waiting read never delays leaving."""
-    loop, lines = asyncio.get_running_loop(), asyncio.Queue[str | None]()
-
-    def read() -> None:
-        with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
-            for line in readable(sys.stdin):
-                loop.call_soon_threadsafe(lines.put_nowait, line)
-            loop.call_soon_threadsafe(lines.put_nowait, None)
-
-    threading.Thread(target=read, daemon=True).start()
-    return lines

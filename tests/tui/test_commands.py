@@ -40,6 +40,13 @@ def test_aliases_beginnings_and_case_are_understood(typed: str, name: str) -> No
     assert parsed[0].name == name
 
 
+def test_what_cannot_be_undone_needs_its_whole_name() -> None:
+    for line in ("/d", "/delet"):
+        with pytest.raises(UnknownCommand, match="did you mean /delete"):
+            parse(line)
+    assert parse("/delete") is not None
+
+
 def test_a_slip_is_met_with_the_nearest_name() -> None:
     with pytest.raises(UnknownCommand, match="did you mean /rename"):
         parse("/renmae x")

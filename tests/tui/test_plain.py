@@ -179,12 +179,40 @@ async def test_input_that_is_no_text_is_read_as_far_as_it_is(
     assert [frame["input"] for frame in server.creates] == ["caf\N{REPLACEMENT CHARACTER}", "two"]
 
 
+def type_on_a_terminal(monkeypatch: pytest.MonkeyPatch, *lines: str) -> None:
+    type_in(monkeypatch, *lines)
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+
+
 async def test_a_terminal_shows_who_speaks(
     server: FakeServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.add_conversation("Sea", model="pirate")
-    type_in(monkeypatch, "hi")
-    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
-    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    type_on_a_terminal(monkeypatch, "hi")
     assert await run_plain(server.url, conversation="Sea", model="pirate") == 0
     assert capsys.readouterr().out == "You: Pirate: Hello there.\nYou: \n"
+
+
+async def test_a_terminal_shows_what_was_said_last(
+    server: FakeServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.add_conversation("Sea", ("before", "that"), ("ahoy", "hi"))
+    type_on_a_terminal(monkeypatch)
+    assert await run_plain(server.url, conversation="Sea") == 0
+    shown = capsys.readouterr()
+    assert shown.out == "You: ahoy\nAssistant: hi\nYou: \n"
+    assert "/help" in shown.err
+
+
+async def test_a_terminal_is_asked_before_a_chat_is_deleted(
+    server: FakeServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.add_conversation("Sea")
+    type_on_a_terminal(monkeypatch, "/delete", "", "/delete", "n")
+    assert await run_plain(server.url, conversation="Sea") == 0
+    assert "Delete “Sea” for good? [y/N]" in capsys.readouterr().out
+    assert [row["title"] for row in server.conversations.values()] == ["Sea"]
+    type_on_a_terminal(monkeypatch, "/delete", "y")
+    assert await run_plain(server.url, conversation="Sea") == 0
+    assert not server.conversations
