@@ -82,7 +82,10 @@ class Refused(StorageError):
 
 
 class StorageLocked(Refused):
-    pass
+    def __init__(self, message: str, holder: int | None = None) -> None:
+        super().__init__(message)
+        self.holder = holder
+        """Process that has the database, if it is known."""
 
 
 class StorageReadOnly(Refused):

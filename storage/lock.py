@@ -29,11 +29,12 @@ class DatabaseLock:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            holder = _read_pid(descriptor) or "unknown"
+            holder = _read_pid(descriptor)
             os.close(descriptor)
             raise StorageLocked(
-                f"{database}: expected to be the only server, but process {holder} has it open;"
-                " stop that one or choose another database path"
+                f"{database}: expected to be the only server, but process {holder or 'unknown'} has it open;"
+                " stop that one or choose another database path",
+                int(holder) if holder.isdecimal() else None,
             ) from error
         was_unclean = bool(_read_pid(descriptor))
         try:

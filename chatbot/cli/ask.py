@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from chatbot.cli.configured import fail, personas_like, settings_with
+from chatbot.cli.configured import fail, personas_like, settings_with, tell_start
 
 
 def ask(
@@ -31,7 +31,7 @@ def ask(
     from tui.commands import trimmed
 
     async def turn() -> int:
-        url = await ensure_server(settings)
+        url = await ensure_server(settings, tell_start)
         return await ask_once(
             url,
             trimmed(said),

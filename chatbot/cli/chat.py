@@ -4,7 +4,7 @@ import asyncio
 import os
 import sys
 
-from chatbot.cli.configured import fail, settings_with
+from chatbot.cli.configured import fail, settings_with, tell_start
 
 
 def chat(*, model: str | None, conversation: str | None, plain: bool) -> int:
@@ -22,7 +22,7 @@ def chat(*, model: str | None, conversation: str | None, plain: bool) -> int:
     from tui.plain import run_plain
 
     try:
-        url = asyncio.run(ensure())
+        url = asyncio.run(ensure_server(settings, tell_start))
     except ServerDidNotStart as error:
         fail(str(error), 3)
     return asyncio.run(run_plain(url, ensure=ensure, api_key=settings.api_key, conversation=conversation))

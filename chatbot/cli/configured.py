@@ -1,6 +1,7 @@
 """Settings for a command: what its flags say over what the environment and the files say."""
 
 import os
+import sys
 from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -72,6 +73,12 @@ def personas_like(incomplete: str) -> list[str]:
     """Return the names of personas that begin so, for the shell to complete."""
     names = {adapter.name for adapter in adapter_store(settings_with()).scan()}
     return sorted(name for name in names if name.startswith(incomplete))
+
+
+def tell_start() -> None:
+    """Say on a terminal why nothing comes for some seconds."""
+    if sys.stderr.isatty():
+        typer.echo("starting the server…", err=True)
 
 
 def fail(message: str, code: int = 1) -> NoReturn:

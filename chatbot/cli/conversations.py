@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
-from chatbot.cli.configured import fail, settings_with
+from chatbot.cli.configured import fail, settings_with, tell_start
 
 if TYPE_CHECKING:
     from chatbot.client import Client, JsonObject
@@ -121,7 +121,7 @@ def _with_client(work: "Callable[[Client], Awaitable[int]]") -> None:
     from tui.ask import guarded
 
     async def connected() -> int:
-        async with Client(await ensure_server(settings), settings.api_key) as client:
+        async with Client(await ensure_server(settings, tell_start), settings.api_key) as client:
             return await work(client)
 
     try:

@@ -24,6 +24,7 @@ def serve(
     ] = None,
     idle_exit_s: Annotated[float | None, typer.Option(help="Stop after this many seconds without a client.")] = None,
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
+    background: Annotated[bool, typer.Option("--background", hidden=True)] = False,
 ) -> None:
     """Serve the model over WebSockets and HTTP."""
     settings = settings_with(
@@ -35,10 +36,10 @@ def serve(
         idle_exit_s=idle_exit_s,
         log_level=log_level,
     )
-    _serve(settings)
+    _serve(settings, is_background=background)
 
 
-def _serve(settings: Settings) -> None:
+def _serve(settings: Settings, *, is_background: bool) -> None:
     import asyncio
     import os
 
@@ -54,10 +55,9 @@ def _serve(settings: Settings) -> None:
 
     configure_logging(settings.log_level)
     try:
-        asyncio.run(run_server(settings, partial(_engine, settings)))
+        asyncio.run(run_server(settings, partial(_engine, settings), is_background=is_background))
     except StorageLocked as error:
-        hint = "if the terminal client started it, it goes away a minute after its last client"
-        fail(f"{error}\n{hint}; another CHATBOT_HOME has data of its own", ALREADY_SERVED)
+        fail(f"{error}\nanother CHATBOT_HOME has data of its own", ALREADY_SERVED)
     except (CannotServe, ModelNotFound, StorageError) as error:
         fail(str(error))
 

@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 
@@ -12,6 +12,8 @@ from pathlib import Path
 class Announced:
     url: str
     pid: int
+    is_background: bool = False
+    """Whether a client started it, so that it makes way for one that is started by hand."""
 
 
 class Announcement:
@@ -24,19 +26,19 @@ class Announcement:
         """Return what the last server announced, or None."""
         try:
             found = json.loads(self._path.read_text())
-            return Announced(str(found["url"]), int(found["pid"]))
+            return Announced(str(found["url"]), int(found["pid"]), bool(found.get("is_background")))
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
     @contextmanager
-    def made(self, url: str, pid: int) -> Iterator[None]:
+    def made(self, announced: Announced) -> Iterator[None]:
         """Announce a server for as long as the block runs."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        partial = self._path.with_suffix(f".{pid}.tmp")
-        partial.write_text(json.dumps({"url": url, "pid": pid}))
+        partial = self._path.with_suffix(f".{announced.pid}.tmp")
+        partial.write_text(json.dumps(asdict(announced)))
         os.replace(partial, self._path)
         try:
             yield
         finally:
-            if self.read() == Announced(url, pid):
+            if self.read() == announced:
                 self._path.unlink(missing_ok=True)

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,8 +41,8 @@ class _Running:
     model: str
 
 
-async def ensure_server(settings: Settings) -> str:
-    """Return the address of a server that answers, started now if there is none.
+async def ensure_server(settings: Settings, on_start: Callable[[], None] = lambda: None) -> str:
+    """Return the address of a server that answers, started now if there is none; `on_start` is told of that.
 
     Raises:
         OtherModelServed: the settings name a model, and the server that runs has another one.
@@ -49,7 +50,10 @@ async def ensure_server(settings: Settings) -> str:
     """
     async with httpx.AsyncClient(timeout=ANSWER_TIMEOUT_S) as http:
         announcement = Announcement(settings.state_dir)
-        running = await _running(http, announcement) or await _started(http, announcement, settings)
+        running = await _running(http, announcement)
+        if running is None:
+            on_start()
+            running = await _started(http, announcement, settings)
     if "model" in settings.model_fields_set and running.model != settings.model_name:
         raise OtherModelServed(
             f"expected a server with the model {settings.model_name!r}, but the one at {running.url} has"
@@ -88,13 +92,18 @@ async def _running(http: httpx.AsyncClient, announcement: Announcement) -> _Runn
 
 def _start(settings: Settings, log: Path) -> "subprocess.Popen[bytes]":
     """Start `chatbot serve` with the same settings, apart from this terminal, on a free port."""
-    log.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        output = log.open("ab")
+    except OSError as error:
+        why = f"{error.filename}: expected a place for the server's log {log}, but {error.strerror}"
+        raise ServerDidNotStart(f"{why}; try: CHATBOT_HOME=FOLDER") from error
     changed = settings.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
     changed.update(port=0, idle_exit_s=changed.get("idle_exit_s", IDLE_EXIT_S))
     passed = {f"CHATBOT_{name.upper()}": _as_env(value) for name, value in changed.items()}
-    with log.open("ab") as output:
+    with output:
         return subprocess.Popen(
-            [sys.executable, "-m", "chatbot", "serve"],
+            [sys.executable, "-m", "chatbot", "serve", "--background"],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -14,12 +14,14 @@ import uvicorn
 
 from chatbot.conversation.turn import Turns
 from chatbot.engine.base import Engine
-from chatbot.server.announcement import Announcement
+from chatbot.server.announcement import Announced, Announcement
 from chatbot.server.app import create_app
 from chatbot.server.presence import Presence
 from chatbot.server.services import Services, open_services
+from chatbot.server.takeover import make_way
 from chatbot.server.wire import BoundedWebSocketProtocol
 from chatbot.settings import Settings
+from storage.errors import StorageLocked
 from storage.store import Store
 
 logger = structlog.get_logger(__name__)
@@ -63,21 +65,32 @@ class DrainingServer(uvicorn.Server):
                 signal.signal(number, handler)
 
 
-async def serve(settings: Settings, make_engine: Callable[[], Engine], stop: asyncio.Event | None = None) -> None:
+async def serve(
+    settings: Settings,
+    make_engine: Callable[[], Engine],
+    stop: asyncio.Event | None = None,
+    *,
+    is_background: bool = False,
+) -> None:
     """Serve until a signal, until `stop` is set, or until idle for `idle_exit_s`.
 
-    The engine is made in another thread once nobody else is known to have the data: torch takes seconds to import.
+    One in the background, which a client started, makes way for one that is not. The engine is made in another thread
+    once nobody else is known to have the data: torch takes seconds to import.
 
     Raises CannotServe, StorageError or ModelNotFound before anything is served, and StorageBroken when the disk
     failed while it was.
     """
     with bind(settings) as bound:
         check_exposure(settings, bound.getsockname()[0])
-        async with open_services(settings, make_engine) as services:
-            url = _url(bound)
-            with Announcement(settings.state_dir).made(url, os.getpid()):
-                logger.info("serving", url=url, model=services.engine.base.name)
-                await _serve_on(bound, services, stop or asyncio.Event())
+        announced = Announced(_url(bound), os.getpid(), is_background)
+        while True:
+            try:
+                async with open_services(settings, make_engine) as services:
+                    await _announce_and_serve(bound, services, announced, stop or asyncio.Event())
+                break
+            except StorageLocked as locked:
+                if is_background or not await make_way(settings, locked):
+                    raise
     logger.info("stopped")
 
 
@@ -107,6 +120,14 @@ def _why_not(error: OSError | UnicodeError) -> str:
     if error.errno == errno.EADDRNOTAVAIL:
         return "the address is not one of this machine; 0.0.0.0 stands for all that are"
     return f"{error.strerror}; try: --port 0"
+
+
+async def _announce_and_serve(
+    bound: socket.socket, services: Services, announced: Announced, stop: asyncio.Event
+) -> None:
+    with Announcement(services.settings.state_dir).made(announced):
+        logger.info("serving", url=announced.url, model=services.engine.base.name)
+        await _serve_on(bound, services, stop)
 
 
 async def _serve_on(bound: socket.socket, services: Services, stop: asyncio.Event) -> None:

@@ -1,6 +1,6 @@
 """`python -m tests.server.scripted_server`: a whole server but for the model, which says a word every few milliseconds.
 
-It starts in a second, so that it can be killed many times.
+It starts in a second, so that it can be killed many times. With `--background` it is one that a client has started.
 """
 
 import asyncio
@@ -29,6 +29,6 @@ class SlowEngine(FakeEngine):
 
 if __name__ == "__main__":
     try:
-        asyncio.run(serve(Settings(), SlowEngine))
+        asyncio.run(serve(Settings(), SlowEngine, is_background="--background" in sys.argv))
     except StorageError as error:
         sys.exit(str(error))

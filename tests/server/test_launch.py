@@ -90,3 +90,9 @@ async def test_a_stale_announcement_leads_to_nobody(tmp_path: Path, stranger: st
     (settings.state_dir / "server.json").write_text(json.dumps({"url": stranger, "pid": 1}))
     with pytest.raises(ServerDidNotStart, match="/nowhere"):
         await ensure_server(settings)
+
+
+async def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ServerDidNotStart, match=r"file/state: expected a place for the server's log .*Not a directory"):
+        await ensure_server(Settings(home=tmp_path / "file"))

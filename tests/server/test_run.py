@@ -41,6 +41,21 @@ async def test_a_second_server_on_the_same_data_is_refused_before_it_makes_an_en
             await serve(Settings(home=tmp_path, port=0), Mock(side_effect=AssertionError))
 
 
+async def test_a_server_started_by_hand_takes_the_place_of_one_in_the_background(tmp_path: Path) -> None:
+    with server_process(tmp_path, *SCRIPTED, "--background") as behind:
+        async with frames(behind.url()) as socket:
+            await socket.send(type="response.create", input="hi", max_output_tokens=60)
+            await socket.until("response.output_text.delta")
+            with server_process(tmp_path, *SCRIPTED) as before:
+                await socket.until("response.completed")
+                assert await asyncio.to_thread(behind.process.wait, 30) == 0
+                url = await asyncio.to_thread(before.url)
+                with server_process(tmp_path, *SCRIPTED, "--background") as late:
+                    assert await asyncio.to_thread(late.process.wait, START_TIMEOUT_S) == 1
+                async with httpx.AsyncClient(base_url=url) as http:
+                    assert (await http.get("/ready")).is_success
+
+
 async def test_a_server_whose_database_was_replaced_acknowledges_nothing_and_stops(tmp_path: Path) -> None:
     with server_process(tmp_path, *SCRIPTED) as server:
         url = server.url()
@@ -109,7 +124,7 @@ def test_a_broken_announcement_is_none(tmp_path: Path, content: str) -> None:
 
 def test_an_announcement_is_taken_back_only_by_its_maker(tmp_path: Path) -> None:
     announcement = Announcement(tmp_path)
-    with announcement.made("http://a", 1):
-        with announcement.made("http://b", 2):
-            assert announcement.read() == Announced("http://b", 2)
+    with announcement.made(Announced("http://a", 1)):
+        with announcement.made(Announced("http://b", 2, is_background=True)):
+            assert announcement.read() == Announced("http://b", 2, is_background=True)
         assert announcement.read() is None
