@@ -14,7 +14,7 @@ from tui.export import export
 from tui.session import Session
 from tui.state import Model
 from tui.widgets.conversations import ConversationList
-from tui.widgets.dialogs import AskLine, Confirm
+from tui.widgets.dialogs import LONGEST_TITLE, AskLine, Confirm
 from tui.widgets.editor import Editor
 from tui.widgets.help import HelpScreen
 from tui.widgets.persona_picker import PersonaPicker
@@ -92,6 +92,9 @@ class CommandedApp(App[int]):
         chat = self.session.state.chat
         if chat is None or chat.is_draft:
             self.notify("There is nothing to rename yet: say something first.", markup=False)
+        elif len(title) > LONGEST_TITLE:
+            told = f"Not renamed: a title has at most {LONGEST_TITLE} characters, this one has {len(title)}."
+            self.notify(told, severity="warning", markup=False)
         elif title:
             self.session.rename(title)
         else:

@@ -191,6 +191,8 @@ class ChatApp(CommandedApp):
         transcript = self.query_one(Transcript)
         if event.direction == 0:
             transcript.follow()
+        elif transcript.max_scroll_y == 0:
+            return  # a short page would lose its hold of the end
         elif event.direction < 0:
             transcript.scroll_page_up(animate=False)
         else:

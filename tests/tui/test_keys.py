@@ -103,6 +103,27 @@ async def test_rename_and_delete(open_app: OpenApp, server: FakeServer) -> None:
         assert list(server.conversations) == ["conv_1"]
 
 
+async def test_a_title_that_is_too_long_is_refused_at_once(open_app: OpenApp, server: FakeServer) -> None:
+    server.add_conversation("Sea", ("a", "b"))
+    async with open_app() as pilot:
+        await until_shown(pilot, "Sea")
+        await say(pilot, "/rename " + "x" * 201)
+        await until_shown(pilot, "Not renamed", "201")
+        assert server.conversations["conv_1"]["title"] == "Sea"
+
+
+async def test_a_page_that_is_short_keeps_its_end_in_sight(open_app: OpenApp, server: FakeServer) -> None:
+    server.pieces = [f"line {n}\n\n" for n in range(30)]
+    server.gate.clear()
+    async with open_app() as pilot:
+        await until_shown(pilot, "live")
+        await say(pilot, "hi")
+        await until_shown(pilot, "line 0")
+        await pilot.press("pageup")
+        server.gate.set()
+        await until_shown(pilot, "line 29")
+
+
 async def test_what_is_typed_or_pasted_in_the_list_reaches_the_editor(open_app: OpenApp, server: FakeServer) -> None:
     server.add_conversation("Sea", ("a", "b"))
     async with open_app() as pilot:

@@ -8,6 +8,8 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input, Label
 
+LONGEST_TITLE = 200
+
 
 class AskLine(ModalScreen[str | None]):
     """Returns the line that was typed, or None."""
@@ -22,7 +24,7 @@ class AskLine(ModalScreen[str | None]):
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
             yield Label(self._question, markup=False)
-            yield Input(self._value, max_length=200)
+            yield Input(self._value, max_length=LONGEST_TITLE)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         self.dismiss(event.value.strip() or None)

@@ -4,16 +4,8 @@ A reply that is being written is a live `Markdown` widget (dozens of nodes). Onc
 single widget that holds the rendered text, because Textual's layout cost grows with every node on the page.
 """
 
-import io
 import re
-from collections.abc import Iterable
 
-from markdown_it import MarkdownIt
-from markdown_it.token import Token
-from rich.console import Console
-from rich.markdown import Markdown as RichMarkdown
-from rich.segment import Segment
-from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
@@ -21,6 +13,7 @@ from textual.geometry import Size
 from textual.widget import Widget
 from textual.widgets import Markdown, Static
 
+from tui.chat_markdown import chat_markdown, rendered
 from tui.folds import LONGEST
 from tui.safe_text import safe_markdown
 from tui.state import Message, MessageStatus
@@ -63,37 +56,6 @@ def beginning(text: str) -> str:
     lines = text[:LONGEST].split("\n")[:LINES_OF_LONG]
     shown = "\n".join(lines)[:CHARACTERS_OF_LONG]
     return f"{shown}\n… and {len(text) - len(shown):,} more characters"
-
-
-def chat_markdown() -> MarkdownIt:
-    """Return a reader of Markdown in which a line ends where the writer ended it."""
-    markdown = MarkdownIt("gfm-like")
-    markdown.core.ruler.push("line_ends", lambda state: end_lines(state.tokens))
-    return markdown
-
-
-def end_lines(tokens: Iterable[Token]) -> None:
-    """Make every end of a line one that is shown: Markdown would fill paragraphs, verses too."""
-    for token in tokens:
-        for child in token.children or ():
-            if child.type == "softbreak":
-                child.type = "hardbreak"
-
-
-def rendered(text: str, width: int) -> Content:
-    """Return Markdown as it looks at a width, as selectable content."""
-    console = Console(file=io.StringIO(), width=width, color_system="truecolor", force_terminal=True)
-    markdown = RichMarkdown(safe_markdown(text), hyperlinks=False, code_theme="ansi_dark")
-    end_lines(markdown.parsed)
-    lines = console.render_lines(markdown, console.options.update(width=width), pad=False)
-    result = Text()
-    for number, line in enumerate(lines):
-        if number:
-            result.append("\n")
-        for segment in Segment.simplify(line):
-            result.append(segment.text, segment.style)
-    result.rstrip()
-    return Content.from_rich_text(result, console=console)
 
 
 class FrozenReply(Static):
