@@ -142,7 +142,8 @@ class CommandedApp(App[int]):
         """Show what was said in the place of a message: by default the marked, or newest, that has other versions."""
         if not self.session.show_version(step, key):
             which = "earlier" if step < 0 else "later"
-            self.notify(f"There is no {which} version of a message here.", severity="warning", markup=False)
+            told = f"There is no {which} version here; Alt+Up marks the message that is meant."
+            self.notify(told, severity="warning", markup=False)
 
     def command_copy(self, number: str) -> None:
         answer = self.session.state.chat.answer if self.session.state.chat else None
@@ -211,13 +212,18 @@ class CommandedApp(App[int]):
         self.notify(f"Copied {len(text)} characters ({tool or 'through the terminal'}).", markup=False)
 
     def action_help_quit(self) -> None:
-        """^C with nothing to copy, or ^D with nothing to delete: the second one in a row quits."""
+        """^C with nothing to copy: it stops the reply that is being written, and the second one in a row quits."""
+        is_stopped = not self._quit_asked and self.session.stop()
+        self.ask_to_quit("The reply is stopped; ^C again quits." if is_stopped else "Press ^C again to quit.")
+
+    def ask_to_quit(self, told: str) -> None:
+        """Quit if that was asked for a moment ago; tell how to otherwise."""
         if self._quit_asked:
             self.command_quit("")
             return
         self._quit_asked = True
         self.set_timer(QUIT_WINDOW_S, self._forget_quit)
-        self.notify("Press ^C again to quit.", timeout=QUIT_WINDOW_S, markup=False)
+        self.notify(told, timeout=QUIT_WINDOW_S, markup=False)
 
     def _forget_quit(self) -> None:
         self._quit_asked = False

@@ -179,7 +179,7 @@ class ChatApp(CommandedApp):
         self._remember()
 
     def on_editor_ended(self) -> None:
-        self.action_help_quit()
+        self.ask_to_quit("Press ^D again to quit.")
 
     def on_text_area_changed(self) -> None:
         found = matching(self.query_one(Editor).text)

@@ -431,6 +431,19 @@ async def test_help_lists_the_keys_and_the_palette_the_commands(open_app: OpenAp
         await until_shown(pilot, "rename this conversation")
 
 
+async def test_an_interrupt_stops_the_reply_and_a_second_one_quits(open_app: OpenApp, server: FakeServer) -> None:
+    server.gate.clear()
+    async with open_app() as pilot:
+        await until_shown(pilot, "live")
+        await say(pilot, "hi")
+        await until_shown(pilot, "writing…", "Hello")
+        await pilot.press("ctrl+c")
+        await until_shown(pilot, "(stopped)", "^C again quits")
+        assert pilot.app.return_value is None
+        await pilot.press("ctrl+c")
+        await until(pilot, lambda: pilot.app.return_value == 0)
+
+
 @pytest.mark.parametrize(
     "keys", [("ctrl+q",), ("ctrl+c", "ctrl+c"), ("ctrl+d", "ctrl+d"), ("/", "q", "u", "i", "t", "enter")]
 )

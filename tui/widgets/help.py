@@ -17,8 +17,8 @@ EDITING = (
     ("Up, Down", "bring back what you sent, commands too, from an empty editor"),
     ("PgUp, PgDn, ^End", "read back, go to the newest text"),
     ("Alt+Up, Alt+Down", "mark a message, for /copy, /edit, /retry and its versions; Esc lets go"),
-    ("Tab", "complete a command"),
-    ("^C", "copy what is selected; twice: quit, as ^D does in an empty editor"),
+    ("Tab", "complete a command; with none typed, go to the list, where Delete deletes"),
+    ("^C", "copy what is selected, or stop the reply; twice: quit, as ^D does in an empty editor"),
     ("^P", "palette: every command, themes (TEXTUAL_THEME keeps one), screenshot"),
 )
 
