@@ -8,6 +8,7 @@ from pathlib import Path
 from textual.app import App
 from textual.pilot import Pilot
 
+from tui.app import ChatApp
 from tui.widgets.editor import Editor
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -19,6 +20,12 @@ def screen_text(app: App[int]) -> str:
     """Return what the terminal would show, without colours."""
     strips = app.screen._compositor.render_strips(app.size)
     return "\n".join(strip.text.rstrip() for strip in strips) + "\n"
+
+
+def chat_app(app: object) -> ChatApp:
+    """Return the app of a pilot as what it is."""
+    assert isinstance(app, ChatApp)
+    return app
 
 
 async def say(pilot: Pilot[int], text: str) -> None:

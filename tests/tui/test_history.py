@@ -1,0 +1,169 @@
+"""What was said before or elsewhere comes, once, and does not move who reads."""
+
+import asyncio
+from functools import partial
+
+import pytest
+
+from tests.tui.conftest import OpenApp
+from tests.tui.fake_server import FakeServer
+from tests.tui.screens import chat_app, say, screen_text, until, until_shown
+from tui.listing import CHATS_PAGE
+from tui.session import Session
+from tui.widgets.editor import Editor
+from tui.widgets.transcript import Transcript
+
+
+async def test_the_reader_is_not_moved_and_comes_back_by_a_key(open_app: OpenApp, server: FakeServer) -> None:
+    server.add_conversation("Long", *[(f"question {n}", f"answer {n}") for n in range(12)])
+    server.gate.clear()
+    server.pieces = [f"line {n}\n\n" for n in range(30)]
+    async with open_app() as pilot:
+        await until_shown(pilot, "answer 11")
+        await say(pilot, "go")
+        await until_shown(pilot, "writing…")
+        await pilot.press("pageup")
+        await until_shown(pilot, "more below")
+        transcript = pilot.app.query_one(Transcript)
+        place = transcript.scroll_y
+        server.gate.set()
+        await until(pilot, lambda: server.responses["resp_1"].body["status"] == "completed")
+        await until(pilot, lambda: "writing…" not in _all_text(pilot.app))
+        assert transcript.scroll_y == place
+        await pilot.press("ctrl+end")
+        await until_shown(pilot, "line 29")
+        await until(pilot, lambda: "more below" not in screen_text(chat_app(pilot.app)))
+
+
+async def test_what_was_said_elsewhere_shows_when_a_chat_is_opened_again(open_app: OpenApp, server: FakeServer) -> None:
+    conversation = server.add_conversation("Sea", ("earlier", "before"))
+    async with open_app() as pilot:
+        await until_shown(pilot, "before")
+        await say(pilot, "hi")
+        await until_shown(pilot, "Hello there.")
+        server.say_elsewhere(conversation, "from the other terminal", "heard you")
+        await pilot.press("ctrl+n")
+        await until_shown(pilot, "Say hello.")
+        await say(pilot, "/open sea")
+        await until_shown(pilot, "from the other terminal", "heard you")
+        assert [m.text for m in chat_app(pilot.app).session.state.chats[0].messages] == [
+            *("earlier", "before", "hi", "Hello there.", "from the other terminal", "heard you")
+        ]
+
+
+async def test_what_was_said_elsewhere_shows_when_the_server_is_back(open_app: OpenApp, server: FakeServer) -> None:
+    conversation = server.add_conversation("Sea", ("earlier", "before"))
+    async with open_app() as pilot:
+        await until_shown(pilot, "before")
+        server.say_elsewhere(conversation, "from the other terminal", "heard you")
+        await server.drop_sockets()
+        await until_shown(pilot, "from the other terminal", "heard you")
+
+
+async def test_a_conversation_that_was_looked_up_hides_none_before_it(open_app: OpenApp, server: FakeServer) -> None:
+    for number in range(CHATS_PAGE + 20):
+        server.add_conversation(f"Talk {number}", ("a", "b"))
+    async with open_app(conversation="Talk 5") as pilot:
+        await until(pilot, lambda: len(chat_app(pilot.app).session.state.chats) == CHATS_PAGE + 1)
+        chat_app(pilot.app).session.load_more_chats()
+        await until(pilot, lambda: not chat_app(pilot.app).session.state.has_more_chats)
+        assert len({chat.id for chat in chat_app(pilot.app).session.state.chats}) == CHATS_PAGE + 20
+
+
+async def test_the_list_goes_on_when_its_last_conversation_was_deleted(open_app: OpenApp, server: FakeServer) -> None:
+    for number in range(CHATS_PAGE + 20):
+        server.add_conversation(f"Talk {number}", ("a", "b"))
+    async with open_app() as pilot:
+        session = chat_app(pilot.app).session
+        await until(pilot, lambda: len(session.state.chats) == CHATS_PAGE)
+        session.delete(session.state.chats[-1].id)
+        await until(pilot, lambda: len(session.state.chats) == CHATS_PAGE - 1)
+        session.load_more_chats()
+        await until(pilot, lambda: not session.state.has_more_chats)
+        assert len({chat.id for chat in session.state.chats}) == CHATS_PAGE + 19
+
+
+async def test_a_chat_deleted_while_the_server_was_away_is_told(open_app: OpenApp, server: FakeServer) -> None:
+    conversation = server.add_conversation("Sea", ("earlier", "before"))
+    async with open_app() as pilot:
+        await until_shown(pilot, "before")
+        del server.conversations[conversation], server.items[conversation]
+        await server.drop_sockets()
+        await until_shown(pilot, "“Sea” was deleted elsewhere.")
+        assert not chat_app(pilot.app).session.state.chats
+
+
+async def test_older_history_comes_when_the_reader_reaches_the_top(open_app: OpenApp, server: FakeServer) -> None:
+    server.add_conversation("Long", *[(f"question {n};", f"answer {n};") for n in range(45)])
+    async with open_app() as pilot:
+        await until_shown(pilot, "answer 44;")
+        transcript = pilot.app.query_one(Transcript)
+        assert len(transcript.query(".message")) <= 40
+        for mounted, first_shown in ((60, 25), (80, 15), (90, 5)):
+            transcript.scroll_home(animate=False, immediate=True)
+            await until(pilot, partial(_has_messages, transcript, mounted))
+            await until(pilot, lambda: transcript.scroll_y > 0)
+            await until_shown(pilot, f"question {first_shown};")  # what was read stays in view
+
+
+async def test_history_that_is_asked_for_twice_at_once_comes_once(open_app: OpenApp, server: FakeServer) -> None:
+    server.add_conversation("Long", *[(f"question {n};", f"answer {n};") for n in range(30)])
+    async with open_app() as pilot:
+        session = chat_app(pilot.app).session
+        await until_shown(pilot, "answer 29;")
+        await say(pilot, "hi")
+        await until_shown(pilot, "Hello there.")
+        await until(pilot, lambda: session.background.is_idle)
+        session.load_older()
+        session.load_older()
+        await until(pilot, lambda: session.state.chat and len(session.state.chat.messages) >= 62)
+        await until(pilot, lambda: session.background.is_idle)
+        assert session.state.chat
+        said = [message.text for message in session.state.chat.messages]
+        assert (len(said), said.count("hi"), session.state.chat.oldest_item) == (62, 1, None)
+
+
+async def test_history_goes_on_though_the_oldest_shown_message_was_deleted(
+    open_app: OpenApp, server: FakeServer
+) -> None:
+    server.add_conversation("Long", *[(f"question {n};", f"answer {n};") for n in range(30)])
+    async with open_app() as pilot:
+        session = chat_app(pilot.app).session
+        await until_shown(pilot, "answer 29;")
+        (items,) = server.items.values()
+        gone = next(item for item in items if item["id"] == session.state.chat.oldest_item)  # type: ignore[union-attr]
+        items.remove(gone)
+        session.load_older()
+        await until(pilot, lambda: session.background.is_idle)
+        assert session.state.chat
+        assert [message.text for message in session.state.chat.messages] == [
+            part["text"] for item in items for part in item["content"]
+        ]
+
+
+async def test_what_is_typed_while_the_list_comes_stays_though_others_speak(
+    open_app: OpenApp, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    conversation = server.add_conversation("Sea", ("earlier", "before"))
+    goes_on, load_models = asyncio.Event(), Session._load_models
+
+    async def held(session: Session) -> None:
+        await goes_on.wait()
+        await load_models(session)
+
+    monkeypatch.setattr(Session, "_load_models", held)
+    async with open_app() as pilot:
+        await until_shown(pilot, "live")
+        pilot.app.query_one(Editor).insert("half a thought")
+        server.tell_change(conversation)
+        await until_shown(pilot, "Sea")
+        goes_on.set()
+        await until_shown(pilot, "before", "half a thought")
+
+
+def _has_messages(transcript: Transcript, count: int) -> bool:
+    return len(transcript.query(".message")) >= count
+
+
+def _all_text(app: object) -> str:
+    return " ".join(str(static.render()) for static in chat_app(app).query(".headline"))

@@ -1,0 +1,140 @@
+"""Dialogs in which something is picked: who answers, and which conversation."""
+
+import asyncio
+
+import pytest
+from textual.app import App
+from textual.widgets import Input, OptionList
+
+from chatbot.client import RequestRejected
+from tests.tui.conftest import OpenApp
+from tests.tui.fake_server import FakeServer
+from tests.tui.screens import assert_golden, chat_app, say, until, until_shown
+from tui.listing import CHATS_PAGE
+from tui.session import Session
+from tui.widgets.editor import Editor
+
+
+async def test_the_persona_picker_finds_by_letters_and_the_choice_is_kept(
+    open_app: OpenApp, server: FakeServer
+) -> None:
+    server.add_conversation("Sea", ("a", "b"))
+    async with open_app() as pilot:
+        await until_shown(pilot, "chatbot-mini · live", "Sea")
+        await pilot.press("ctrl+t")
+        await until(pilot, lambda: bool(pilot.app.screen.query(Input)))
+        await pilot.press(*"prt")
+        await until(pilot, lambda: pilot.app.screen.query_one(OptionList).option_count == 1)
+        assert_golden(chat_app(pilot.app), "persona_picker")
+        await pilot.press("enter")
+        await until_shown(pilot, "pirate · live")
+        await until(pilot, lambda: server.conversations["conv_1"]["model"] == "pirate")
+        await say(pilot, "hi")
+        await until_shown(pilot, "Pirate")
+        assert server.creates[0]["model"] == "pirate"
+
+
+async def test_a_persona_that_was_made_since_answers_by_its_name(open_app: OpenApp, server: FakeServer) -> None:
+    server.add_conversation("Sea", ("a", "b"))
+    async with open_app() as pilot:
+        await until_shown(pilot, "live", "Sea")
+        server.models.append(("parrot", True))
+        await say(pilot, "/persona parrot")
+        await until_shown(pilot, "parrot · live")
+
+
+async def test_who_can_answer_is_offered_at_once_though_the_server_takes_its_time(
+    open_app: OpenApp, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A picker that comes late takes the keys of what is typed by then, Enter among them."""
+    server.add_conversation("Sea", ("a", "b"))
+    goes_on, load_models = asyncio.Event(), Session._load_models
+
+    async def held(session: Session) -> None:
+        await goes_on.wait()
+        await load_models(session)
+
+    async with open_app() as pilot:
+        await until_shown(pilot, "live", "Sea")
+        monkeypatch.setattr(Session, "_load_models", held)
+        server.models.append(("parrot", True))
+        await pilot.press("ctrl+t")
+        await until(pilot, lambda: _found(pilot.app) == ["chatbot-mini", "pirate", "poet"])
+        await until_shown(pilot, "▸ chatbot-mini")
+        goes_on.set()
+        await until(pilot, lambda: "parrot" in _found(pilot.app))
+
+
+async def test_a_search_opens_what_was_picked_though_it_is_not_in_the_list(
+    open_app: OpenApp, server: FakeServer
+) -> None:
+    server.add_conversation("Old", ("my sister sails", "She must like the sea."))
+    for number in range(CHATS_PAGE):
+        server.add_conversation(f"New {number}", ("a", "b"))
+    async with open_app() as pilot:
+        await until_shown(pilot, "chatbot-mini · live", "New 49")
+        await say(pilot, "/search sister")
+        await until(pilot, lambda: _found(pilot.app) == ["conv_1"])
+        await pilot.press(*" xx")
+        await until_shown(pilot, "Nothing fits.")
+        assert _found(pilot.app) == []
+        await pilot.press("backspace", "backspace")
+        await until(pilot, lambda: _found(pilot.app) == ["conv_1"])
+        await pilot.press("enter")
+        await until_shown(pilot, "my sister sails", "She must like the sea.")
+        await pilot.press("ctrl+f")
+        await until(pilot, lambda: len(_found(pilot.app)) == CHATS_PAGE)
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(pilot.app.focused, Editor))
+
+
+async def test_enter_right_after_the_words_opens_what_they_find(
+    open_app: OpenApp, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is highlighted until then was found for no words, or for others."""
+    monkeypatch.setattr("tui.widgets.search.PAUSE_S", 0.5)
+    server.add_conversation("Old", ("my sister sails", "She must like the sea."))
+    server.add_conversation("New", ("a", "b"))
+    async with open_app() as pilot:
+        await until_shown(pilot, "chatbot-mini · live", "New")
+        await pilot.press("ctrl+f")
+        await until(pilot, lambda: len(_found(pilot.app)) == 2)
+        await pilot.press(*"sister", "enter")
+        await until_shown(pilot, "She must like the sea.")
+
+
+async def test_a_conversation_beyond_the_list_opens_by_its_title(open_app: OpenApp, server: FakeServer) -> None:
+    server.add_conversation("Old one", ("a", "bee"))
+    for number in range(CHATS_PAGE + 2):
+        server.add_conversation(f"New {number}", ("c", "dee"))
+    async with open_app() as pilot:
+        await until_shown(pilot, "dee")
+        await say(pilot, "/open Old one")
+        await until_shown(pilot, "bee")
+        await say(pilot, "/open Nowhere")
+        await until_shown(pilot, "No conversation is called “Nowhere”.")
+        await say(pilot, "/open")
+        await until(pilot, lambda: len(_found(pilot.app)) == CHATS_PAGE)
+
+
+async def test_a_title_that_cannot_be_looked_up_is_not_said_to_be_nowhere(
+    open_app: OpenApp, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.add_conversation("Sea", ("a", "b"))
+    async with open_app() as pilot:
+        await until_shown(pilot, "live", "Sea")
+        app = chat_app(pilot.app)
+
+        async def refused(_: str) -> None:
+            raise RequestRejected("the database is busy")
+
+        monkeypatch.setattr(app.session.client, "conversation_titled", refused)
+        await say(pilot, "/open Old one")
+        await until_shown(pilot, "busy")
+        app.session._connection_changed("lost")
+        await say(pilot, "/open Old one")
+        await until_shown(pilot, "answers")
+
+
+def _found(app: App[int]) -> list[str | None]:
+    return [option.id for listing in app.screen.query(OptionList) for option in listing.options]
