@@ -25,9 +25,9 @@ async def changed(desk: Desk) -> Pilot[int]:
 async def test_keys_step_between_the_versions_and_what_followed_each(tmp_path: Path) -> None:
     async with opened_desk(tmp_path, counting()) as desk:
         one = await desk.terminal()
-        for line in ("red", "and then?", "/retry"):
+        for number, line in enumerate(("red", "and then?", "/retry"), start=1):
             await say(one, line)
-            await until_shown(one, f"no{len(desk.engine.requests)}: you said")
+            await until_shown(one, f"no{number}: you said")
         await until_shown(one, "no3: you said: and then?", "‹ 2/2 ›")
         await one.press("alt+left")
         await until_shown(one, "no2: you said: and then?", "‹ 1/2 ›")
