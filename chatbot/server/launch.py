@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import os
 import subprocess
 import sys
@@ -22,6 +23,8 @@ START_TIMEOUT_S = 600.0
 ANSWER_TIMEOUT_S = 10.0
 """Beside other work a server may take seconds to answer; to start another then only adds to the work."""
 POLL_S = 0.1
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 4.0
+"""Before a server is started again where another has the data: each takes time from that one, which may be loading."""
 IDLE_EXIT_S = 60.0
 
 
@@ -64,15 +67,17 @@ async def ensure_server(settings: Settings, on_start: Callable[[], None] = lambd
 
 async def _started(http: httpx.AsyncClient, announcement: Announcement, settings: Settings) -> _Running:
     log = settings.state_dir / "server.log"
-    child = _start(settings, log)
+    child, pause_s, again_at = _start(settings, log), FIRST_PAUSE_S, math.inf
     deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline:
         await asyncio.sleep(POLL_S)
         running = await _running(http, announcement)
         if running is not None:
             return running
-        if child.poll() == ALREADY_SERVED:  # by one that will answer in a moment, or that is about to end
-            child = _start(settings, log)
+        if time.monotonic() > again_at:
+            child, pause_s, again_at = _start(settings, log), min(2 * pause_s, LONGEST_PAUSE_S), math.inf
+        elif child.poll() == ALREADY_SERVED:  # by one that will answer in a moment, or that is about to end
+            again_at = min(again_at, time.monotonic() + pause_s)
         elif child.poll() is not None:
             raise ServerDidNotStart(f"the server did not start: {_last_line(log)}\nits log is {log}")
     raise ServerDidNotStart(f"the server did not answer within {START_TIMEOUT_S:.0f} s; its log is {log}")
