@@ -1,17 +1,21 @@
 """Model names that clients may ask for: the base model by its name, and one persona for each adapter."""
 
+import asyncio
 import difflib
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from adapters.errors import AdapterNotFound
 from adapters.store import AdapterFolder, AdapterStore
 from chatbot.engine.base import AdapterRejected, Engine
 from chatbot.protocol.errors import InvalidRequest, NotFound, ProtocolError
 from storage.records import Conversation
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,7 @@ class Personas:
     def __init__(self, engine: Engine, store: AdapterStore) -> None:
         self._engine = engine
         self._store = store
+        self._reading = asyncio.Lock()
         self._loaded: set[str] = set()
         self._uses: Counter[str] = Counter()
         """How many replies hold each adapter."""
@@ -43,33 +48,33 @@ class Personas:
     def base(self) -> Persona:
         return Persona(self._engine.base.name, description="the base model without an adapter")
 
-    def all(self) -> list[Persona]:
+    async def all(self) -> list[Persona]:
         """Return the base model and the newest fitting version of every persona."""
-        newest = {adapter.name: adapter for adapter in self._store.scan() if self._fits(adapter)}
+        newest = {adapter.name: adapter for adapter in await self._read(self._store.scan) if self._fits(adapter)}
         return [self.base, *(_persona(newest[name]) for name in sorted(newest))]
 
-    def resolve(self, name: str | None) -> Persona:
+    async def resolve(self, name: str | None) -> Persona:
         """Return the persona of this name; None is the base model. Raises NotFound with the nearest name."""
         base = self._engine.base
         if name is None or name == base.name:
             return self.base
         try:
-            return _persona(self._store.resolve(name, base_digest=base.digest))
+            return _persona(await self._read(lambda: self._store.resolve(name, base_digest=base.digest)))
         except AdapterNotFound:
             pass
         try:
-            self._store.resolve(name)
+            await self._read(lambda: self._store.resolve(name))
         except AdapterNotFound:
-            raise self._not_found(name) from None
+            raise await self._not_found(name) from None
         message = f"persona {name!r} was trained on another base model than {base.name}; train it again on this one"
         raise InvalidRequest("model_mismatch", message, "model")
 
-    def answering(self, asked: str | None, conversation: Conversation | None) -> Persona:
+    async def answering(self, asked: str | None, conversation: Conversation | None) -> Persona:
         """Return the persona that a turn asks for, else its conversation's. Raises with the way out if it is gone."""
         if asked or conversation is None:
-            return self.resolve(asked)
+            return await self.resolve(asked)
         try:
-            return self.resolve(conversation.model)
+            return await self.resolve(conversation.model)
         except ProtocolError as error:
             way_out = f"/persona in the terminal, or POST /v1/conversations/{conversation.id} with another model"
             message = f"{error.message}; the conversation is to be answered by it, choose who does: {way_out}"
@@ -104,16 +109,21 @@ class Personas:
 
     async def _unload_replaced(self) -> None:
         """Free the adapters that no reply holds and that were replaced or removed since they were loaded."""
-        offered = {persona.digest for persona in self.all()}
+        offered = {persona.digest for persona in await self.all()}
         while unused := next((each for each in self._loaded - offered if not self._uses[each]), None):
             self._loaded.discard(unused)
             await self._engine.unload_adapter(unused)
 
+    async def _read(self, read: Callable[[], T]) -> T:
+        """Ask the store in another thread: it hashes what is new, and large weights take seconds."""
+        async with self._reading:  # who comes meanwhile finds it hashed
+            return await asyncio.to_thread(read)
+
     def _fits(self, adapter: AdapterFolder) -> bool:
         return adapter.base_digest is None or adapter.base_digest == self._engine.base.digest
 
-    def _not_found(self, name: str) -> NotFound:
-        known = [persona.name for persona in self.all()]
+    async def _not_found(self, name: str) -> NotFound:
+        known = [persona.name for persona in await self.all()]
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
         return NotFound("model_not_found", f"no model or persona is called {name!r}; {hint}", "model")

@@ -76,7 +76,7 @@ class Turns:
                 if earlier is not None and (self._known(earlier.id) or earlier.completed_at is not None):
                     return self._log_of(earlier)
             conversation = await self._conversation(request)
-            persona = self._backend.personas.answering(request.model, conversation)
+            persona = await self._backend.personas.answering(request.model, conversation)
             system = self._system_prompt(request, conversation, persona)
             turn = new_turn(request, conversation, persona, idempotency_key)
             standing = [system, *await self._store.instructions_before(turn)]

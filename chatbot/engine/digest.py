@@ -24,15 +24,19 @@ def model_digest(folder: Path) -> str:
 
 def adapter_digest(config: bytes, weights: bytes) -> str:
     """Return the sha256 over the contents of an adapter's two files."""
-    total = hashlib.sha256()
-    _add(total, ADAPTER_CONFIG, hashlib.sha256(config).digest())
-    _add(total, ADAPTER_WEIGHTS, hashlib.sha256(weights).digest())
-    return total.hexdigest()
+    return _adapter_digest(hashlib.sha256(config).digest(), hashlib.sha256(weights).digest())
 
 
 def adapter_folder_digest(folder: Path) -> str:
     """Return the digest that loading this adapter folder gives; OSError if one of its two files is missing."""
-    return adapter_digest((folder / ADAPTER_CONFIG).read_bytes(), (folder / ADAPTER_WEIGHTS).read_bytes())
+    return _adapter_digest(_file_digest(folder / ADAPTER_CONFIG), _file_digest(folder / ADAPTER_WEIGHTS))
+
+
+def _adapter_digest(config: bytes, weights: bytes) -> str:
+    total = hashlib.sha256()
+    _add(total, ADAPTER_CONFIG, config)
+    _add(total, ADAPTER_WEIGHTS, weights)
+    return total.hexdigest()
 
 
 def _add(total: "hashlib._Hash", name: str, digest: bytes) -> None:

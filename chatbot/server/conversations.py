@@ -77,7 +77,7 @@ class ConversationRoutes:
     async def create(self, request: Request) -> Response:
         wanted = validate(ConversationCreate, await self._body(request))
         key = idempotency_key(request.headers.get(HEADER))
-        self._check_model(wanted.model)
+        await self._check_model(wanted.model)
         conversation_id = new_id("conv") if key is None else id_under_key("conv", key)
         with told_in_protocol():
             conversation = await self._made(conversation_id, wanted)
@@ -104,7 +104,7 @@ class ConversationRoutes:
 
     async def update(self, request: Request) -> Response:
         wanted = validate(ConversationUpdate, await self._body(request))
-        self._check_model(wanted.model)
+        await self._check_model(wanted.model)
         changes = {name: getattr(wanted, name) for name in wanted.model_fields_set}
         if changes.get("metadata", ()) is None:
             changes["metadata"] = {}
@@ -166,9 +166,9 @@ class ConversationRoutes:
     async def _body(self, request: Request) -> dict[str, object]:
         return await read_object(request, self._services.settings.max_message_bytes)
 
-    def _check_model(self, name: str | None) -> None:
+    async def _check_model(self, name: str | None) -> None:
         if name is not None:
-            self._services.personas.resolve(name)
+            await self._services.personas.resolve(name)
 
 
 async def _versioned(store: Store, items: Sequence[Item]) -> list[dict[str, Any]]:

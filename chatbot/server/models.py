@@ -24,12 +24,14 @@ class ModelRoutes:
         ]
 
     async def list(self, request: Request) -> Response:
-        models = [_resource(persona) for persona in self._services.personas.all()]
+        models = [_resource(persona) for persona in await self._services.personas.all()]
         return JSONResponse(page(models, has_more=False))
 
     async def retrieve(self, request: Request) -> Response:
         name = request.path_params["id"].rstrip("/")
-        return JSONResponse(_resource(self._services.personas.resolve(name))) if name else await self.list(request)
+        if not name:
+            return await self.list(request)
+        return JSONResponse(_resource(await self._services.personas.resolve(name)))
 
 
 def _resource(persona: Persona) -> dict[str, Any]:

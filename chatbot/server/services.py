@@ -41,7 +41,9 @@ async def open_services(settings: Settings, make_engine: Callable[[], Engine]) -
         await engine.start()
         try:
             await _mend(store, engine)
-            yield _assemble(settings, store, engine)
+            services = _assemble(settings, store, engine)
+            await services.personas.all()  # hashed before anybody can ask for them
+            yield services
         finally:
             await engine.stop()
     finally:

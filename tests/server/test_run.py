@@ -7,6 +7,8 @@ from unittest.mock import Mock
 import httpx
 import pytest
 
+from adapters import published
+from adapters.store import AdapterStore
 from chatbot.server.announcement import Announced, Announcement
 from chatbot.server.run import CannotServe, bind, check_exposure, serve
 from chatbot.settings import Settings
@@ -15,6 +17,7 @@ from tests.fake_engine import FakeEngine
 from tests.live_server import live_server
 from tests.server.processes import SCRIPTED, START_TIMEOUT_S, server_process
 from tests.server.socket_client import frames
+from tests.tiny import make_tiny_adapter, make_tiny_model
 
 
 async def test_a_stopping_server_finishes_what_it_is_saying(tmp_path: Path) -> None:
@@ -79,6 +82,21 @@ async def test_conversations_outlive_the_server(tmp_path: Path) -> None:
         "you said: my name is Mira",
         "who am I?",
     ]
+
+
+async def test_personas_are_hashed_before_the_server_is_announced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fill(folder: Path, version: int) -> None:
+        shutil.copytree(
+            make_tiny_adapter(make_tiny_model(tmp_path / "base"), tmp_path / "made", seed=0), folder, dirs_exist_ok=True
+        )
+
+    AdapterStore([Settings(home=tmp_path).adapters_dir]).publish("corsair", fill)
+    async with live_server(tmp_path, FakeEngine()) as url, httpx.AsyncClient(base_url=url) as http:
+        monkeypatch.setattr(published, "adapter_folder_digest", Mock(side_effect=AssertionError("hashed late")))
+        listed = (await http.get("/v1/models")).json()["data"]
+    assert "corsair" in [model["id"] for model in listed]
 
 
 async def test_what_was_not_to_be_stored_does_not_survive_a_crash(tmp_path: Path) -> None:
