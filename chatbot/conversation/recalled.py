@@ -6,8 +6,8 @@ it the engine's KV. The block is part of one prompt only; it is never stored, an
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
+from chatbot.conversation.day import day_of
 from storage.records import Item
 
 HEAD = "[earlier in this chat]"
@@ -27,7 +27,7 @@ class Excerpt:
 
 def excerpt(item: Item) -> Excerpt:
     """Return an item as it is recalled: who said it and on which day, by this machine's time zone."""
-    day = datetime.fromtimestamp(item.created_at)
+    day = day_of(item.created_at)
     return Excerpt(item.role, f"{day.day} {day:%b}", item.text)
 
 

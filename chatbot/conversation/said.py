@@ -10,6 +10,7 @@ from datetime import date
 from functools import cached_property, lru_cache
 from weakref import finalize
 
+from chatbot.conversation.day import day_of
 from chatbot.conversation.meaning import Vector
 from chatbot.conversation.meant import Meant
 from storage.records import Item
@@ -97,7 +98,7 @@ def _passages(text: str) -> Iterator[str]:
 
 
 def _date(item: Item) -> str:
-    return _date_of_day(date.fromtimestamp(item.created_at))
+    return _date_of_day(day_of(item.created_at))
 
 
 @lru_cache

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from chatbot.conversation import exported
 from chatbot.conversation.exported import line_of
 from chatbot.conversation.imported import read_line
+from chatbot.protocol.archive import TIME_END_S
 from storage import Store
 from storage.records import ArchivedItem, Conversation, SettledState
 from tests.storage.worlds import new_turn, user
@@ -31,7 +32,7 @@ def archived(draw: st.DrawFn) -> tuple[Conversation, list[ArchivedItem]]:
         items.append(_item(draw, position, parent.id if parent else None))
     conversation = Conversation(
         id="conv_1",
-        created_at=draw(st.integers(0, 2**40)),
+        created_at=draw(st.integers(0, TIME_END_S - 1)),
         title=draw(TITLES),
         model=draw(TEXTS | st.none()),
         instructions=draw(TEXTS | st.none()),
@@ -55,7 +56,7 @@ def _item(draw: st.DrawFn, position: int, parent_id: str | None) -> ArchivedItem
         parent_id=parent_id,
         position=position,
         text=draw(TEXTS),
-        created_at=draw(st.integers(0, 2**40)),
+        created_at=draw(st.integers(0, TIME_END_S - 1)),
         status=draw(st.sampled_from(STATUSES if is_reply else STATUSES[:2])),
     )
 

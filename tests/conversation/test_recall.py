@@ -67,6 +67,11 @@ def test_the_day_on_which_something_was_said_can_be_asked_for() -> None:
     assert texts("What did I plant in June?", history)[0] == "I planted peas."
 
 
+def test_what_was_imported_with_its_time_in_milliseconds_is_found_like_any_other() -> None:
+    earlier = [item(0, "user", "My cat is called Minka.", MAY * 1000), item(1, "assistant", "Nice.", MAY * 1000)]
+    assert texts("What did I say on May 8?", earlier)[0] == "My cat is called Minka."
+
+
 def test_of_a_long_message_only_the_passage_comes_that_fits() -> None:
     filler = "The weather was grey and nothing happened at all. " * 20
     (found,) = likely("What is the code of the gate?", said(f"{filler}The gate code is 4711. {filler}"))

@@ -136,6 +136,11 @@ def message(text: str = "hi", **fields: object) -> dict[str, object]:
         ({"messages": [{"content": "hi"}]}, "messages.0.role: Field required"),
         ({"messages": [{"role": "tool", "content": "hi"}]}, "messages.0.role: Input should be 'user', 'assistant'"),
         ({"messages": [message(created_at="today")]}, "messages.0.created_at: Input should be a valid integer"),
+        (
+            {"messages": [message(created_at=1_790_000_000_000)]},
+            "messages.0.created_at: expected seconds since 1970; these may be milliseconds, got '1790000000000'",
+        ),
+        ({"created_at": 2**63, "messages": []}, "created_at: expected seconds since 1970"),
         ({"messages": [message(id="a"), message(parent_id="b")]}, "messages.1.parent_id: expected the id of a message"),
         ({"messages": [message(id="a", parent_id="b"), message(id="b")]}, "messages.0.parent_id: expected the id"),
         (
