@@ -5,6 +5,7 @@ Every change takes the next number of the change counter, so that "newest first"
 
 from collections.abc import Mapping, Sequence
 from enum import Enum
+from itertools import islice
 from typing import Any, Final
 
 from sqlalchemy import Column, ColumnElement, Connection, and_, delete, exists, insert, or_, select, update
@@ -22,6 +23,9 @@ class Unchanged(Enum):
 
 
 UNCHANGED: Final = Unchanged.UNCHANGED
+SEARCH_WORDS: Final = 32
+SEARCH_WORD_CHARACTERS: Final = 200
+"""How much is looked for of a text that is pasted into a search: SQLite takes no condition of any length."""
 
 
 def create(
@@ -71,7 +75,7 @@ def listed(
     query = rows.select_conversations().where(conversations.c.listed.is_(True))
     if title is not None:
         query = query.where(conversations.c.title == title)
-    if words := search.split():
+    if words := _words(search):
         query = query.where(or_(_has_all(conversations.c.title, words), _says_all(words)))
     if before is not None:
         query = query.where(conversations.c.updated_order < before)
@@ -79,6 +83,11 @@ def listed(
         query = query.where(conversations.c.updated_order < fetch(db, after).updated_order)
     found = db.execute(query.order_by(conversations.c.updated_order.desc()).limit(limit))
     return [rows.conversation(row) for row in found]
+
+
+def _words(search: str) -> list[str]:
+    """The different words of a search, of a long one the first; whatever has all of it has these."""
+    return [word[:SEARCH_WORD_CHARACTERS] for word in islice(dict.fromkeys(search.split()), SEARCH_WORDS)]
 
 
 def _says_all(words: Sequence[str]) -> ColumnElement[bool]:

@@ -53,6 +53,14 @@ async def test_a_search_finds_what_was_said_and_nothing_that_was_deleted(store: 
     assert await found("sister") == ["conv_2"]
 
 
+async def test_a_text_of_any_length_can_be_searched_for(store: Store) -> None:
+    text = " ".join([*(f"word{n}" for n in range(2_000)), "long" * 20_000])
+    await store.create_conversation("conv_1", items=[user("a", f"{text} and more")])
+    await store.create_conversation("conv_2", items=[user("b", "word1 word2")])
+    for search in (text, f"{text} {text}", "long" * 20_000, "word1 " * 5_000 + "word3"):
+        assert [one.id for one in await store.conversations(search=search)] == ["conv_1"]
+
+
 async def test_a_failed_create_leaves_nothing(store: Store) -> None:
     with pytest.raises(AlreadyExists):
         await store.create_conversation("conv_1", items=[user("a"), user("a")])
