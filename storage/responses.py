@@ -15,12 +15,13 @@ from sqlalchemy import Connection, Row, Select, delete, func, insert, select, up
 
 from storage import conversations, delta_lengths, items, rows
 from storage.errors import ContextOutdated, ResponseNotFound, ResponseStateConflict
-from storage.records import ItemStatus, Response, ResponseState
+from storage.records import Conversation, ItemStatus, Response, ResponseState
 from storage.schema import conversations as conversation_table
 from storage.schema import is_unfinished, response_inputs, responses
 from storage.schema import items as item_table
 
 UNFINISHED: tuple[ResponseState, ...] = ("queued", "in_progress")
+_is_not_to_be_kept = responses.c.request["store"].as_boolean().is_(False)
 
 
 def insert_new(db: Connection, response: Response) -> None:
@@ -134,9 +135,14 @@ def interrupt_unfinished(db: Connection, reason: str, now: int) -> list[str]:
 def not_to_be_kept(db: Connection) -> list[str]:
     """Ids of the responses that were made with `store: false`; they live in hidden conversations only."""
     hidden = select(conversation_table.c.id).where(conversation_table.c.listed.is_(False))
-    is_not_kept = responses.c.request["store"].as_boolean().is_(False)
-    query = select(responses.c.id).where(responses.c.conversation_id.in_(hidden), is_not_kept)
+    query = select(responses.c.id).where(responses.c.conversation_id.in_(hidden), _is_not_to_be_kept)
     return list(db.execute(query).scalars())
+
+
+def goes_with_its_reply(db: Connection, conversation: Conversation) -> bool:
+    """Whether a conversation was made for a response with `store: false`, which has it alone and ends it."""
+    any_of_them = select(_is_not_to_be_kept).where(responses.c.conversation_id == conversation.id).limit(1)
+    return not conversation.listed and bool(db.execute(any_of_them).scalar())
 
 
 def remove(db: Connection, response_id: str) -> None:

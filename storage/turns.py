@@ -9,8 +9,10 @@ from sqlalchemy import Connection, insert, select
 
 from storage import conversations, items, responses
 from storage.errors import (
+    ConversationNotFound,
     IdempotencyKeyReused,
     ItemNotFound,
+    NotFound,
     ParentItemNotFound,
     PreviousResponseNotFound,
     ResponseNotFound,
@@ -92,6 +94,8 @@ def _parent(db: Connection, turn: NewTurn, conversation: Conversation) -> str | 
             why = f"it is not in conversation {conversation.id!r}; name one or the other"
             raise PreviousResponseNotFound(*responses.not_found(previous.id, why).args)
         leaf = previous.output_item_id
+    if responses.goes_with_its_reply(db, conversation):
+        raise _not_kept(turn, conversation)
     if turn.at_root:
         return None
     if turn.parent_item_id is not None:
@@ -104,6 +108,14 @@ def _previous(db: Connection, response_id: str) -> Response:
         return responses.fetch(db, response_id)
     except ResponseNotFound as error:
         raise PreviousResponseNotFound(*error.args) from None
+
+
+def _not_kept(turn: NewTurn, conversation: Conversation) -> NotFound:
+    """The error for a turn that would continue what is deleted as soon as it ends, or keep its text from that."""
+    why = "its reply is made with store: false; leave that out for one that can be continued"
+    if turn.previous_response_id is not None:
+        return PreviousResponseNotFound(*responses.not_found(turn.previous_response_id, why).args)
+    return ConversationNotFound(f"conversation {conversation.id!r}: expected a stored conversation, but {why}")
 
 
 def _parent_item(db: Connection, conversation_id: str, item_id: str) -> str:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from chatbot.conversation.turn import Turns
-from chatbot.protocol.errors import NotFound
-from storage.errors import StorageFull
+from chatbot.protocol.errors import NotFound, ProtocolError
+from storage.errors import ConversationNotFound, StorageFull
 from storage.store import Store
 from tests.fake_engine import FakeEngine
 
@@ -23,15 +23,20 @@ async def test_what_is_not_to_be_stored_is_gone_when_it_ends(turns: Turns, engin
     assert engine.forgotten == [settled.conversation_id]
 
 
-async def test_who_continued_an_unstored_reply_keeps_what_was_acknowledged(
-    turns: Turns, store: Store, engine: FakeEngine
+@pytest.mark.parametrize("name", ["previous_response_id", "conversation"])
+async def test_nobody_continues_what_is_not_to_be_stored_and_keeps_it_from_being_deleted(
+    turns: Turns, store: Store, engine: FakeEngine, name: str
 ) -> None:
     engine.free = 1
-    first = await turns.create(say("secret", store=False))
-    second = await turns.create(say("go on", previous_response_id=first.response.id))
+    unstored = (await turns.create(say("secret", store=False))).response
+    place = {"previous_response_id": unstored.id, "conversation": unstored.conversation_id}[name]
+    with pytest.raises(ProtocolError, match="made with store: false") as caught:
+        await turns.create(say("go on", **{name: place}))
+    assert (caught.value.code, caught.value.param) == (f"{name.removesuffix('_id')}_not_found", name)
     engine.gate.set()
-    assert (await end_of(second)).state == "completed"
-    assert (await store.response(second.response.id)).text == "you said: go on"
+    await turns.drain(5)
+    with pytest.raises(ConversationNotFound):
+        await store.conversation(unstored.conversation_id)
 
 
 async def test_what_is_not_to_be_stored_is_gone_once_a_full_disk_has_room(
