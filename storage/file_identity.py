@@ -13,7 +13,8 @@ class FileIdentity:
     """Device and inode of the database and its WAL, as they were while the writer was open."""
 
     def __init__(self, database: Path) -> None:
-        self._files = {path: _identity(path) for path in (database, database.with_name(database.name + "-wal"))}
+        self.wal = database.with_name(database.name + "-wal")
+        self._files = {path: _identity(path) for path in (database, self.wal)}
 
     def verify(self) -> None:
         """Raise StorageBroken if a file was deleted or replaced since."""

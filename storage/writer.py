@@ -29,6 +29,10 @@ ERASE_WAIT_MS: Final = 200
 """How long all writes wait for readers, for who deletes to hear only when the text is gone."""
 ERASE_RETRY_S: Final = 1.0
 """How often it is tried after that, where no write comes that tries it too."""
+WAL_STEP_BYTES: Final = 32 * 1024 * 1024
+"""Growth of the WAL after which it is emptied: while reads overlap, SQLite itself never begins it anew."""
+WAL_WAIT_MS: Final = 1_000
+"""How long all writes wait for readers then, at most; the larger it is, the longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,7 @@ class Writer:
         self._wake = asyncio.Event()
         self._closed = False
         self._erase_is_due = False
+        self._wal_limit_bytes = WAL_STEP_BYTES
         self._broken: asyncio.Future[StorageBroken] = asyncio.get_running_loop().create_future()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="storage-writer")
         self._task = asyncio.create_task(self._serve(), name="storage writer")
@@ -154,22 +159,31 @@ class Writer:
         self._identity.verify()
         erases = any(operation.erases for operation in batch)
         if self._erase_is_due or erases:
-            self._empty_wal(ERASE_WAIT_MS if erases else 0)
+            self._erase_is_due = not self._empty_wal(ERASE_WAIT_MS if erases else 0)
+        self._bound_wal()
         return outcomes
 
-    def _empty_wal(self, wait_ms: int) -> None:
-        """Move the WAL into the database and cut it to nothing; a reader may delay that to a later batch."""
-        self._erase_is_due = True
+    def _bound_wal(self) -> None:
+        """Empty a WAL that has grown; where a read outlasts the wait, again once it has grown as much more."""
+        size_bytes = self._identity.wal.stat().st_size
+        if size_bytes > self._wal_limit_bytes:
+            wait_ms = min(ERASE_WAIT_MS * size_bytes // WAL_STEP_BYTES, WAL_WAIT_MS)
+            left_bytes = 0 if self._empty_wal(wait_ms) else size_bytes
+            self._wal_limit_bytes = left_bytes + WAL_STEP_BYTES
+
+    def _empty_wal(self, wait_ms: int) -> bool:
+        """Move the WAL into the database and cut it to nothing; False if a reader or a full disk is in the way."""
         cursor = self._connection.connection.cursor()
         try:
             cursor.execute(f"PRAGMA busy_timeout={wait_ms}")
             cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             (is_busy, _, _) = cursor.fetchone() or (1, 0, 0)
-            self._erase_is_due = bool(is_busy)
+            return not is_busy
         except sqlite3.OperationalError as error:
             # The rows are committed; a full disk only delays the emptying.
             if result_code(error) not in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY):
                 raise
+            return False
         finally:
             cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
             cursor.close()
