@@ -1,60 +1,23 @@
 """The page at `/` in a real browser: what its user does and sees."""
 
 import json
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import httpx
-import pytest
 
 from chatbot.settings import Settings
-from tests.browser import CHROMIUM, Page, chromium, page
+from tests.browser import Page
 from tests.conversation.test_personas import World
 from tests.fake_engine import FakeEngine
 from tests.live_server import live_server
+from tests.server.page_user import LIVE, SETTLED, begin, say, texts
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium; on Debian: apt install chromium")
-
-LIVE = "document.body.dataset.state === 'live'"
-SETTLED = "document.querySelector('.assistant:last-child.completed')"
 KEY = "sk-secret_1"
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with chromium(tmp_path_factory.mktemp("chromium")) as address:
-        yield address
-
-
-@pytest.fixture
-async def tab(browser: str) -> AsyncIterator[Page]:
-    async with page(browser) as opened:
-        yield opened
-        assert opened.faults == []
-
-
-@pytest.fixture
-async def markdown(tab: Page, url: str) -> Page:
-    await tab.open(url)
-    await tab.until(LIVE)
-    return tab
-
-
-async def say(tab: Page, text: str) -> None:
-    await tab.value("document.querySelector('textarea').focus()")
-    await tab.type(text)
-    await tab.press("Enter")
 
 
 async def choose(tab: Page, speaker: str) -> None:
     await tab.value(f"document.querySelector('#speaker').value = '{speaker}'")
     await tab.value("document.querySelector('#speaker').dispatchEvent(new Event('change'))")
-
-
-async def texts(tab: Page) -> list[str]:
-    """What the messages say that are shown."""
-    shown: list[str] = await tab.value("[...document.querySelectorAll('.message .text')].map(text => text.innerText)")
-    return shown
 
 
 async def said(http: httpx.AsyncClient, text: str, reply: str = "aye") -> str:
@@ -66,8 +29,7 @@ async def said(http: httpx.AsyncClient, text: str, reply: str = "aye") -> str:
 
 async def test_a_reply_is_streamed_and_is_there_after_a_reload(tab: Page, url: str, engine: FakeEngine) -> None:
     engine.free = 2
-    await tab.open(url)
-    await tab.until(LIVE)
+    await begin(tab, url)
     await say(tab, "ahoy there friend")
     await tab.until_shown("you said:", ".assistant .text")
     assert "friend" not in await tab.value("document.querySelector('.assistant').innerText")
@@ -83,8 +45,7 @@ async def test_a_reply_is_streamed_and_is_there_after_a_reload(tab: Page, url: s
 
 async def test_a_reload_in_the_middle_of_a_reply_loses_nothing(tab: Page, url: str, engine: FakeEngine) -> None:
     engine.free = 2
-    await tab.open(url)
-    await tab.until(LIVE)
+    await begin(tab, url)
     await say(tab, "ahoy there")
     await tab.until_shown("you said:", ".assistant .text")
     await tab.call("Page.reload")
@@ -92,46 +53,6 @@ async def test_a_reload_in_the_middle_of_a_reply_loses_nothing(tab: Page, url: s
     engine.gate.set()
     await tab.until(SETTLED)
     assert await texts(tab) == ["ahoy there", "you said: ahoy there"]
-
-
-async def test_markup_in_a_message_stays_text(tab: Page, url: str, engine: FakeEngine) -> None:
-    markup = "<img src=x onerror=document.title='driven'> <b>bold</b>"
-    engine.reply = lambda _: [f"{markup} **strong** `<i>`\n\n```\n<script>document.title='driven'</script>\n```"]
-    await tab.open(url)
-    await tab.until(LIVE)
-    await say(tab, markup)
-    await tab.until(SETTLED)
-    assert await texts(tab) == [markup, f"{markup} strong <i>\n\n<script>document.title='driven'</script>"]
-    tags = "new Set([...document.querySelectorAll('.text *')].map(made => made.tagName))"
-    assert set(await tab.value(f"[...{tags}]")) == {"P", "STRONG", "CODE", "PRE"}
-    assert "<img" in await tab.value("document.querySelector('#conversations a').innerText")
-    assert await tab.value("document.title") != "driven"
-
-
-@pytest.mark.parametrize(
-    ("text", "html"),
-    [
-        ("one\ntwo\n\nthree", "<p>one\ntwo</p><p>three</p>"),
-        ("**a** *b* `c` 2*3*4 ** d **", "<p><strong>a</strong> <em>b</em> <code>c</code> 2*3*4 ** d **</p>"),
-        ("**a *b* c**", "<p><strong>a <em>b</em> c</strong></p>"),
-        ("so:\n- a\n  more\n\n- b\nend", "<p>so:</p><ul><li>a\nmore</li><li>b</li></ul><p>end</p>"),
-        ("3. a\n4) b", '<ol start="3"><li>a</li><li>b</li></ol>'),
-        ("# a\n```py\n# b\n\n**c**\n```\nd", '<h4>a</h4><pre tabindex="0"><code># b\n\n**c**</code></pre><p>d</p>'),
-        ("```\nnot yet", '<pre tabindex="0"><code>not yet</code></pre>'),
-        ("[a](javascript:b) <a href=c>", "<p>[a](javascript:b) &lt;a href=c&gt;</p>"),
-        ("  \r\n", ""),
-    ],
-)
-async def test_markdown_becomes_elements(markdown: Page, text: str, html: str) -> None:
-    made = f"rendered({json.dumps(text)}).map(block => block.outerHTML).join('')"
-    assert await markdown.value(f"import('/web/markdown.js').then(({{ rendered }}) => {made})") == html
-
-
-async def test_no_text_takes_long_to_show(markdown: Page) -> None:
-    for piece in ("**a ", "*a ", "`", "- ", "*", "**a** ", "```\\n"):
-        timed = f"const start = performance.now(); rendered('{piece}'.repeat(20000)); return performance.now() - start"
-        took_ms = await markdown.value(f"import('/web/markdown.js').then(({{ rendered }}) => {{ {timed} }})")
-        assert took_ms < 10_000, piece
 
 
 async def test_a_message_that_was_not_acknowledged_before_a_reload_is_sent_once(
@@ -183,8 +104,7 @@ async def test_a_lost_server_is_told_and_what_was_said_meanwhile_is_sent_once(ta
     engine = FakeEngine()
     async with live_server(tmp_path, engine) as url:
         port = int(url.rsplit(":", 1)[1])
-        await tab.open(url)
-        await tab.until(LIVE)
+        await begin(tab, url)
         await say(tab, "one")
         await tab.until(SETTLED)
     await tab.until_shown("No connection", "#state")
@@ -203,8 +123,7 @@ async def test_a_new_chat_begun_while_the_server_is_away_is_made_when_it_is_back
     engine = FakeEngine()
     async with live_server(tmp_path, engine) as url:
         port = int(url.rsplit(":", 1)[1])
-        await tab.open(url)
-        await tab.until(LIVE)
+        await begin(tab, url)
     await tab.until_shown("No connection", "#state")
     await say(tab, "one")
     await tab.until("document.querySelector('.user.sending')")
@@ -235,8 +154,7 @@ async def test_what_others_say_rename_and_delete_shows_at_once(tab: Page, url: s
 
 async def test_a_reply_is_stopped_and_asked_for_again(tab: Page, url: str, engine: FakeEngine) -> None:
     engine.free = 2
-    await tab.open(url)
-    await tab.until(LIVE)
+    await begin(tab, url)
     await say(tab, "ahoy there")
     await tab.until_shown("you said:", ".assistant .text")
     await tab.press("Escape")
@@ -249,8 +167,7 @@ async def test_a_reply_is_stopped_and_asked_for_again(tab: Page, url: str, engin
 
 
 async def test_the_last_message_is_changed_in_its_place(tab: Page, url: str) -> None:
-    await tab.open(url)
-    await tab.until(LIVE)
+    await begin(tab, url)
     await say(tab, "one")
     await tab.until(SETTLED)
     await tab.value("document.querySelector('textarea').focus()")
@@ -265,8 +182,7 @@ async def test_the_last_message_is_changed_in_its_place(tab: Page, url: str) -> 
 
 
 async def test_any_message_is_changed_and_what_followed_it_stays_beside(tab: Page, url: str) -> None:
-    await tab.open(url)
-    await tab.until(LIVE)
+    await begin(tab, url)
     for said in ("one", "two"):
         await say(tab, said)
         await tab.until_shown(f"you said: {said}", "#messages")
@@ -285,8 +201,7 @@ async def test_any_message_is_changed_and_what_followed_it_stays_beside(tab: Pag
 
 
 async def test_what_was_said_before_a_message_was_changed_is_there_beside_it(tab: Page, url: str) -> None:
-    await tab.open(url)
-    await tab.until(LIVE)
+    await begin(tab, url)
     await say(tab, "red")
     await tab.until(SETTLED)
     assert await tab.value("document.querySelectorAll('.version').length") == 0
@@ -308,8 +223,7 @@ async def test_the_user_chooses_who_answers(
     tab: Page, url: str, http: httpx.AsyncClient, engine: FakeEngine, tmp_path: Path
 ) -> None:
     World(Settings(home=tmp_path).data_dir).publish("pirate")
-    await tab.open(url)
-    await tab.until(LIVE)
+    await begin(tab, url)
     await choose(tab, "pirate")
     await say(tab, "hi")
     await tab.until(SETTLED)
@@ -394,8 +308,7 @@ async def test_a_long_chat_is_read_page_by_page(tab: Page, url: str, http: httpx
 
 async def test_a_message_that_is_refused_stays_and_says_why(tab: Page, tmp_path: Path) -> None:
     async with live_server(tmp_path, FakeEngine(context_tokens=300)) as url:
-        await tab.open(url)
-        await tab.until(LIVE)
+        await begin(tab, url)
         await say(tab, "word " * 400)
         await tab.until("document.querySelector('.user.unsent')")
         await tab.until_shown("Not sent.", ".user")
