@@ -1,53 +1,84 @@
-/** The Markdown that chats are made of: paragraphs, headings, lists, fenced code, **bold**, *italic* and `code`. */
+/** The Markdown that chats are made of: paragraphs, headings, lists, quotes, tables and fenced code. */
 
 import { element } from "./element.js";
+import { inline } from "./inline.js";
+import { beginsTable, table } from "./table.js";
 
 const FENCE = /^ {0,3}(```+|~~~+)/;
-const BULLET = /^\s{0,3}[-*+]\s+/;
-const NUMBER = /^\s{0,3}(\d{1,9})[.)]\s+/;
+const QUOTE = /^ {0,3}> ?/;
+const BULLET = /^\s*[-*+]\s+/;
+const NUMBER = /^\s*(\d{1,9})[.)]\s+/;
 const HEADING = /^#{1,6}\s+/;
-const CODE = "(`+)(?<code>.{1,2000}?)\\1(?!`)";
-const BOLD = "\\*\\*(?<bold>\\S(?:.{0,2000}?\\S)?)\\*\\*";
-const ITALIC = "(?<![*\\w])\\*(?<italic>[^\\s*](?:[^*]{0,2000}[^\\s*])?)\\*(?![*\\w])";
-/** Bounded, so that no text takes long. */
-const INLINE = new RegExp([CODE, BOLD, ITALIC].join("|"), "gs");
+const TAB_COLUMNS = 4;
+const NESTED_COLUMNS = 2; // so much further in, a list belongs to the item above it
+const DEEPEST = 8; // lists and quotes in each other; what is deeper stays text
 
 /** Return a text as elements. Nothing in it can become anything but these. */
 export function rendered(text) {
-  const lines = text.replaceAll("\r\n", "\n").split("\n");
-  const blocks = [];
-  while (lines.length) {
-    if (lines[0].trim()) blocks.push(nextBlock(lines));
-    else lines.shift();
-  }
-  return blocks;
+  return blocks(text.replaceAll("\r\n", "\n").split("\n"), 0);
 }
 
-function nextBlock(lines) {
-  if (FENCE.test(lines[0])) return code(lines);
-  if (HEADING.test(lines[0])) return element("h4", {}, ...inline(lines.shift().replace(HEADING, "")));
-  if (BULLET.test(lines[0])) return list(lines, BULLET, element("ul"));
-  if (NUMBER.test(lines[0])) return list(lines, NUMBER, element("ol", { start: Number(lines[0].match(NUMBER)[1]) }));
-  return element("p", {}, ...inline(taken(lines, (line) => line.trim() && !beginsBlock(line)).join("\n")));
+function blocks(lines, depth) {
+  const made = [];
+  while (lines.length) {
+    if (lines[0].trim()) made.push(nextBlock(lines, depth));
+    else lines.shift();
+  }
+  return made;
+}
+
+function nextBlock(lines, depth) {
+  const line = lines[0];
+  if (FENCE.test(line)) return code(lines);
+  if (HEADING.test(line)) return element("h4", {}, ...inline(lines.shift().replace(HEADING, "")));
+  if (QUOTE.test(line) && depth < DEEPEST) return quote(lines, depth + 1);
+  if (beginsItem(line) && depth < DEEPEST) return list(lines, depth + 1);
+  if (beginsTable(lines)) return table(lines);
+  return paragraph(lines);
 }
 
 /** A fence that is not closed yet, for its reply is still on its way, goes to the end. */
 function code(lines) {
   const fence = lines.shift().match(FENCE)[1];
-  const inside = [];
-  while (lines.length && !lines[0].trim().startsWith(fence)) inside.push(lines.shift());
+  const inside = taken(lines, (line) => !line.trim().startsWith(fence));
   lines.shift();
   return element("pre", { tabIndex: 0 }, element("code", { textContent: inside.join("\n") }));
 }
 
-function list(lines, mark, made) {
-  while (lines.length && mark.test(lines[0])) {
-    const first = lines.shift().replace(mark, "");
-    const rest = taken(lines, (line) => /^\s+\S/.test(line) && !mark.test(line));
-    made.append(element("li", {}, ...inline([first, ...rest.map((line) => line.trim())].join("\n"))));
-    if (lines.length > 1 && !lines[0].trim() && mark.test(lines[1])) lines.shift();
-  }
+function quote(lines, depth) {
+  const inside = taken(lines, (line) => QUOTE.test(line)).map((line) => line.replace(QUOTE, ""));
+  return element("blockquote", {}, ...blocks(inside, depth));
+}
+
+function list(lines, depth) {
+  const mark = BULLET.test(lines[0]) ? BULLET : NUMBER;
+  const made = mark === BULLET ? element("ul") : element("ol", { start: Number(lines[0].match(NUMBER)[1]) });
+  while (lines.length && mark.test(lines[0])) made.append(item(lines, mark, depth));
   return made;
+}
+
+/** What an item says first stands in it without a paragraph, and then what is indented under it. */
+function item(lines, mark, depth) {
+  const deeper = indentOf(lines[0]) + NESTED_COLUMNS;
+  const isUnder = (line) => indentOf(line) >= deeper || (/^\s/.test(line) && !beginsItem(line));
+  const first = lines.shift().replace(mark, "");
+  const [text, ...rest] = blocks([first, ...dedented(taken(lines, (line) => !line.trim() || isUnder(line)))], depth);
+  if (!text) return element("li");
+  return element("li", {}, ...(text.tagName === "P" ? text.childNodes : [text]), ...rest);
+}
+
+function paragraph(lines) {
+  const first = lines.shift();
+  const rest = taken(lines, (line) => line.trim() && !beginsBlock(lines));
+  return element("p", {}, ...inline([first, ...rest].join("\n")));
+}
+
+function beginsBlock(lines) {
+  return [FENCE, HEADING, QUOTE, BULLET, NUMBER].some((mark) => mark.test(lines[0])) || beginsTable(lines);
+}
+
+function beginsItem(line) {
+  return BULLET.test(line) || NUMBER.test(line);
 }
 
 /** Take lines off as long as they belong. */
@@ -57,21 +88,23 @@ function taken(lines, belongs) {
   return found;
 }
 
-function beginsBlock(line) {
-  return [FENCE, HEADING, BULLET, NUMBER].some((mark) => mark.test(line));
+/** Return lines without the indentation that they have in common. */
+function dedented(lines) {
+  const indents = lines.filter((line) => line.trim()).map(indentOf);
+  const common = indents.reduce((least, indent) => Math.min(least, indent), Infinity);
+  return lines.map((line) => outdented(line, common));
 }
 
-function inline(text) {
-  const parts = [];
-  let end = 0;
-  for (const found of text.matchAll(INLINE)) {
-    parts.push(text.slice(end, found.index), marked(found.groups));
-    end = found.index + found[0].length;
-  }
-  return [...parts, text.slice(end)];
+function outdented(line, columns) {
+  let place = 0;
+  for (let column = 0; column < columns && /\s/.test(line[place] ?? ""); place += 1) column += columnsOf(line[place]);
+  return line.slice(place);
 }
 
-function marked({ code, bold, italic }) {
-  if (code !== undefined) return element("code", { textContent: code });
-  return element(bold === undefined ? "em" : "strong", {}, ...inline(bold ?? italic));
+function indentOf(line) {
+  return [...line.match(/^\s*/)[0]].reduce((columns, space) => columns + columnsOf(space), 0);
+}
+
+function columnsOf(space) {
+  return space === "\t" ? TAB_COLUMNS : 1;
 }
