@@ -21,13 +21,15 @@ async def test_markup_in_a_message_stays_text(tab: Page, url: str, engine: FakeE
     await begin(tab, url)
     await say(tab, markup)
     await tab.until(SETTLED)
-    assert await texts(tab) == [markup, f"{markup} strong <i>\n\n<script>document.title='driven'</script>"]
+    assert await texts(tab) == [markup, f"{markup} strong <i>\n\n<script>document.title='driven'</script>\nCopy"]
     tags = "new Set([...document.querySelectorAll('.text *')].map(made => made.tagName))"
-    assert set(await tab.value(f"[...{tags}]")) == {"P", "STRONG", "CODE", "PRE"}
+    assert set(await tab.value(f"[...{tags}]")) == {"P", "STRONG", "CODE", "DIV", "PRE", "BUTTON"}
     assert "<img" in await tab.value("document.querySelector('#conversations a').innerText")
     assert await tab.value("document.title") != "driven"
 
 
+COPY = '<button type="button" class="copy-code" title="Copy this code" aria-live="polite">Copy</button>'
+CODE = f'<div class="code"><pre tabindex="0"><code>{{}}</code></pre>{COPY}</div>'
 LINK = '<a href="{0}" rel="noopener noreferrer" target="_blank">{1}</a>'
 HEAD = '<thead><tr><th>a</th><th class="right">b</th></tr></thead>'
 
@@ -42,8 +44,8 @@ async def test_markdown_becomes_elements(markdown: Page) -> None:
         ("one\ntwo\n\nthree", "<p>one\ntwo</p><p>three</p>"),
         ("**a** *b* `c` 2*3*4 ** d **", "<p><strong>a</strong> <em>b</em> <code>c</code> 2*3*4 ** d **</p>"),
         ("**a *b* c**", "<p><strong>a <em>b</em> c</strong></p>"),
-        ("# a\n```py\n# b\n\n**c**\n```\nd", '<h4>a</h4><pre tabindex="0"><code># b\n\n**c**</code></pre><p>d</p>'),
-        ("```\nnot yet", '<pre tabindex="0"><code>not yet</code></pre>'),
+        ("# a\n```py\n# b\n\n**c**\n```\nd", "<h4>a</h4>" + CODE.format("# b\n\n**c**") + "<p>d</p>"),
+        ("```\nnot yet", CODE.format("not yet")),
         ("  \r\n", ""),
     ):
         assert await html_of(markdown, text) == html
@@ -57,11 +59,11 @@ async def test_lists_nest_by_their_indentation(markdown: Page) -> None:
         ("1. a\n    * b\n\n    * c\n2. d", '<ol start="1"><li>a<ul><li>b</li><li>c</li></ul></li><li>d</li></ol>'),
         ("- a\n\t1. b\n\t\t- c", '<ul><li>a<ol start="1"><li>b<ul><li>c</li></ul></li></ol></li></ul>'),
         ("- a\n\n  b\n- c", "<ul><li>a<p>b</p></li><li>c</li></ul>"),
-        ("- a\n  ```\n  if b:\n\n\n      c\n  ```", "<ul><li>a{0}if b:\n\n\n    c{1}</li></ul>"),
+        ("- a\n  ```\n  if b:\n\n\n      c\n  ```", "<ul><li>a" + CODE.format("if b:\n\n\n    c") + "</li></ul>"),
         ("- ", "<ul><li></li></ul>"),
         ("- a\n  -", "<ul><li>a\n-</li></ul>"),
     ):
-        assert await html_of(markdown, text) == html.format('<pre tabindex="0"><code>', "</code></pre>")
+        assert await html_of(markdown, text) == html
 
 
 async def test_quotes_hold_what_a_text_may_hold(markdown: Page) -> None:

@@ -1,5 +1,6 @@
 /** The Markdown that chats are made of: paragraphs, headings, lists, quotes, tables and fenced code. */
 
+import { codeBox } from "./code_box.js";
 import { element } from "./element.js";
 import { inline } from "./inline.js";
 import { beginsTable, table } from "./table.js";
@@ -13,18 +14,25 @@ const TAB_COLUMNS = 4;
 const NESTED_COLUMNS = 2; // so much further in, a list belongs to the item above it
 const DEEPEST = 8; // lists and quotes in each other; what is deeper stays text
 
-/** Return a text as elements. Nothing in it can become anything but these. */
+/** Return a text as elements, each with its `source`. Nothing in it can become anything but these. */
 export function rendered(text) {
-  return blocks(text.replaceAll("\r\n", "\n").split("\n"), 0);
-}
-
-function blocks(lines, depth) {
+  const lines = text.replaceAll("\r\n", "\n").split("\n");
+  const whole = [...lines];
   const made = [];
-  while (lines.length) {
-    if (lines[0].trim()) made.push(nextBlock(lines, depth));
-    else lines.shift();
+  let end = 0;
+  for (const block of blocks(lines, 0)) {
+    const start = end;
+    end = whole.length - lines.length;
+    made.push(Object.assign(block, { source: whole.slice(start, end).join("\n") }));
   }
   return made;
+}
+
+function* blocks(lines, depth) {
+  while (lines.length) {
+    if (lines[0].trim()) yield nextBlock(lines, depth);
+    else lines.shift();
+  }
 }
 
 function nextBlock(lines, depth) {
@@ -42,7 +50,7 @@ function code(lines) {
   const fence = lines.shift().match(FENCE)[1];
   const inside = taken(lines, (line) => !line.trim().startsWith(fence));
   lines.shift();
-  return element("pre", { tabIndex: 0 }, element("code", { textContent: inside.join("\n") }));
+  return codeBox(inside.join("\n"));
 }
 
 function quote(lines, depth) {

@@ -78,10 +78,10 @@ export class Message {
     this.onDrawn?.();
   }
 
-  /** What is there already stays: somebody may have selected it. */
+  /** What is there already stays: somebody may have selected it, or stand on a button in it. */
   #drawBlocks(blocks) {
     const there = [...this.body.children];
-    arrange(this.body, blocks.map((block, place) => (there[place]?.isEqualNode(block) ? there[place] : block)));
+    arrange(this.body, blocks.map((block, place) => (there[place]?.source === block.source ? there[place] : block)));
   }
 }
 

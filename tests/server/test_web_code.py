@@ -1,0 +1,60 @@
+"""Code in a reply, copied with the button on its box, in a real browser."""
+
+from tests.browser import Page
+from tests.fake_engine import FakeEngine
+from tests.server.page_user import SETTLED, begin, say
+
+FOCUSED = "document.activeElement.innerText"
+
+
+async def test_code_is_copied_with_the_keyboard_and_the_button_says_so(tab: Page, url: str, engine: FakeEngine) -> None:
+    engine.reply = lambda _: ["so:\n\n```py\nif a:\n    b\n```\nend"]
+    await begin(tab, url)
+    await say(tab, "hi")
+    await tab.until(SETTLED)
+    await tab.value("document.querySelector('.assistant pre').focus()")
+    await tab.press("Tab")
+    assert await tab.value(FOCUSED) == "Copy"
+    await tab.press("Enter")
+    await tab.until(f"{FOCUSED} === 'Copied'")
+    await tab.until(f"{FOCUSED} === 'Copy'")
+    await tab.value("document.querySelector('textarea').focus()")
+    await tab.call("Input.dispatchKeyEvent", type="keyDown", key="v", modifiers=2, commands=["paste"])
+    await tab.until("document.querySelector('textarea').value === 'if a:\\n    b'")
+
+
+async def test_a_reply_that_goes_on_takes_no_button_from_under_the_user(
+    tab: Page, url: str, engine: FakeEngine
+) -> None:
+    engine.reply = lambda _: ["```\nif a:\n    b\n```\n", "so", " it is"]
+    engine.free = 2
+    await begin(tab, url)
+    await say(tab, "hi")
+    await tab.until_shown("so", ".assistant .text")
+    await tab.value("(window.pressed = document.querySelector('.copy-code')).focus()")
+    await tab.click(".copy-code")
+    engine.gate.set()
+    await tab.until(SETTLED)
+    await tab.until_shown("so it is", ".assistant .text")
+    assert await tab.value("document.activeElement === window.pressed")
+
+
+async def test_code_that_is_being_written_cannot_be_copied_yet(tab: Page, url: str, engine: FakeEngine) -> None:
+    engine.reply = lambda _: ["```\nif a:\n", "    b\n"]
+    engine.free = 1
+    await begin(tab, url)
+    await say(tab, "hi")
+    await tab.until("getComputedStyle(document.querySelector('.copy-code')).visibility === 'hidden'")
+    engine.gate.set()
+    await tab.until(SETTLED)
+    assert await tab.value("getComputedStyle(document.querySelector('.copy-code')).visibility") == "visible"
+
+
+async def test_a_browser_that_does_not_copy_is_told_of(tab: Page, url: str, engine: FakeEngine) -> None:
+    engine.reply = lambda _: ["```\na\n```"]
+    await begin(tab, url)
+    await say(tab, "hi")
+    await tab.until(SETTLED)
+    await tab.value("navigator.clipboard.writeText = () => Promise.reject(new Error())")
+    await tab.click(".copy-code")
+    await tab.until_shown("Not copied", ".copy-code")
