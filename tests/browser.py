@@ -18,6 +18,7 @@ CHROMIUM = shutil.which("google-chrome") or shutil.which("chromium")
 PATIENCE_S = 120.0
 """For a machine with much else to do; a condition that holds is seen at once."""
 KEYS = {"Enter": ("Enter", 13, "\r"), "Escape": ("Escape", 27, ""), "Tab": ("Tab", 9, "")}
+KEYS |= {name: (name, code, "") for name, code in (("End", 35), ("Home", 36), ("ArrowUp", 38), ("ArrowDown", 40))}
 _SHIFT = 8
 
 

@@ -1,5 +1,7 @@
 """What a user of the page at `/` does and sees."""
 
+import httpx
+
 from tests.browser import Page
 
 LIVE = "document.body.dataset.state === 'live'"
@@ -22,3 +24,10 @@ async def texts(tab: Page) -> list[str]:
     """What the messages say that are shown."""
     shown: list[str] = await tab.value("[...document.querySelectorAll('.message .text')].map(text => text.innerText)")
     return shown
+
+
+async def said(http: httpx.AsyncClient, text: str, reply: str = "aye") -> str:
+    """Make a conversation in which something was said, and return its id."""
+    items = [{"role": "user", "content": text}, {"role": "assistant", "content": reply}]
+    made = (await http.post("/v1/conversations", json={"title": f"Chat of {text}", "items": items})).json()
+    return str(made["id"])

@@ -10,7 +10,7 @@ from tests.browser import Page
 from tests.conversation.test_personas import World
 from tests.fake_engine import FakeEngine
 from tests.live_server import live_server
-from tests.server.page_user import LIVE, SETTLED, begin, say, texts
+from tests.server.page_user import LIVE, SETTLED, begin, said, say, texts
 
 KEY = "sk-secret_1"
 
@@ -18,13 +18,6 @@ KEY = "sk-secret_1"
 async def choose(tab: Page, speaker: str) -> None:
     await tab.value(f"document.querySelector('#speaker').value = '{speaker}'")
     await tab.value("document.querySelector('#speaker').dispatchEvent(new Event('change'))")
-
-
-async def said(http: httpx.AsyncClient, text: str, reply: str = "aye") -> str:
-    """Make a conversation in which something was said, and return its id."""
-    items = [{"role": "user", "content": text}, {"role": "assistant", "content": reply}]
-    made = (await http.post("/v1/conversations", json={"title": f"Chat of {text}", "items": items})).json()
-    return str(made["id"])
 
 
 async def test_a_reply_is_streamed_and_is_there_after_a_reload(tab: Page, url: str, engine: FakeEngine) -> None:
@@ -183,9 +176,9 @@ async def test_the_last_message_is_changed_in_its_place(tab: Page, url: str) -> 
 
 async def test_any_message_is_changed_and_what_followed_it_stays_beside(tab: Page, url: str) -> None:
     await begin(tab, url)
-    for said in ("one", "two"):
-        await say(tab, said)
-        await tab.until_shown(f"you said: {said}", "#messages")
+    for word in ("one", "two"):
+        await say(tab, word)
+        await tab.until_shown(f"you said: {word}", "#messages")
         await tab.until(SETTLED)
     await tab.click(".user .edit")
     await tab.type(" more")

@@ -1,6 +1,7 @@
 /** The conversations at the left: last changed first, more on scrolling, or those in which words were said. */
 
 import { arrange, button, element } from "./element.js";
+import { setTabStops, watchKeys } from "./row_keys.js";
 
 const PAGE = 50;
 const MAX_PAGE = 1000;
@@ -26,6 +27,7 @@ export class ConversationList {
     this.#list = list;
     this.#end = end;
     this.#watchEnd = new IntersectionObserver(([seen]) => seen.isIntersecting && this.#readMore());
+    watchKeys(list);
   }
 
   /** Return a conversation that is in the list. */
@@ -73,6 +75,7 @@ export class ConversationList {
   mark(id) {
     this.#current = id;
     for (const [known, { link }] of this.#entries) markCurrent(link, known === id);
+    setTabStops(this.#list);
   }
 
   async #readMore() {
@@ -121,6 +124,7 @@ export class ConversationList {
   #draw() {
     const entries = [...this.#entries.values()].sort((one, other) => other.body.change - one.body.change);
     arrange(this.#list, entries.map((entry) => entry.element));
+    setTabStops(this.#list);
     const none = this.#words ? "Nothing found." : "No conversations yet.";
     this.#end.textContent = entries.length || this.#last !== null ? "" : none;
   }

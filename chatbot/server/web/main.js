@@ -210,6 +210,13 @@ function note(text) {
   at("note").textContent = text;
 }
 
+/** The part of the address after # names a conversation, so it cannot name a place in the page. */
+function skip(event) {
+  event.preventDefault();
+  at("transcript").focus();
+}
+
+at("skip").onclick = skip;
 at("stop").onclick = () => chat.stop();
 addEventListener("hashchange", open);
 open();
