@@ -29,7 +29,12 @@ const composer = new Composer(at("composer"), {
   change: (message, text) => chat.answerAnew(message, text),
   stop: () => chat.stop(),
 });
-const transcript = new Transcript(at("transcript"), at("messages"), () => chat.loadOlder());
+const transcript = new Transcript({
+  scroller: at("transcript"),
+  list: at("messages"),
+  newest: at("newest"),
+  onTop: () => chat.loadOlder(),
+});
 const connection = new Connection({
   admit: async (signal) => speakers.offer((await api.models(signal)).data),
   protocols: () => access.protocols,

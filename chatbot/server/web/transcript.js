@@ -8,14 +8,17 @@ export class Transcript {
   messages = [];
   #scroller;
   #list;
+  #newest;
   #isAtEnd = true;
 
-  /** `onTop` is told when the user comes near the oldest message. */
-  constructor(scroller, list, onTop) {
+  /** `newest` is the button that leads to the newest line; `onTop` is told when the user comes near the oldest message. */
+  constructor({ scroller, list, newest, onTop }) {
     this.#scroller = scroller;
     this.#list = list;
+    this.#newest = newest;
+    newest.onclick = () => this.#comeBack();
     scroller.addEventListener("scroll", () => this.#scrolled(onTop), { passive: true });
-    new ResizeObserver(() => this.follow()).observe(scroller);
+    new ResizeObserver(() => this.#resized()).observe(scroller);
   }
 
   /** Return the message of the user that a message is or answers. */
@@ -49,11 +52,28 @@ export class Transcript {
 
   follow() {
     if (this.#isAtEnd) this.#scroller.scrollTop = this.#scroller.scrollHeight;
+    this.#newest.hidden = this.#isAtEnd;
+  }
+
+  /** The button goes once it is pressed, so the keyboard is given to what it led to. */
+  #comeBack() {
+    this.#scroller.focus({ preventScroll: true });
+    this.toEnd();
   }
 
   #scrolled(onTop) {
+    this.#look();
+    if (this.#scroller.scrollTop < NEAR_PX) onTop();
+  }
+
+  #resized() {
+    if (!this.#isAtEnd) this.#look();
+    this.follow();
+  }
+
+  #look() {
     const { scrollHeight, scrollTop, clientHeight } = this.#scroller;
     this.#isAtEnd = scrollHeight - scrollTop - clientHeight < NEAR_PX;
-    if (scrollTop < NEAR_PX) onTop();
+    this.#newest.hidden = this.#isAtEnd;
   }
 }

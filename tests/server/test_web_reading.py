@@ -1,0 +1,53 @@
+"""Reading a chat on the page, in a real browser."""
+
+import httpx
+
+from tests.browser import Page
+from tests.fake_engine import FakeEngine
+from tests.server.page_user import SETTLED, begin, said, say
+
+AT_END = "(({scrollHeight, scrollTop, clientHeight}) => scrollHeight - scrollTop - clientHeight < 2)(transcript)"
+HIDDEN = "document.querySelector('#newest').hidden"
+LINES = "a line of a long message\n\n" * 60
+
+
+async def test_a_button_leads_back_to_the_newest_line_while_a_reply_streams(
+    tab: Page, url: str, engine: FakeEngine
+) -> None:
+    engine.reply = lambda _: [LINES, "more", LINES]
+    engine.free = 2
+    await begin(tab, url)
+    await say(tab, "hi")
+    await tab.until_shown("more", ".assistant .text")
+    await tab.until(f"{AT_END} && {HIDDEN}")
+    await tab.value("transcript.scrollTo(0, 200)")
+    await tab.until(f"!{HIDDEN}")
+    assert await tab.value("newest.innerText") == "↓ Newest"
+    await tab.click("#newest")
+    await tab.until(f"{AT_END} && {HIDDEN}")
+    assert await tab.value("document.activeElement.id") == "transcript"
+    engine.gate.set()
+    await tab.until(f"{SETTLED} && {AT_END} && {HIDDEN}")
+
+
+async def test_another_chat_begins_at_its_newest_line(tab: Page, url: str, http: httpx.AsyncClient) -> None:
+    one, other = [await said(http, word, LINES) for word in ("one", "other")]
+    await begin(tab, f"{url}/#{one}")
+    await tab.until(f"{AT_END} && document.querySelectorAll('.message').length === 2")
+    await tab.value("transcript.scrollTo(0, 200)")
+    await tab.until(f"!{HIDDEN}")
+    await tab.value(f"location.hash = '{other}'")
+    await tab.until_shown("other", "#messages")
+    await tab.until(f"{AT_END} && {HIDDEN}")
+
+
+async def test_a_window_that_grows_to_show_all_needs_no_button(tab: Page, url: str, http: httpx.AsyncClient) -> None:
+    conversation = await said(http, "one", "a\n\n" * 20)
+    size = {"width": 800, "deviceScaleFactor": 1, "mobile": False}
+    await tab.call("Emulation.setDeviceMetricsOverride", height=400, **size)
+    await begin(tab, f"{url}/#{conversation}")
+    await tab.until(f"{AT_END} && document.querySelectorAll('.message').length === 2")
+    await tab.value("transcript.scrollTo(0, 0)")
+    await tab.until(f"!{HIDDEN}")
+    await tab.call("Emulation.setDeviceMetricsOverride", height=2000, **size)
+    await tab.until(HIDDEN)
