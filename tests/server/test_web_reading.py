@@ -51,3 +51,17 @@ async def test_a_window_that_grows_to_show_all_needs_no_button(tab: Page, url: s
     await tab.until(f"!{HIDDEN}")
     await tab.call("Emulation.setDeviceMetricsOverride", height=2000, **size)
     await tab.until(HIDDEN)
+
+
+async def test_only_a_new_chat_says_what_to_do_with_it(tab: Page, url: str, http: httpx.AsyncClient) -> None:
+    conversation = await said(http, "one")
+    hello = "document.querySelector('#hello').innerText === 'Say hello.' && !document.querySelector('#hello').hidden"
+    await begin(tab, url)
+    await tab.until(hello)
+    await tab.value(f"location.hash = '{conversation}'")
+    await tab.until(f"!({hello})")
+    await tab.until_shown("aye", "#messages")
+    await tab.click("#new")
+    await tab.until(hello)
+    await say(tab, "hello")
+    await tab.until(f"!({hello})")

@@ -56,7 +56,7 @@ const chat = new Chat({
     onSent: (sheet) => composer.sent(sheet.id),
     onUnsent: unsent,
     onGone: gone,
-    onStep: () => (at("stop").hidden = !transcript.openReply?.responseId),
+    onStep: stepped,
     onFault,
     offer,
     announce: (text) => (at("announcer").textContent = text),
@@ -115,6 +115,11 @@ async function fill() {
     return onFault(error);
   }
   chat.catchUp();
+}
+
+function stepped() {
+  at("stop").hidden = !transcript.openReply?.responseId;
+  at("hello").hidden = chat.sheet.id !== null || transcript.messages.length > 0;
 }
 
 function describe({ title, model }) {
