@@ -44,9 +44,10 @@ export class Composer {
     else keep(draftOf(id), null);
   }
 
-  /** Offer a message to be said otherwise; what was being written comes back afterwards. */
-  change(message) {
+  /** Offer a message to be said otherwise, and tell what that does; what was being written comes back afterwards. */
+  change(message, told) {
     this.#changing = message;
+    this.#notice.querySelector("span").textContent = told;
     this.#notice.hidden = false;
     this.#put(message.text);
     this.#field.focus();

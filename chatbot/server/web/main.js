@@ -188,11 +188,19 @@ function offer(message) {
   message.onVersion = (id) => chat.chooseVersion(id);
   if (message.role === "user") {
     message.offer("again", "Send again", () => chat.sayAgain(message));
-    message.offer("edit", "Edit", () => composer.change(message));
+    message.offer("edit", "Edit", () => composer.change(message, changing(message)));
   } else {
     if (navigator.clipboard) message.offer("copy", "Copy", () => copy(message.text));
     message.offer("retry", "Try again", () => chat.answerAnew(message));
   }
+}
+
+/** Return what it means to change a message. */
+function changing(message) {
+  if (message.status === "unsent") return "You are changing a message that was not sent.";
+  const isLast = transcript.questionOf(transcript.messages.at(-1)) === message;
+  if (isLast) return "You are changing your last message; it and its reply stay as another version.";
+  return "You are changing an earlier message; it and what followed stay as another version.";
 }
 
 async function copy(text) {
