@@ -34,8 +34,8 @@ class ContextTooLong(Exception):
 
     def __init__(self, tokens: int, budget_tokens: int) -> None:
         super().__init__(
-            f"the message needs {tokens} tokens with its system prompt and all system messages of the conversation,"
-            f" and {budget_tokens} fit; shorten what is long of these"
+            f"the message needs {tokens} tokens with the system prompt and all system messages of the conversation,"
+            f" but only {budget_tokens} fit: shorten the longest of them"
         )
         self.tokens = tokens
         self.budget_tokens = budget_tokens

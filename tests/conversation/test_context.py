@@ -84,7 +84,7 @@ def test_the_window_moves_in_a_large_step_and_then_stays() -> None:
 
 
 def test_a_message_over_the_budget_is_refused_with_both_numbers() -> None:
-    with pytest.raises(ContextTooLong, match=r"needs 24 tokens with its system prompt .* and 20 fit"):
+    with pytest.raises(ContextTooLong, match=r"needs 24 tokens with the system prompt .* but only 20 fit"):
         build_context("be kind", chat(words(20)), budget_tokens=20, count_tokens=count)
 
 

@@ -68,7 +68,7 @@ export class Message {
     this.element.className = `message ${this.role} ${status}`;
     this.element.setAttribute("aria-busy", String(this.isOpen));
     const told = this.role === "assistant" && status === "sending" ? "" : REMARKS[status] ?? "";
-    this.remark.textContent = [told, why].filter(Boolean).join(" ");
+    this.remark.textContent = told && why ? sentence(told, why) : told || why;
   }
 
   #draw() {
@@ -83,6 +83,11 @@ export class Message {
     const there = [...this.body.children];
     arrange(this.body, blocks.map((block, place) => (there[place]?.source === block.source ? there[place] : block)));
   }
+}
+
+/** Return one sentence of what is so and of the server's words for why. */
+function sentence(told, why) {
+  return `${told.replace(/\.$/, "")}: ${why.replace(/\.$/, "")}.`;
 }
 
 /** Return how a response ended, and the server's words for it. */

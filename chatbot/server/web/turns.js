@@ -70,7 +70,7 @@ export class Turns {
 
   /** The server closed a socket for the size of a frame: to say it again would close the next one too. */
   refuseTooLarge() {
-    const error = { code: "message_too_large", message: "The message is larger than the server takes; shorten it." };
+    const error = { code: "message_too_large", message: "the message is larger than the server takes; shorten it" };
     this.#refuse(null, error);
   }
 
