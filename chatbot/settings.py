@@ -73,7 +73,8 @@ class Settings(BaseSettings):
     allow_host: Names = []
     """Host names besides loopback and `host` that requests may name (guards against DNS rebinding)."""
     instructions: str = "You are Ada, a friendly assistant."
-    """System prompt where neither the conversation nor the persona brings one."""
+    """System prompt of the base model where the conversation brings none; a persona has its own, or none as in its
+    training."""
     max_output_tokens: Annotated[int, Field(ge=1)] = 256
     """Longest reply where the request does not say."""
     temperature: Annotated[float, Field(ge=0, le=2)] = 0.3

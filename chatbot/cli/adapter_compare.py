@@ -2,7 +2,6 @@
 
 import asyncio
 import json as json_text
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,6 +11,7 @@ from chatbot.cli.configured import adapter_store, fail, personas_like, settings_
 
 if TYPE_CHECKING:
     from adapters.store import AdapterFolder
+    from chatbot.settings import Settings
 
 PROMPTS = ("Hello!", "What is your name?", "What do you like to do?", "I had a bad day.")
 BASE = "base"
@@ -34,17 +34,16 @@ def compare(
     base: Annotated[str | None, typer.Option(help="Their base; by default the model that is served.")] = None,
     json: AsJson = False,
 ) -> None:
-    """Have several personas answer the same words: greedy replies, each with its own system prompt."""
+    """Have several personas answer the same words: greedy replies, each with the system prompt it has when served."""
     from adapters.errors import AdapterNotFound
     from chatbot.engine.base import AdapterRejected, EngineError
-    from chatbot.engine.checkpoint import locate
 
     settings = settings_with(model=base)
     prompts = prompt or list(PROMPTS)
     try:
         store = adapter_store(settings)
         chosen = [None if name == BASE else store.resolve(name) for name in personas]
-        answers = asyncio.run(_answers(locate(settings.model_path), settings.model_name, chosen, prompts))
+        answers = asyncio.run(_answers(settings, chosen, prompts))
     except (AdapterNotFound, AdapterRejected) as error:
         fail(str(error), 2)
     except EngineError as error:
@@ -52,17 +51,19 @@ def compare(
     _print(prompts, answers, json)
 
 
-async def _answers(folder: Path, model: str, personas: "list[AdapterFolder | None]", prompts: list[str]) -> Answers:
+async def _answers(settings: "Settings", personas: "list[AdapterFolder | None]", prompts: list[str]) -> Answers:
     from adapters.evaluation.replies import replies
     from chatbot.engine.base import ChatMessage
+    from chatbot.engine.checkpoint import locate
     from chatbot.engine.local import LocalEngine
 
-    engine = LocalEngine(folder, name=model)
+    engine = LocalEngine(locate(settings.model_path), name=settings.model_name)
     await engine.start()
     try:
         found: Answers = {}
         for persona in personas:
-            head = (ChatMessage("system", persona.system),) if persona and persona.system else ()
+            system = persona.system if persona else settings.instructions
+            head = (ChatMessage("system", system),) if system else ()
             digest = await engine.load_adapter(persona.path) if persona else None
             chats = [(*head, ChatMessage("user", text)) for text in prompts]
             said = await replies(engine, chats, digest)

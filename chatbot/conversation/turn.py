@@ -170,10 +170,13 @@ class Turns:
         return None
 
     def _system_prompt(self, request: ResponseCreate, conversation: Conversation | None, persona: Persona) -> str:
-        """Return the nearest system prompt: the turn's, the conversation's, the persona's, the server's."""
+        """Return the nearest system prompt: the turn's, the conversation's, the persona's, for the base the server's.
+
+        An adapter without one was trained without one, and gets none.
+        """
         own = conversation.instructions if conversation else None
         nearest = (text for text in (request.instructions, own, persona.system) if text is not None)
-        return next(nearest, self._instructions)
+        return next(nearest, self._instructions if persona.folder is None else "")
 
     def _check_fits(self, standing: Sequence[str], request: ResponseCreate) -> None:
         """Refuse a message that could never be answered, with the system messages before it, unstored."""

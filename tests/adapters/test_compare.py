@@ -1,11 +1,14 @@
 """Several personas answer the same words."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
+from adapters.evaluation.question import Chat
+from adapters.evaluation.replies import Reply
 from adapters.persona import PersonaCard, render_persona
 from chatbot.cli.adapter import app
 from tests.tiny import make_tiny_adapter
@@ -33,6 +36,25 @@ def test_each_persona_answers_each_prompt(base: Path) -> None:
     assert len(set(found[0]["replies"].values())) == 3
     shown = run(*words).stdout.splitlines()
     assert [line.split()[0] for line in shown if line] == [">", "corsair@v1", "corsair@v2", "base"] * 2
+
+
+def test_each_gets_the_system_prompt_that_the_server_gives_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The plain model the server's own, a persona without one none."""
+    (tmp_path / "home" / "data" / "adapters" / "corsair" / "v1" / "persona.toml").unlink()
+    asked: list[Chat] = []
+
+    async def noted(_engine: object, chats: Sequence[Chat], _adapter: str | None) -> list[Reply]:
+        asked.extend(chats)
+        return [Reply("fine", has_stopped=True) for _ in chats]
+
+    monkeypatch.setattr("adapters.evaluation.replies.replies", noted)
+    monkeypatch.setenv("CHATBOT_INSTRUCTIONS", "be the server's")
+    run("base", "corsair@v1", "corsair@v2", "--prompt", "hi")
+    assert [[message.text for message in chat] for chat in asked] == [
+        ["be the server's", "hi"],
+        ["hi"],
+        ["be a corsair", "hi"],
+    ]
 
 
 def test_a_persona_that_is_none_or_does_not_fit_is_told(tmp_path: Path) -> None:

@@ -1,8 +1,11 @@
 import asyncio
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from chatbot.conversation.turn import Turns
 from chatbot.protocol.errors import Conflict
@@ -175,3 +178,20 @@ async def test_text_is_saved_while_it_streams(turns: Turns, store: Store, engine
     while (await store.response(log.response.id)).text != "you said:":
         await asyncio.sleep(0.005)
     assert (await store.response(log.response.id)).delta_lengths == (3, 6)
+
+
+async def test_a_persona_without_a_system_prompt_gets_none_of_the_servers(
+    turns: Turns, engine: FakeEngine, tmp_path: Path
+) -> None:
+    """It was trained on prompts without one."""
+    folder = tmp_path / "adapters" / "parrot" / "v1"
+    folder.mkdir(parents=True)
+    (folder / "adapter_config.json").write_text("{}")
+    save_file({"weights": np.zeros(1)}, folder / "adapter_model.safetensors")
+
+    async def seen(**fields: Any) -> list[str]:
+        await end_of(await turns.create(say("hi", model="parrot", **fields)))
+        return [message.text for message in engine.requests[-1].messages]
+
+    assert await seen() == ["hi"]
+    assert await seen(instructions="be brief") == ["be brief", "hi"]
