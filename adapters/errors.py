@@ -9,7 +9,7 @@ Errors::
     ├── CannotExport        a model or adapter that cannot be written in this form
     ├── CannotImport        files from elsewhere that hold no adapter the server would take
     ├── CannotTrain         base, data and settings do not go together
-    │   └── BadSettings     a flag that base or data have no use for
+    │   └── BadSettings     a flag that does not go with base, data or a run that was stopped
     └── TrainingInterrupted stopped on request; a checkpoint was written
 """
 

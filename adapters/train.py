@@ -44,6 +44,9 @@ class Job:
     start: Start | None = None
     """The adapter to go on from."""
     is_resumed: bool = False
+    """Whether there must be a stopped run to go on with."""
+    is_restarted: bool = False
+    """Whether a stopped run is thrown away, whatever it was about."""
     is_dry_run: bool = False
     base_name: str | None = None
     """What the base is called in the card; by default the name of its folder."""
@@ -87,19 +90,18 @@ def _train(job: Job, report: Reporter, work: Workspace) -> Outcome:
     plan = resolve(job.options, base, chats.training.examples, job.start, held_out=len(chats.validation.examples))
     rows = _training_rows(chats.training.examples, plan)
     held = _held_rows(chats.validation.examples, plan)
-    resume_from = None
-    if job.is_resumed:
-        resume_from = work.resume(_identity(job, base, plan))
-    elif not job.is_dry_run:
-        resume_from = work.begin(_identity(job, base, plan))
-    if not job.is_dry_run:
-        report.record_to(work.events)
-    report.event("data", persona=job.persona.name, base=base.name, **chats.figures())
+    identity = _identity(job, base, plan)
+    resume_from = _resumed_from(job, work, identity)
     report.say(f"{job.persona.name} on {base.name}: {chats.told()}")
     if note := chats.note(job.persona.system):
         report.say(f"note: {note}")
     model = adapted_model(job.base, plan, job.start)
     cost = probe(model, plan, rows, len(held))
+    if not job.is_dry_run:  # and not before all that may fail at once: a stopped run would be lost for nothing
+        if resume_from is None:
+            work.begin(identity)
+        report.record_to(work.events)
+    report.event("data", persona=job.persona.name, base=base.name, **chats.figures())
     _tell_plan(report, plan, cost)
     if job.is_dry_run:
         return Outcome(plan, cost)
@@ -115,6 +117,13 @@ def _train(job: Job, report: Reporter, work: Workspace) -> Outcome:
     )
     work.remove()
     return Outcome(plan, cost, adapter, before, after, best_step)
+
+
+def _resumed_from(job: Job, work: Workspace, identity: dict[str, Any]) -> Path | None:
+    """Return the checkpoint to go on from; None to begin at the start. Raises CannotTrain."""
+    if job.is_resumed:
+        return work.resume(identity)
+    return None if job.is_restarted or job.is_dry_run else work.stopped_at(identity)
 
 
 def _facts(job: Job, base: BaseFacts, plan: Plan, chats: Chats, best_step: int) -> RunFacts:

@@ -9,11 +9,11 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from adapters.errors import CannotTrain
+from adapters.errors import BadSettings, CannotTrain
 
 JOB_FILE = "job.json"
 STATE_FILE = "trainer_state.json"
@@ -28,33 +28,35 @@ class Workspace:
         self.checkpoints = self.folder / "checkpoints"
         self.events = self.folder / "events.jsonl"
 
-    def begin(self, job: Mapping[str, Any]) -> Path | None:
-        """Return where a run about the very same was stopped, which would end as this one; None to begin at the start.
-
-        Then what an earlier run left is forgotten, and what this one is about is noted.
-        """
-        with suppress(CannotTrain):
-            if stopped := self.resume(job):
-                return stopped
+    def begin(self, job: Mapping[str, Any]) -> None:
+        """Forget what an earlier run left, and note what this one is about."""
         self.remove()
         self.checkpoints.mkdir(parents=True)
         (self.folder / JOB_FILE).write_text(json.dumps(job, indent=2, sort_keys=True), encoding="utf-8")
-        return None
+
+    def stopped_at(self, job: Mapping[str, Any]) -> Path | None:
+        """Return where a run about the very same was stopped, which would end as this one; None to begin at the start.
+
+        Raises BadSettings if a run about something else was stopped: hours of work go only when they are told to.
+        """
+        if (newest := self.newest_complete()) is None:
+            return None
+        if changed := self._changed(job):
+            raise BadSettings(
+                f"a run of {self.folder.parent.name} was stopped at step {_step(newest)} and had other "
+                f"{', '.join(changed)} (give its command again to go on, or --restart to throw it away)"
+            )
+        return newest
 
     def resume(self, job: Mapping[str, Any]) -> Path | None:
         """Return the newest complete checkpoint; None if the run was stopped before its first.
 
         Raises CannotTrain if there is no run to resume, or if it was about other data or settings.
         """
-        try:
-            before = json.loads((self.folder / JOB_FILE).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            raise CannotTrain(f"{self.folder}: no interrupted run to resume (leave out --resume)") from None
-        now = json.loads(json.dumps(job))
-        if changed := [key for key in sorted(now | before) if now.get(key) != before.get(key)]:
-            raise CannotTrain(
-                f"the interrupted run had other {', '.join(changed)} (restore them, or start over without --resume)"
-            )
+        if self._job() is None:
+            raise CannotTrain(f"{self.folder}: no interrupted run to resume (leave out --resume)")
+        if changed := self._changed(job):
+            raise CannotTrain(f"the interrupted run had other {', '.join(changed)} (restore them, or give --restart)")
         return self.newest_complete()
 
     def newest_complete(self) -> Path | None:
@@ -69,6 +71,19 @@ class Workspace:
 
     def remove(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _job(self) -> dict[str, Any] | None:
+        """Return what the stopped run was about; None if there is none, or nothing that tells."""
+        try:
+            job = json.loads((self.folder / JOB_FILE).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return job if isinstance(job, dict) else None
+
+    def _changed(self, job: Mapping[str, Any]) -> list[str]:
+        """Return what the stopped run had other than this one."""
+        before, now = self._job() or {}, json.loads(json.dumps(job))
+        return [key for key in sorted(now | before) if now.get(key) != before.get(key)]
 
 
 @contextmanager

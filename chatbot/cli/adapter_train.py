@@ -42,6 +42,7 @@ def train(
     start: given.From = None,
     out: given.Out = None,
     resume: given.Resume = False,
+    restart: given.Restart = False,
     dry_run: given.DryRun = False,
     json: AsJson = False,
 ) -> None:
@@ -49,6 +50,8 @@ def train(
     from adapters.plan import Options
     from adapters.store import AdapterStore
 
+    if resume and restart:
+        fail("--resume goes on with an interrupted run and --restart throws it away; give one of them", 2)
     settings = settings_with(model=base)
     _require_files([*data, *([val] if val else [])])
     statistics, shared_system = checked(data)
@@ -70,6 +73,7 @@ def train(
         validation=val,
         start=begun,
         is_resumed=resume,
+        is_restarted=restart,
         is_dry_run=dry_run,
         base_name=settings.model_name if settings.model == BUNDLED_MODEL else None,
         command=_command(context, card.name, begun),

@@ -36,4 +36,5 @@ From = Annotated[
 ]
 Out = Annotated[Path | None, typer.Option(help="Folder to publish to; by default your own adapters.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run, or fail if there is none.")]
+Restart = Annotated[bool, typer.Option("--restart", help="Throw an interrupted run away, and begin at the start.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check, plan and measure, but do not train.")]

@@ -13,7 +13,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from adapters.errors import CannotTrain
+from adapters.errors import BadSettings, CannotTrain
 from adapters.persona import PersonaCard
 from adapters.plan import Options
 from adapters.progress import Reporter
@@ -239,15 +239,49 @@ def test_a_run_is_not_resumed_with_other_data_or_settings(tmp_path: Path) -> Non
         work.resume({"data": 2, "settings": {"lr": 0.2}})
 
 
-def test_a_run_about_something_else_begins_at_the_start(tmp_path: Path) -> None:
-    work = Workspace(tmp_path)
-    assert work.begin({"data": 1}) is None
+def stop_at_step_9(home: Path, job: dict[str, object]) -> Path:
+    """Leave what a run leaves that was stopped, and return its checkpoint."""
+    work = Workspace(home)
+    work.begin(job)
     checkpoint = work.checkpoints / "checkpoint-9"
     checkpoint.mkdir()
     (checkpoint / "trainer_state.json").write_text("{}")
-    assert work.begin({"data": 1}) == checkpoint
-    assert work.begin({"data": 2}) is None
-    assert not checkpoint.exists()
+    return checkpoint
+
+
+def test_a_run_about_something_else_does_not_throw_a_stopped_one_away(tmp_path: Path) -> None:
+    work = Workspace(tmp_path / "corsair")
+    assert work.stopped_at({"data": 1}) is None
+    checkpoint = stop_at_step_9(tmp_path / "corsair", {"data": 1})
+    assert work.stopped_at({"data": 1}) == checkpoint
+    with pytest.raises(BadSettings, match=r"corsair was stopped at step 9 and had other data .*--restart"):
+        work.stopped_at({"data": 2})
+    (work.folder / "job.json").write_text("{")
+    with pytest.raises(BadSettings, match="had other data"):
+        work.stopped_at({"data": 1})
+    assert checkpoint.exists()
+
+
+def test_a_stopped_run_is_thrown_away_by_restart_alone_and_not_if_the_new_one_cannot_begin(
+    tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise CannotTrain("does not fit into memory")
+
+    checkpoint = stop_at_step_9(tmp_path / "corsair", {"data": 1})
+    data = write_chats(tmp_path / "toy.jsonl", CHATS[:3])
+    words = ("train", data, "--name", "corsair", "--base", base, "--steps", "1", "--out", tmp_path)
+
+    def exit_code(*more: str) -> int:
+        return CliRunner().invoke(app, [str(word) for word in (*words, *more)]).exit_code
+
+    assert exit_code() == exit_code("--resume", "--restart") == 2
+    with monkeypatch.context() as without_memory:
+        without_memory.setattr("adapters.train.probe", fails)
+        assert exit_code("--restart") == 1
+    assert checkpoint.exists()
+    assert exit_code("--restart") == 0
+    assert [path.name for path in (tmp_path / "corsair").iterdir()] == ["v1"]
 
 
 def test_the_newest_checkpoint_that_was_written_to_its_end_is_taken(tmp_path: Path) -> None:
