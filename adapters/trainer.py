@@ -49,8 +49,8 @@ def train_adapter(
     It is 0 for the one that was `begun` with. Raises TrainingInterrupted after a checkpoint, if SIGINT or SIGTERM
     asked for it, and CannotTrain if the loss is no longer a number.
     """
-    if resume_from and (state := _of_a_run_that_stopped(resume_from, begun)):
-        best = resume_from.with_name(f"{PREFIX_CHECKPOINT_DIR}-{state.best_global_step}")
+    if resume_from and (state := _of_a_run_that_ended(resume_from, plan, begun)):
+        best = resume_from.with_name(f"{PREFIX_CHECKPOINT_DIR}-{state.best_global_step or state.global_step}")
         model.load_adapter(str(best), model.active_adapter)
         return _best_step(model, state, begun)
     stop = StopRequest()
@@ -191,10 +191,10 @@ def _losses(state: Any, begun: Begun | None) -> list[float]:
     return first + [entry["eval_loss"] for entry in state.log_history if "eval_loss" in entry]
 
 
-def _of_a_run_that_stopped(newest: Path, begun: Begun | None) -> Any:
-    """Return Trainer's state if the run ended when this checkpoint was written, since it no longer improved."""
+def _of_a_run_that_ended(newest: Path, plan: Plan, begun: Begun | None) -> Any:
+    """Return Trainer's state if this checkpoint is the run's last: all steps are done, or it no longer improved."""
     state = TrainerState.load_from_json(str(newest / TRAINER_STATE_NAME))
-    return state if is_done_improving(_losses(state, begun)) else None
+    return state if state.global_step >= plan.steps or is_done_improving(_losses(state, begun)) else None
 
 
 def _best_step(model: Any, state: Any, begun: Begun | None) -> int:

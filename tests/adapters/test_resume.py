@@ -204,6 +204,37 @@ def test_a_run_killed_after_it_stopped_early_ends_with_its_best_state(
     assert states[0] == states[1]
 
 
+LONG_CHATS = [[f"what is {number}?", "la " * 60] for number in range(5)]
+
+
+@pytest.mark.parametrize("chats", [LONG_CHATS, CHATS])
+def test_a_run_killed_after_its_last_step_trains_no_more(
+    tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch, chats: list[list[str]]
+) -> None:
+    """Of five chats none is held out, so that nothing says which step is the best."""
+    data = write_chats(tmp_path / "toy.jsonl", chats)
+
+    def publish(name: str) -> Path:
+        adapter = train(
+            Job((data,), base, PersonaCard(name), AdapterStore([tmp_path]), Options(steps=1, lr=0.01, rank=4)),
+            Reporter(),
+        ).adapter
+        assert adapter is not None
+        return adapter.path
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    straight = publish("straight")
+    with monkeypatch.context() as before_publishing:
+        before_publishing.setattr(AdapterStore, "publish", die)
+        with pytest.raises(KeyboardInterrupt):
+            publish("killed")
+    resumed = publish("killed")
+    assert steps_told(resumed, "step") == [1]
+    assert (resumed / "adapter_model.safetensors").read_bytes() == (straight / "adapter_model.safetensors").read_bytes()
+
+
 IN_PUBLISHING = """
 import os, signal, sys
 from adapters import train
