@@ -97,7 +97,7 @@ class Labeller:
         spans = _runs(marked)
         if len(spans) != sum(message["role"] == "assistant" for message in messages):
             return None
-        return self._example(ids, spans)
+        return self._example(ids, [(begin, self._to_its_end(ids, begin, end)) for begin, end in spans])
 
     def _by_difference(self, messages: list[dict[str, str]]) -> Example | None:
         """Return the example by what each reply adds; None if an earlier rendering is no prefix of the whole."""
@@ -127,10 +127,11 @@ class Labeller:
             yield self._example(ids, [(len(prompt), len(ids))])
 
     def _example(self, ids: list[int], spans: Sequence[tuple[int, int]]) -> Example:
-        """Label each span up to and including the token that ends the turn, be it inside the span or right after."""
+        """Label each span up to and including the token that ends the turn: its last special one, for a template may
+        put others at the head of a reply or inside it."""
         is_label = [False] * len(ids)
         for begin, end in spans:
-            stop = next((i for i in range(begin, min(end + 1, len(ids))) if ids[i] in self.end_ids), None)
+            stop = self._last_special(ids, begin, end)
             if stop is None:
                 raise CannotTrain(
                     "the base's chat template puts no end-of-turn token after a reply, "
@@ -141,6 +142,15 @@ class Labeller:
         if not any(is_label):
             raise CannotTrain("the base's chat template leaves a chat without any reply to learn (choose another base)")
         return Example(tuple(ids), tuple(is_label))
+
+    def _to_its_end(self, ids: list[int], begin: int, end: int) -> int:
+        """Return where a marked reply ends, with the token that ends its turn if that stands right after the mark."""
+        last = self._last_special(ids, begin, end)
+        is_ended = last is not None and not self.tokenizer.decode(ids[last + 1 : end]).strip()
+        return end + (not is_ended and end < len(ids) and ids[end] in self.end_ids)
+
+    def _last_special(self, ids: list[int], begin: int, end: int) -> int | None:
+        return next((i for i in reversed(range(begin, end)) if ids[i] in self.end_ids), None)
 
     def _render(self, messages: Sequence[dict[str, str]], *, is_prompt: bool) -> list[int]:
         ids = self.tokenizer.apply_chat_template(

@@ -27,6 +27,10 @@ NOT_PREFIX_STABLE = CHAT_TEMPLATE.replace(
     "{{ message['content'] }}",
     "{% if loop.last and message['role'] == 'assistant' %}thought: {% endif %}{{ message['content'] }}",
 )
+CHANNELS = MARKED_TEMPLATE.replace("{% generation %}", "{% generation %}<|begin|>final<|system|>")
+"""The kind that names a reply's channel between special tokens."""
+UNLABELLED_END_OF_CHANNELS = CHANNELS.replace("<|end|>{% endgeneration %}", "{% endgeneration %}<|end|>")
+UNMARKED_CHANNELS = CHANNELS.replace("{% generation %}", "").replace("{% endgeneration %}", "")
 WITHOUT_SYSTEM = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system') }}{% endif %}" + CHAT_TEMPLATE
 WITHOUT_END = CHAT_TEMPLATE.replace("<|end|>", "\n")
 
@@ -51,6 +55,13 @@ def _runs(labeller: Labeller, ids: tuple[int, ...], is_label: tuple[bool, ...]) 
 def test_replies_and_their_end_of_turn_are_learned_and_nothing_else(tmp_path: Path, template: str) -> None:
     base = make_tiny_model(tmp_path, template=template)
     assert learned(base) == [["ahoy there<|end|>", "farewell<|end|>"]]
+
+
+@pytest.mark.parametrize("template", [CHANNELS, UNLABELLED_END_OF_CHANNELS, UNMARKED_CHANNELS])
+def test_special_tokens_inside_a_reply_do_not_end_it(tmp_path: Path, template: str) -> None:
+    base = make_tiny_model(tmp_path, template=template)
+    head = "<|begin|>final<|system|>"
+    assert learned(base) == [[f"{head}ahoy there<|end|>", f"{head}farewell<|end|>"]]
 
 
 def test_templates_with_and_without_markers_give_the_same_example(base: Path, unmarked_base: Path) -> None:
