@@ -34,10 +34,13 @@ CHECKED_KEYS = frozenset(
 )
 IGNORED_KEYS = frozenset(
     {
+        "auto_mapping",  # PEFT's name for a base of no known task; nothing is imported for it
         "base_model_name_or_path",  # a label; which base it is says base.json
         "base_digest",
         "exclude_modules",  # the tensors say which modules there are
         "inference_mode",
+        "layers_pattern",  # the tensors say which layers, too
+        "layers_to_transform",
         "lora_dropout",  # training only
         "megatron_core",  # means nothing without megatron_config
         "peft_version",
@@ -49,8 +52,8 @@ NEUTRAL: tuple[object, ...] = (None, False, {}, [])
 PLAIN_INITS = (None, True, False, "gaussian", "orthogonal")
 """Initialisations that leave the base weights alone; PiSSA, LoftQ and their like need a changed base."""
 MERGE_IT = (
-    "only plain LoRA of linears is served (merge it into its base: chatbot adapter export NAME FOLDER --to merged, "
-    "then serve that folder as --model)"
+    "only plain LoRA of linears is served (merge it into its base with PEFT's merge_and_unload(), save model and "
+    "tokenizer to one folder, then serve that as --model)"
 )
 
 
@@ -138,7 +141,7 @@ def _parse_object(path: Path, text: bytes) -> dict[str, Any]:
 
 
 def _check_config(path: Path, config: dict[str, Any]) -> tuple[int, float, tuple[str, ...] | None]:
-    """Return rank, scaling and target modules (None for all linears) of a config that only says plain LoRA."""
+    """Return rank, scaling and target modules (None for any linear) of a config that only says plain LoRA."""
     for key, value in config.items():
         if key not in CHECKED_KEYS | IGNORED_KEYS and value not in NEUTRAL:
             raise AdapterRejected(f"{path}: {key} = {value!r} is not supported; {MERGE_IT}")
@@ -164,11 +167,12 @@ def _expect(path: Path, config: dict[str, Any], key: str, allowed: tuple[object,
 
 
 def _check_targets(path: Path, targets: object) -> tuple[str, ...] | None:
-    if targets == "all-linear":
+    """Return the modules that a list names; None for a text, be it "all-linear" or a pattern, which is not run."""
+    if isinstance(targets, str) and targets:
         return None
     if isinstance(targets, list) and targets and all(isinstance(name, str) and name for name in targets):
         return tuple(targets)
-    raise AdapterRejected(f'{path}: target_modules = {targets!r}; expected a list of names or "all-linear"')
+    raise AdapterRejected(f'{path}: target_modules = {targets!r}; expected a list of names, a pattern or "all-linear"')
 
 
 def _check_base(folder: Path, config: dict[str, Any], base_digest: str) -> None:
