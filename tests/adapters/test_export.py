@@ -118,6 +118,40 @@ def test_what_is_more_than_plain_lora_can_be_merged(
     assert not recwarn.list
 
 
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"target_modules": ["q_proj", "lm_head"]},
+        {"target_modules": ["q_proj", "embed_tokens"]},
+        {"modules_to_save": ["lm_head"]},
+        {"target_modules": ["q_proj"]},
+    ],
+)
+def test_a_head_that_shares_its_weights_gets_its_own_where_an_adapter_changes_one(
+    tmp_path: Path, config: dict[str, Any]
+) -> None:
+    base = make_tiny_model(tmp_path / "tied", tie_word_embeddings=True)
+    adapter = make_tiny_adapter(base, tmp_path / "adapter", seed=3, **config)
+    assert merge(base, adapter, tmp_path / "merged") < 1e-4
+    is_tied = config == {"target_modules": ["q_proj"]}
+    assert AutoModelForCausalLM.from_pretrained(tmp_path / "merged").config.tie_word_embeddings is is_tied
+
+
+def test_a_model_that_is_not_base_plus_adapter_is_refused(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adapter = make_tiny_adapter(base, tmp_path / "adapter", seed=3)
+    plain = AutoModelForCausalLM.from_pretrained(base)
+    save = type(plain).save_pretrained
+    with monkeypatch.context() as merging_nothing:
+        merging_nothing.setattr("peft.PeftModel.merge_and_unload", lambda _: plain, raising=False)
+        with pytest.raises(CannotExport, match="cannot be added to the weights of its base: logits differ by "):
+            merge(base, adapter, tmp_path / "unmerged")
+    monkeypatch.setattr(type(plain), "save_pretrained", lambda _, folder: save(plain, folder))
+    with pytest.raises(CannotExport, match="is read back as something else"):
+        merge(base, adapter, tmp_path / "unwritten")
+
+
 def test_an_adapter_that_does_not_fit_is_refused_and_nothing_is_written(base: Path, tmp_path: Path) -> None:
     other = make_tiny_model(tmp_path / "other", hidden_size=64)
     adapter = make_tiny_adapter(other, tmp_path / "adapter", seed=3)
