@@ -65,3 +65,19 @@ async def test_only_a_new_chat_says_what_to_do_with_it(tab: Page, url: str, http
     await tab.until(hello)
     await say(tab, "hello")
     await tab.until(f"!({hello})")
+
+
+async def test_messages_stand_in_line_with_the_composer_with_a_scrollbar_or_without(
+    tab: Page, url: str, engine: FakeEngine
+) -> None:
+    engine.reply = lambda request: [LINES] if request.messages[-1].text == "long" else ["short"]
+    await begin(tab, url)
+    places = (
+        "[messages, composer].map(part => part.getBoundingClientRect()).flatMap(({ left, right }) => [left, right])"
+    )
+    before = await tab.value(places)
+    assert before[:2] == before[2:]
+    await say(tab, "long")
+    await tab.until(SETTLED)
+    assert await tab.value("transcript.scrollHeight > transcript.clientHeight")
+    assert await tab.value(places) == before
