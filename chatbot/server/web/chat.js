@@ -19,6 +19,7 @@ export class Chat {
   #isBehind = false;
   #isLoading = false;
   #asked = 0;
+  #due = null; // what is to be asked anew once the server has named it
 
   /**
    * `page` has `onMade`, `onSent`, `onUnsent`, `onGone`, `onFault`, `onStep`, `offer`, `announce`, `speakerOf`, `modelOf`
@@ -34,6 +35,7 @@ export class Chat {
   /** Show a chat that `catchUp` then fills, or with null the blank page of a new one. */
   open(id, model) {
     this.#turns.leave();
+    this.#dropDue();
     this.sheet = { id, model };
     this.#oldest = null;
     this.#show([]);
@@ -78,7 +80,8 @@ export class Chat {
     const question = this.#transcript.questionOf(message);
     if (question?.status === "unsent") return this.sayAgain(question, text);
     const { sheet } = this;
-    if (!question?.id) return void (text && this.#page.onUnsent(sheet.id, text));
+    if (!question) return void (text && this.#page.onUnsent(sheet.id, text));
+    if (!question.id) return this.#askLater(message, text);
     this.stop();
     const options = text === undefined ? { temperature: AGAIN_TEMPERATURE } : {};
     const asked = await this.#api.item(sheet.id, question.id).catch(this.#page.onFault);
@@ -134,6 +137,7 @@ export class Chat {
 
   async #ask(before, text, options) {
     const { sheet } = this;
+    this.#dropDue();
     this.#asked += 1;
     const question = this.#made({ role: "user", key: newId("key"), text, status: "sending" });
     question.reply = this.#made({ role: "assistant", status: "sending" });
@@ -148,6 +152,24 @@ export class Chat {
       if (sheet === this.sheet) this.#unsent(question, error.message);
       else this.#page.onUnsent(sheet.id, text, error.message);
     }
+  }
+
+  /** Ask anew once the server has named what was sent just now. */
+  #askLater(message, text) {
+    this.#due = { message, text };
+    this.catchUp();
+  }
+
+  #askDue() {
+    const due = this.#due;
+    this.#due = null;
+    if (due) this.answerAnew(due.message, due.text);
+  }
+
+  /** Something else is wanted first: what was written goes back to where it was. */
+  #dropDue() {
+    if (this.#due?.text) this.#page.onUnsent(this.sheet.id, this.#due.text);
+    this.#due = null;
   }
 
   /** Return the id of a chat, made on the server if it was only a blank page. */
@@ -200,6 +222,7 @@ export class Chat {
     if (!messages.length || messages[0] !== shown[0]) this.#oldest = page.has_more ? page.last_id : null;
     this.#show(messages);
     this.#takeUp(messages.filter((message) => !shown.includes(message)));
+    this.#askDue();
   }
 
   #prepend(page) {
