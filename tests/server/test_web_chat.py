@@ -251,56 +251,6 @@ async def test_a_draft_outlives_a_reload_and_belongs_to_its_chat(tab: Page, url:
     await tab.until("document.querySelector('textarea').value === ''")
 
 
-async def test_the_list_goes_on_and_is_searched(tab: Page, url: str, http: httpx.AsyncClient) -> None:
-    for number in range(60):
-        await said(http, f"thing {number}")
-    await tab.open(url)
-    await tab.until("document.querySelectorAll('#conversations li').length >= 50")
-    assert await tab.value("document.querySelector('#conversations a').innerText") == "Chat of thing 59"
-    await tab.value("document.querySelector('#listing').scrollTo(0, 1e6)")
-    await tab.until("document.querySelectorAll('#conversations li').length === 60")
-    await tab.value("document.querySelector('#search').focus()")
-    await tab.type("thing 17")
-    await tab.until("document.querySelectorAll('#conversations li').length === 1")
-    await tab.type("77")
-    await tab.until_shown("Nothing found", "#end")
-
-
-async def test_a_conversation_is_renamed_and_deleted_when_confirmed(
-    tab: Page, url: str, http: httpx.AsyncClient
-) -> None:
-    conversation = await said(http, "hello")
-    await tab.open(f"{url}/#{conversation}")
-    await tab.click("#conversations .rename")
-    await tab.until("document.querySelector('dialog[open] input')")
-    await tab.value("document.querySelector('dialog input').select()")
-    await tab.type("Sea")
-    await tab.press("Enter")
-    await tab.until_shown("Sea", "#conversations")
-    await tab.click("#conversations .delete")
-    await tab.until_shown("Delete “Sea” for good?", "dialog")
-    await tab.press("Escape")
-    await tab.until("!document.querySelector('dialog')")
-    await tab.click("#conversations .delete")
-    await tab.click("dialog .danger")
-    await tab.until("document.querySelectorAll('#conversations li').length === 0 && location.hash === ''")
-    assert (await http.get(f"/v1/conversations/{conversation}")).status_code == 404
-
-
-async def test_a_long_chat_is_read_page_by_page(tab: Page, url: str, http: httpx.AsyncClient) -> None:
-    conversation = await said(http, "first")
-    for start in range(0, 60, 20):
-        items = [{"role": "user", "content": f"word {number}"} for number in range(start, start + 20)]
-        await http.post(f"/v1/conversations/{conversation}/items", json={"items": items})
-    await tab.open(f"{url}/#{conversation}")
-    await tab.until("document.querySelectorAll('.message').length === 40")
-    assert (await texts(tab))[-1] == "word 59"
-    await tab.value("document.querySelector('#transcript').scrollTo(0, 0)")
-    await tab.until("document.querySelectorAll('.message').length === 62")
-    assert (await texts(tab))[:3] == ["first", "aye", "word 0"]
-    assert await tab.value("document.querySelector('#transcript').scrollTop") > 0
-
-
 async def test_a_message_that_is_refused_stays_and_says_why(tab: Page, tmp_path: Path) -> None:
     async with live_server(tmp_path, FakeEngine(context_tokens=300)) as url:
         await begin(tab, url)

@@ -4,7 +4,7 @@ import httpx
 
 from tests.browser import Page
 from tests.fake_engine import FakeEngine
-from tests.server.page_user import SETTLED, begin, said, say
+from tests.server.page_user import SETTLED, begin, said, say, texts
 
 AT_END = "(({scrollHeight, scrollTop, clientHeight}) => scrollHeight - scrollTop - clientHeight < 2)(transcript)"
 HIDDEN = "document.querySelector('#newest').hidden"
@@ -81,3 +81,17 @@ async def test_messages_stand_in_line_with_the_composer_with_a_scrollbar_or_with
     await tab.until(SETTLED)
     assert await tab.value("transcript.scrollHeight > transcript.clientHeight")
     assert await tab.value(places) == before
+
+
+async def test_a_long_chat_is_read_page_by_page(tab: Page, url: str, http: httpx.AsyncClient) -> None:
+    conversation = await said(http, "first")
+    for start in range(0, 60, 20):
+        items = [{"role": "user", "content": f"word {number}"} for number in range(start, start + 20)]
+        await http.post(f"/v1/conversations/{conversation}/items", json={"items": items})
+    await tab.open(f"{url}/#{conversation}")
+    await tab.until("document.querySelectorAll('.message').length === 40")
+    assert (await texts(tab))[-1] == "word 59"
+    await tab.value("document.querySelector('#transcript').scrollTo(0, 0)")
+    await tab.until("document.querySelectorAll('.message').length === 62")
+    assert (await texts(tab))[:3] == ["first", "aye", "word 0"]
+    assert await tab.value("document.querySelector('#transcript').scrollTop") > 0
