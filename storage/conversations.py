@@ -3,17 +3,17 @@
 Every change takes the next number of the change counter, so that "newest first" never asks the clock.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from enum import Enum
-from itertools import islice
 from typing import Any, Final
 
-from sqlalchemy import Column, ColumnElement, Connection, and_, delete, exists, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 
 from storage import rows
 from storage.errors import ConversationNotFound
 from storage.records import Conversation
-from storage.schema import change_counter, conversations, items
+from storage.schema import change_counter, conversations
+from storage.search import is_about, words_of
 
 
 class Unchanged(Enum):
@@ -23,9 +23,6 @@ class Unchanged(Enum):
 
 
 UNCHANGED: Final = Unchanged.UNCHANGED
-SEARCH_WORDS: Final = 32
-SEARCH_WORD_CHARACTERS: Final = 200
-"""How much is looked for of a text that is pasted into a search: SQLite takes no condition of any length."""
 
 
 def create(
@@ -70,36 +67,19 @@ def listed(
 
     `before` is the number of the change that the previous page ended with: it stays where it was while conversations
     change or go. `after` is the id that it ended with, wherever that one is now. `title` leaves out all others, and
-    `search` those where neither the title nor any one message has all of its words (beyond ASCII, as they are written).
+    `search` those where neither the title nor any one message has all of its words.
     """
     query = rows.select_conversations().where(conversations.c.listed.is_(True))
     if title is not None:
         query = query.where(conversations.c.title == title)
-    if words := _words(search):
-        query = query.where(or_(_has_all(conversations.c.title, words), _says_all(words)))
+    if words := words_of(search):
+        query = query.where(is_about(words))
     if before is not None:
         query = query.where(conversations.c.updated_order < before)
     if after is not None:
         query = query.where(conversations.c.updated_order < fetch(db, after).updated_order)
     found = db.execute(query.order_by(conversations.c.updated_order.desc()).limit(limit))
     return [rows.conversation(row) for row in found]
-
-
-def _words(search: str) -> list[str]:
-    """The different words of a search, of a long one the first; whatever has all of it has these."""
-    return [word[:SEARCH_WORD_CHARACTERS] for word in islice(dict.fromkeys(search.split()), SEARCH_WORDS)]
-
-
-def _says_all(words: Sequence[str]) -> ColumnElement[bool]:
-    """Whether one message of the conversation has all of the words.
-
-    There is no index of words, so that what is deleted is nowhere else.
-    """
-    return exists().where(items.c.conversation_id == conversations.c.id, _has_all(items.c.text, words))
-
-
-def _has_all(column: Column[Any], words: Sequence[str]) -> ColumnElement[bool]:
-    return and_(*(column.icontains(word, autoescape=True) for word in words))
 
 
 def change(db: Connection, conversation_id: str, **values: Any) -> None:

@@ -27,6 +27,7 @@ from storage.records import (
     Response,
     ResponseState,
 )
+from storage.search import newest_with, words_of
 
 T = TypeVar("T")
 NO_METADATA: Final[Mapping[str, str]] = MappingProxyType({})
@@ -106,6 +107,16 @@ class Store:
         return await self._read(
             lambda db: conversations.listed(db, limit=limit, after=after, before=before, title=title, search=search)
         )
+
+    async def found_in(self, conversation_ids: Sequence[str], search: str) -> dict[str, Item]:
+        """Return the newest message of each conversation that has all words of a search, where there is one."""
+        words = words_of(search)
+
+        def read(db: Connection) -> dict[str, Item]:
+            newest = {each: newest_with(db, each, words) for each in conversation_ids}
+            return {each: item for each, item in newest.items() if item is not None}
+
+        return await self._read(read) if words else {}
 
     async def update_conversation(
         self,

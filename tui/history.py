@@ -10,6 +10,8 @@ from tui.shown import Shown
 from tui.state import Chat, Message, State
 
 ITEMS_PAGE = 40
+FARTHEST_PAGES = 10
+"""How far back a message is looked for: what lies between is all kept, and drawn."""
 
 
 class History:
@@ -51,6 +53,17 @@ class History:
                         raise
                     self._shown.set(transitions.oldest_gone(self._shown.state, chat_id))
         await self._take_up(came)
+
+    async def reach(self, chat_id: str, item: str) -> str | None:
+        """Load a chat as far back as an item, and return the key of its message; None if that is not in sight there."""
+        await self.load(chat_id)
+        for _ in range(FARTHEST_PAGES):
+            chat = self._shown.state.find(chat_id)
+            if chat is None or not chat.oldest_item or _key_of(chat, item):
+                break
+            await self._load_older(chat_id)
+        chat = self._shown.state.find(chat_id)
+        return _key_of(chat, item) if chat else None
 
     async def catch_up(self, chat_id: str) -> None:
         """Show what was said in a loaded chat from elsewhere, such as another terminal.
@@ -130,3 +143,7 @@ class History:
             elif message.response_id and message.status == "interrupted":
                 response = await self._client.response(message.response_id)
                 self._shown.receive({"type": "response.incomplete", "response": response})
+
+
+def _key_of(chat: Chat, item: str) -> str | None:
+    return next((message.key for message in chat.messages if message.item == item), None)

@@ -96,9 +96,16 @@ class Session:
         return body is not None
 
     def open_found(self, body: JsonObject) -> None:
-        """Show a conversation that the server found, in the list or not."""
+        """Show a conversation that the server found, in the list or not, and mark the message that has the words."""
         self.listing.add(body)
         self.open(body["id"])
+        if found := body.get("found"):
+            self._spawn(self._mark_found(body["id"], found["item_id"]))
+
+    async def _mark_found(self, chat_id: str, item: str) -> None:
+        key = await self.history.reach(chat_id, item)
+        if self.state.current == chat_id:
+            self._set(transitions.marked_at(self.state, key))
 
     def submit(self, text: str) -> None:
         """Send a message in the open chat; it shows at once and goes out in order."""
@@ -130,7 +137,7 @@ class Session:
     def unmark(self) -> bool:
         """Choose no message any more; False if none was."""
         is_marked = self.state.chat is not None and self.state.chat.marked is not None
-        self._set(transitions.unmarked(self.state))
+        self._set(transitions.marked_at(self.state, None))
         return is_marked
 
     def show_version(self, step: int, key: str | None = None) -> bool:

@@ -190,8 +190,9 @@ def marked(state: State, step: int) -> State:
     return state.with_chat(state.current, lambda chat: replace(chat, marked_key=chosen))
 
 
-def unmarked(state: State) -> State:
-    return state.with_chat(state.current, lambda chat: replace(chat, marked_key=None))
+def marked_at(state: State, key: str | None) -> State:
+    """Choose the message with this key in the open chat; without one none is chosen."""
+    return state.with_chat(state.current, lambda chat: replace(chat, marked_key=key))
 
 
 def persona_chosen(state: State, persona: str) -> State:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from chatbot.protocol.passage import passage
 from storage.records import Conversation, Item, Response
 
 
@@ -51,6 +52,12 @@ def conversation_resource(conversation: Conversation) -> dict[str, Any]:
         "instructions": conversation.instructions,
         "change": conversation.updated_order,
     }
+
+
+def found_conversation(conversation: Conversation, item: Item | None, words: Sequence[str]) -> dict[str, Any]:
+    """Return a conversation as a search finds it: with the message that has the words, if one has, and where."""
+    found = None if item is None else {"item_id": item.id, "passage": passage(item.text, words)}
+    return {**conversation_resource(conversation), "found": found}
 
 
 def deleted_conversation(conversation_id: str) -> dict[str, Any]:

@@ -17,7 +17,13 @@ from chatbot.protocol.requests import (
     ItemsCreate,
     validate,
 )
-from chatbot.protocol.resources import conversation_resource, deleted_conversation, item_resource, page
+from chatbot.protocol.resources import (
+    conversation_resource,
+    deleted_conversation,
+    found_conversation,
+    item_resource,
+    page,
+)
 from chatbot.server.bodies import DEFAULT_PAGE, MAX_PAGE, query_int, query_order, read_object
 from chatbot.server.idempotency import HEADER, idempotency_key
 from chatbot.server.services import Services
@@ -62,16 +68,16 @@ class ConversationRoutes:
     async def list(self, request: Request) -> Response:
         limit = query_int(request, "limit", DEFAULT_PAGE, low=1, high=MAX_PAGE)
         before = query_int(request, "before", MAX_CHANGE, low=0, high=MAX_CHANGE)
-        title = request.query_params.get("title")
+        title, search = request.query_params.get("title"), request.query_params.get("search", "")
         with told_in_protocol(conversation="after"):
             found = await self._store.conversations(
                 limit=limit + 1,
                 after=request.query_params.get("after"),
                 before=before,
                 title=None if title is None else title.strip(),  # as it was when it was given
-                search=request.query_params.get("search", ""),
+                search=search,
             )
-        resources = [conversation_resource(conversation) for conversation in found[:limit]]
+            resources = await self._listed(found[:limit], search)
         return JSONResponse(page(resources, has_more=len(found) > limit))
 
     async def create(self, request: Request) -> Response:
@@ -83,6 +89,13 @@ class ConversationRoutes:
             conversation = await self._made(conversation_id, wanted)
         self._feed.changed(conversation.id)
         return JSONResponse(conversation_resource(conversation))
+
+    async def _listed(self, conversations: Sequence[Conversation], search: str) -> Sequence[dict[str, Any]]:
+        """Return conversations as a list tells them; found by a search, with the place of what was searched for."""
+        if not search.strip():
+            return [conversation_resource(conversation) for conversation in conversations]
+        found = await self._store.found_in([conversation.id for conversation in conversations], search)
+        return [found_conversation(each, found.get(each.id), search.split()) for each in conversations]
 
     async def _made(self, conversation_id: str, wanted: ConversationCreate) -> Conversation:
         """Make a conversation, or return the one that an earlier request with the same key has made."""

@@ -76,6 +76,26 @@ async def test_a_client_finds_what_was_said(url: str, http: httpx.AsyncClient) -
     await client._close_http()
 
 
+async def test_a_search_tells_the_newest_message_that_has_the_words(url: str, http: httpx.AsyncClient) -> None:
+    before = [{"role": "user", "content": "my sister sails"}, {"role": "assistant", "content": "Far?"}]
+    conversation = await new(http, title="Sister", items=before)
+    await http.post("/v1/responses", json={"input": "she is my older sister", "conversation": conversation})
+    items = (await http.get(f"/v1/conversations/{conversation}/items")).json()["data"]
+
+    async def found(**query: str) -> object:
+        return (await http.get("/v1/conversations", params=query)).json()["data"][0].get("found", "not told")
+
+    said = {item["content"][0]["text"]: item["id"] for item in items}
+    assert await found(search="sails sister") == {"item_id": said["my sister sails"], "passage": "my sister sails"}
+    assert await found(search="OLDER") == {
+        "item_id": said["you said: she is my older sister"],
+        "passage": "you said: she is my older sister",
+    }
+    await new(http, title="Only in the title")
+    assert await found(search="only title") is None
+    assert await found() == "not told"
+
+
 async def test_a_client_finds_a_title_however_many_conversations_there_are(url: str, http: httpx.AsyncClient) -> None:
     for number in range(3):
         await new(http, title=str(number))

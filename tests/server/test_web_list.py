@@ -17,6 +17,7 @@ async def test_the_list_goes_on_and_is_searched(tab: Page, url: str, http: httpx
     await tab.value("document.querySelector('#search').focus()")
     await tab.type("thing 17")
     await tab.until("document.querySelectorAll('#conversations li').length === 1")
+    await tab.until_shown("thing 17", "#conversations small")
     await tab.type("77")
     await tab.until_shown("Nothing found", "#end")
 

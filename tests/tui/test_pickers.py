@@ -1,6 +1,9 @@
 """Dialogs in which something is picked: who answers, and which conversation."""
 
 import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from textual.app import App
@@ -8,8 +11,9 @@ from textual.widgets import Input, OptionList
 
 from chatbot.client import RequestRejected
 from tests.tui.conftest import OpenApp
+from tests.tui.desk import opened_desk
 from tests.tui.fake_server import FakeServer
-from tests.tui.screens import assert_golden, chat_app, say, until, until_shown
+from tests.tui.screens import assert_golden, chat_app, say, screen_text, until, until_shown
 from tui.listing import CHATS_PAGE
 from tui.session import Session
 from tui.widgets.editor import Editor
@@ -138,3 +142,26 @@ async def test_a_title_that_cannot_be_looked_up_is_not_said_to_be_nowhere(
 
 def _found(app: App[int]) -> list[str | None]:
     return [option.id for listing in app.screen.query(OptionList) for option in listing.options]
+
+
+async def lines_of(conversation: object) -> AsyncIterator[bytes]:
+    yield json.dumps(conversation).encode()
+
+
+async def test_what_is_found_shows_its_place_and_opens_there(tmp_path: Path) -> None:
+    async with opened_desk(tmp_path) as desk:
+        said = [{"role": "user", "content": f"line {number} of many"} for number in range(100)]
+        said[7]["content"] = "my sister sails"
+        await desk.client.import_lines(lines_of({"title": "Long", "messages": said}))
+        one = await desk.terminal()
+        await until_shown(one, "line 99 of many")
+        await one.press("ctrl+f")
+        await until(one, lambda: bool(one.app.screen.query(Input)))
+        await one.press(*"sister")
+        await until_shown(one, "my sister sails")
+        await one.press("enter")
+        await until(one, lambda: len(one.app.screen_stack) == 1)
+        await until_shown(one, "▸ You", "my sister sails")
+        assert "line 99 of many" not in screen_text(one.app)
+        await one.press("ctrl+end")
+        await until_shown(one, "line 99 of many")

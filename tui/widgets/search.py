@@ -54,4 +54,7 @@ class Search(Picker):
 
 
 def _line(body: JsonObject) -> Content:
-    return Content(safe_line(body.get("title") or "New conversation"))
+    """Return the title, and below it where the words were said."""
+    title = safe_line(body.get("title") or "New conversation")
+    passage = safe_line((body.get("found") or {}).get("passage") or "")
+    return Content.assemble(title, (f"\n  {passage}", "dim") if passage else "")

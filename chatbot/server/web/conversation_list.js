@@ -107,8 +107,10 @@ export class ConversationList {
   #set(body, running) {
     const entry = this.#entries.get(body.id) ?? this.#made(body.id);
     if (entry.body && body.change < entry.body.change) return;
-    entry.body = body;
-    entry.link.textContent = entry.link.title = body.title ?? UNTITLED;
+    entry.body = { ...body, found: body.found ?? entry.body?.found };
+    entry.link.replaceChildren(body.title ?? UNTITLED);
+    entry.link.title = body.title ?? UNTITLED;
+    if (entry.body.found) entry.link.append(element("small", { textContent: entry.body.found.passage }));
     entry.element.classList.toggle("running", Boolean(running));
     this.#entries.set(body.id, entry);
   }
