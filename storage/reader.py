@@ -5,30 +5,44 @@ have to be thrown away.
 """
 
 import asyncio
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, TimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from storage.database import READERS
 from storage.errors import StorageBusy, StorageClosed
 from storage.sqlite_errors import translate
 
 T = TypeVar("T")
 
+SEARCHES: Final = READERS // 2
+"""How many searches run at once, so that a turn always finds a connection."""
+
 
 class Reader:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
+        self._searches = asyncio.Semaphore(SEARCHES)
         self._running: set[asyncio.Task[Any]] = set()
         self._closed = False
 
     async def read(self, query: Callable[[Connection], T]) -> T:
         """Run the query in one snapshot of the database and return what it returns."""
+        return await self._to_its_end(self._run, query)
+
+    async def search(self, query: Callable[[Connection], T]) -> T:
+        """Run a query that reads everything, and so may take long; it waits for others of its kind."""
+        return await self._to_its_end(self._run_search, query)
+
+    async def _to_its_end(
+        self, run: Callable[[Callable[[Connection], T]], Coroutine[Any, Any, T]], query: Callable[[Connection], T]
+    ) -> T:
         if self._closed:
             raise StorageClosed("expected an open store, but it is closed; open it again")
-        task = asyncio.create_task(self._run(query))
+        task = asyncio.create_task(run(query))
         self._running.add(task)
         task.add_done_callback(self._finished)
         return await asyncio.shield(task)
@@ -38,6 +52,10 @@ class Reader:
         self._closed = True
         await asyncio.gather(*self._running, return_exceptions=True)
         await self._engine.dispose()
+
+    async def _run_search(self, query: Callable[[Connection], T]) -> T:
+        async with self._searches:
+            return await self._run(query)
 
     async def _run(self, query: Callable[[Connection], T]) -> T:
         try:

@@ -104,7 +104,8 @@ class Store:
         Or `after` the id that it ended with, if that conversation was not changed since. Only those with exactly this
         `title`, if one is given, and with all words of `search` in the title or in one message.
         """
-        return await self._read(
+        read = self._database.reader.search if search else self._read
+        return await read(
             lambda db: conversations.listed(db, limit=limit, after=after, before=before, title=title, search=search)
         )
 
@@ -116,7 +117,7 @@ class Store:
             newest = {each: newest_with(db, each, words) for each in conversation_ids}
             return {each: item for each, item in newest.items() if item is not None}
 
-        return await self._read(read) if words else {}
+        return await self._database.reader.search(read) if words else {}
 
     async def update_conversation(
         self,

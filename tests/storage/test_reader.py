@@ -5,8 +5,10 @@ import threading
 
 import pytest
 from sqlalchemy import Connection
+from sqlalchemy.util import await_only
 
 from storage import Store
+from storage.database import READERS
 from storage.errors import StorageError
 from tests.storage.worlds import user
 
@@ -57,3 +59,16 @@ async def test_many_readers_share_a_few_connections(store: Store) -> None:
     await store.create_conversation("conv_1", items=[user("a")])
     found = await asyncio.gather(*(store.items("conv_1") for _ in range(100)))
     assert {len(items) for items in found} == {1}
+
+
+async def test_searches_leave_room_for_other_reads(store: Store) -> None:
+    reader, may_end = store._database.reader, asyncio.Event()
+    searching = [asyncio.create_task(reader.search(lambda _db: await_only(may_end.wait()))) for _ in range(READERS)]
+    await asyncio.sleep(0)
+    try:
+        async with asyncio.timeout(10):
+            assert await store.conversations() == []
+    finally:
+        may_end.set()
+    assert await asyncio.gather(*searching) == [True] * READERS
+    assert await store.conversations(search="nothing") == []
