@@ -77,10 +77,16 @@ class Reply:
         self._task: asyncio.Task[Any] | None = None
         self._stopped_as: Literal["cancelled", "incomplete"] | None = None
         self._is_settling = False
+        self._waits_no_longer = asyncio.Event()
         self._unstored_end: dict[str, Any] | None = None
 
     def stop(self, ends_as: Literal["cancelled", "incomplete"]) -> None:
-        """End the reply at the engine's next step and keep its text. Only the first call counts."""
+        """End the reply at the engine's next step and keep its text. Only the first call counts.
+
+        One that ends as incomplete ends with the server, which does not wait for room on a full disk either.
+        """
+        if ends_as == "incomplete":
+            self._waits_no_longer.set()
         if self._stopped_as is None and not self._is_settling:
             self._stopped_as = ends_as
             if self._task is not None:
@@ -201,8 +207,10 @@ class Reply:
                 )
             except (StorageFull, StorageBusy) as passing:
                 error: Exception = passing
-                if wait_s is not None:
-                    await asyncio.sleep(wait_s)
+                if wait_s is None or self._waits_no_longer.is_set():
+                    break
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._waits_no_longer.wait(), wait_s)
             except Exception as broken:
                 error = broken
                 break

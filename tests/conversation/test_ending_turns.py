@@ -136,6 +136,26 @@ async def test_what_is_not_done_in_time_is_marked_and_kept(turns: Turns, engine:
     )
 
 
+async def test_a_stopping_server_waits_for_no_room_on_the_disk(
+    turns: Turns, store: Store, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = asyncio.Event()
+
+    async def failing(*args: Any, **kwargs: Any) -> Response:
+        tried.set()
+        raise StorageFull("full")
+
+    monkeypatch.setattr(store, "finish_response", failing)
+    ended = await turns.create(say("hi"))
+    await tried.wait()
+    engine.free = 1
+    running = await turns.create(say("hi"))
+    async with asyncio.timeout(5):
+        await turns.drain(0)
+    assert {ended.response.error_code, running.response.error_code} == {"storage_full"}
+    assert set(await store.interrupt_unfinished()) == {ended.response.id, running.response.id}
+
+
 async def test_a_caller_that_goes_away_leaves_no_turn_that_nobody_runs(
     turns: Turns, store: Store, engine: FakeEngine
 ) -> None:
