@@ -27,6 +27,7 @@ class ArchiveRoutes:
     def __init__(self, services: Services) -> None:
         self._archive = services.store.archive
         self._feed = services.turns.feed
+        self._parsing = asyncio.Lock()
 
     def routes(self) -> list[Route]:
         return [
@@ -71,7 +72,8 @@ class ArchiveRoutes:
             raise TooLarge(
                 "line_too_large", f"expected a line of at most {MAX_LINE_BYTES} bytes; split the conversation"
             )
-        conversation, items = await asyncio.to_thread(read_line, line, int(time.time()))
+        async with self._parsing:  # a large one takes seconds and ten times its size: of several importers, one by one
+            conversation, items = await asyncio.to_thread(read_line, line, int(time.time()))
         with told_in_protocol():
             try:
                 is_new = await self._archive.restore(conversation, items)

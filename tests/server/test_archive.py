@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from chatbot.conversation.imported import read_line
 from chatbot.server import archive, lines
 from tests.fake_engine import FakeEngine
 from tests.live_server import live_server
@@ -125,6 +127,24 @@ async def test_numbers_for_ids_are_those_of_another_program(http: httpx.AsyncCli
 
 def message(text: str = "hi", **fields: object) -> dict[str, object]:
     return {"role": "user", "content": text, **fields}
+
+
+async def test_lines_of_several_imports_are_parsed_one_by_one(
+    http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_free = threading.Lock()
+
+    def alone(line: bytes, now: int) -> Any:
+        assert is_free.acquire(blocking=False)
+        try:
+            return read_line(line, now)
+        finally:
+            is_free.release()
+
+    monkeypatch.setattr(archive, "read_line", alone)
+    texts = [[message(f"{text} {n}") for n in range(2_000)] for text in ("one", "two", "three")]
+    answers = await asyncio.gather(*(imported(http, {"messages": messages}) for messages in texts))
+    assert [answer["imported"] for answer in answers] == [1, 1, 1]
 
 
 @pytest.mark.parametrize(
