@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 from adapters.counted import counted
 from adapters.errors import Problem
 from adapters.json_values import values
+from adapters.own_export import is_export, whole_exchanges
 from adapters.shapes import Misshapen, RawTurn, turns_of
 
 CSV_COLUMNS = "user,assistant or prompt,completion or instruction,input,output; a column system may be among them"
@@ -53,6 +54,8 @@ class RawRow:
     turns: tuple[RawTurn, ...]
     place: str = ""
     """Which of its line's rows it is, for the start of a sentence, where a line has several."""
+    is_cut: bool = False
+    """Whether it is a conversation of an export of which something was never finished, and is left out."""
 
 
 def read_rows(path: Path) -> Iterator[RawRow | Problem]:
@@ -133,7 +136,10 @@ def _row(path: Path, line: int, value: object, place: str = "") -> RawRow | Prob
         shape, turns = turns_of(value)
     except Misshapen as error:
         return Problem(path, line, f"{place}{error}")
-    return RawRow(path, line, shape, turns, place)
+    if not (isinstance(value, dict) and is_export(value)):
+        return RawRow(path, line, shape, turns, place)
+    said, is_cut = whole_exchanges(value, turns)
+    return RawRow(path, line, shape, said, place, is_cut)
 
 
 def _not_utf8(path: Path, data: bytes, error: UnicodeDecodeError) -> Problem:

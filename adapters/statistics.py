@@ -79,6 +79,11 @@ def _warnings(data: ChatData, openings: Sequence[tuple[str, float]]) -> list[str
         found.append(
             f"only {counted(len(data.rows), 'row')}: the persona will repeat what is there (50 or more are better)"
         )
+    if data.unfinished:
+        found.append(
+            f"{counted(data.unfinished, 'conversation')} of an export learned up to the first message without a "
+            "finished reply, or not at all"
+        )
     if openings and openings[0][1] > COMMON_OPENING_SHARE and len(data.rows) >= FEW_ROWS:
         word, share = openings[0]
         found.append(f'"{word}" begins {share:.0%} of the replies; the persona will begin nearly all of them so')

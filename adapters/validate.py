@@ -57,6 +57,8 @@ class ChatData:
     """How many rows came in each format."""
     duplicates: int
     """Rows that said the same as an earlier one and were dropped."""
+    unfinished: int = 0
+    """Conversations of an export of which only the beginning is learned, or nothing, for want of a finished reply."""
 
 
 def read_data(paths: Sequence[Path], on_row: Callable[[], None] = lambda: None) -> ChatData:
@@ -64,22 +66,27 @@ def read_data(paths: Sequence[Path], on_row: Callable[[], None] = lambda: None) 
     rows: list[Row] = []
     problems: list[Problem] = []
     shapes: dict[str, int] = {}
+    unfinished = 0
     for path in paths:
         before = len(rows) + len(problems)
         for read in read_rows(path):
             on_row()
+            if isinstance(read, RawRow) and read.is_cut:
+                unfinished += 1
+                if not read.turns:
+                    continue
             found = [read] if isinstance(read, Problem) else list(problems_of(read))
             problems += found
             if isinstance(read, RawRow) and not found:
                 rows.append(_row(read))
                 shapes[read.shape] = shapes.get(read.shape, 0) + 1
         if len(rows) + len(problems) == before:
-            problems.append(Problem(path, 1, "no rows in the file (write one chat on each line)"))
+            problems.append(Problem(path, 1, "no rows in the file to learn from (write one chat on each line)"))
     if problems:
         raise BadData(problems)
     unique = {row.messages: row for row in reversed(rows)}
     kept = tuple(row for row in rows if unique[row.messages] is row)
-    return ChatData(kept, shapes, len(rows) - len(kept))
+    return ChatData(kept, shapes, len(rows) - len(kept), unfinished)
 
 
 def problems_of(row: RawRow) -> Iterator[Problem]:
