@@ -13,6 +13,8 @@ PERSONA_FILE = "persona.toml"
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 RESERVED = frozenset({"bundled", "chatbot-mini", "con", "prn", "aux", "nul"})
 """Names of the bundled model, and devices of Windows."""
+PLAIN_MODEL = "base"
+"""What commands call the model without an adapter."""
 SAMPLING_RANGES: Mapping[str, tuple[float, float]] = {"temperature": (0.0, 2.0), "top_p": (0.0, 1.0)}
 MAX_FILE_BYTES = 64 * 1024
 
@@ -35,6 +37,16 @@ def check_name(name: str) -> str:
             f"name {name!r} cannot be used (1 to 64 of a-z 0-9 . _ -, beginning with a letter or digit, such as pirate)"
         )
     return name
+
+
+def check_new_name(name: str, model: str) -> str:
+    """Return the name if a persona may be called so from now on, beside a model that is served under the name `model`.
+
+    Raises BadPersona.
+    """
+    if name in (PLAIN_MODEL, model):
+        raise BadPersona(f"name {name!r} cannot be used: the plain model is called so (choose another)")
+    return check_name(name)
 
 
 def read_persona(path: Path, *, name: str | None = None) -> PersonaCard:

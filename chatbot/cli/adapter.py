@@ -99,9 +99,12 @@ def rm(
 def rename(reference: Reference, name: Annotated[str, typer.Argument(help="Its new name.")]) -> None:
     """Give a persona another name, with all its versions."""
     from adapters.errors import AdapterError
+    from adapters.persona import check_new_name
 
+    settings = settings_with()
     try:
-        for adapter in adapter_store(settings_with()).rename(reference, name):
+        check_new_name(name, settings.model_name)
+        for adapter in adapter_store(settings).rename(reference, name):
             typer.echo(adapter.reference)
     except AdapterError as error:
         fail(str(error), 2)

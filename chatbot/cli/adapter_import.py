@@ -44,6 +44,7 @@ def _imported(
     source: Path, settings: "Settings", name: str | None, system: str | None, description: str | None
 ) -> "AdapterFolder":
     from adapters.package import unpacked
+    from adapters.persona import check_new_name
     from chatbot.engine.checkpoint import locate
 
     base = locate(settings.model_path)
@@ -52,6 +53,7 @@ def _imported(
         from adapters.imported import check_import, named_base, persona_in, publish_import  # torch takes seconds
 
         persona = persona_in(folder, source, name, system, description)
+        check_new_name(persona.name, settings.model_name)
         facts = check_import(folder, source, base, base_name)
         if named := named_base(folder):
             typer.echo(

@@ -60,6 +60,7 @@ def train(
     begun = _start(start, store, settings) if start else None
     file = persona or (begun.persona_file if begun else None)
     card = _card(name, file, system or None, description, shared_system)
+    _require_free(card.name, settings)
     folder = _base_folder(settings.model_path)
 
     from adapters.train import Job  # after all that can be told without torch, which takes seconds to import
@@ -107,6 +108,16 @@ def _card(
         system=system or card.system or shared_system,
         description=card.description if description is None else description,
     )
+
+
+def _require_free(name: str, settings: "Settings") -> None:
+    from adapters.errors import BadPersona
+    from adapters.persona import check_new_name
+
+    try:
+        check_new_name(name, settings.model_name)
+    except BadPersona as error:
+        fail(str(error), 2)
 
 
 def _base_folder(model: str) -> Path:

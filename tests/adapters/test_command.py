@@ -16,6 +16,7 @@ from adapters.persona import PersonaCard, render_persona
 from adapters.recipes.personas.chats import RETOLD_CHATS
 from adapters.store import AdapterStore
 from chatbot.cli.adapter import app
+from tests.tiny import make_tiny_adapter
 
 from .conftest import write_chats
 from .test_store import fill
@@ -163,6 +164,25 @@ def test_train_needs_a_name_good_data_and_a_base(tmp_path: Path, base: Path) -> 
         result = run("train", *words)
         assert result.exit_code == 2, result.output
         assert said in result.stderr
+
+
+def test_no_persona_is_called_as_the_plain_model_is(
+    tmp_path: Path, base: Path, store: AdapterStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a name would mean the one here and the other there. Who has such a persona gives it another name."""
+    monkeypatch.setenv("CHATBOT_MODEL", str(base))
+    data = write_chats(tmp_path / "a.jsonl", [["hi", "Arr!"]])
+    published = store.publish("corsair", fill).path
+    peft = make_tiny_adapter(base, tmp_path / "peft", seed=1)
+    for name in ("base", base.name):
+        for words in (("train", data, "--name", name), ("import", peft, "--name", name), ("rename", "corsair", name)):
+            result = run(*words)
+            assert result.exit_code == 2, result.output
+            assert result.stderr.endswith(
+                f"name {name!r} cannot be used: the plain model is called so (choose another)\n"
+            )
+    published.parent.rename(published.parent.with_name("base"))
+    assert run("rename", "base", "corsair").stdout == "corsair@v1\n"
 
 
 def test_train_takes_persona_file_and_flags_and_prints_what_it_published(tmp_path: Path, base: Path) -> None:
