@@ -9,16 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save
 
 from adapters.errors import CannotTrain
 from adapters.plan import BaseFacts, Plan
 from adapters.rank import fill
 from adapters.start import Start
-from chatbot.engine.adapter_files import linear_sizes, read_adapter
+from chatbot.engine.adapter_files import DTYPES, linear_sizes, read_adapter
 from chatbot.engine.base import AdapterRejected
 from chatbot.engine.digest import ADAPTER_CONFIG, ADAPTER_WEIGHTS, model_digest
 from chatbot.engine.machine import avoid_planned_attention
+
+STORED = tuple(str(dtype).removeprefix("torch.") for dtype in DTYPES)
+"""Types of weights, as a config calls them, that an adapter can have; on a base of another, such as float8, float32."""
 
 
 def base_facts(base: Path, name: str | None = None) -> BaseFacts:
@@ -30,14 +34,15 @@ def base_facts(base: Path, name: str | None = None) -> BaseFacts:
         config = json.loads((base / "config.json").read_text(encoding="utf-8"))
         text = config.get("text_config", config)
         hidden, context = int(text["hidden_size"]), int(text["max_position_embeddings"])
-        stored = str(text.get("dtype") or text.get("torch_dtype") or "float32")
+        stored = str(text.get("dtype") or text.get("torch_dtype"))
     except OSError as error:
         raise CannotTrain(
             f"{base}: no model there: {error.strerror or error} (give --base a model directory)"
         ) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CannotTrain(f"{base / 'config.json'}: no config of a causal LM: {error!r}") from error
-    return BaseFacts(name or _base_name(base), model_digest(base), hidden, context, stored)
+    known = stored if stored in STORED else "float32"
+    return BaseFacts(name or _base_name(base), model_digest(base), hidden, context, known)
 
 
 def adapted_model(base: Path, plan: Plan, start: Start | None = None) -> Any:  # peft is untyped
@@ -50,7 +55,7 @@ def adapted_model(base: Path, plan: Plan, start: Start | None = None) -> Any:  #
     device, dtype = ("cuda", torch.bfloat16) if torch.cuda.is_available() else ("cpu", torch.float32)
     try:
         model = AutoModelForCausalLM.from_pretrained(base, dtype=dtype, trust_remote_code=False, local_files_only=True)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, ImportError, SafetensorError) as error:  # ImportError: quantised ones
         raise CannotTrain(f"{base}: the model cannot be loaded: {error}") from error
     avoid_planned_attention(torch.device(device))
     model.to(device)  # before the probe, which measures what a step costs there

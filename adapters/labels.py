@@ -31,7 +31,7 @@ class Labeller:
     """The tokenizer and chat template of a base model, for training."""
 
     def __init__(self, base: Path) -> None:
-        """Load the tokenizer of a model directory. Raises CannotTrain if it has no chat template."""
+        """Load the tokenizer of a model directory. Raises CannotTrain if it has no chat template that can be read."""
         from transformers import AutoTokenizer
 
         try:
@@ -44,7 +44,7 @@ class Labeller:
         added = self.tokenizer.added_tokens_decoder
         self.end_ids = {i for i, token in added.items() if token.special} | set(self.tokenizer.all_special_ids)
         self._has_markers = "{% generation" in self.tokenizer.chat_template.replace("{%-", "{%")
-        self._accepts_system = self._probe_system_role()
+        self._accepts_system = self._probe_system_role(base)
 
     def label_all(
         self, chats: Sequence[Sequence[ChatMessage]], max_tokens: int, on_chat: Callable[[], None] = lambda: None
@@ -158,11 +158,13 @@ class Labeller:
         )
         return [int(i) for i in ids]
 
-    def _probe_system_role(self) -> bool:
-        from jinja2 import TemplateError
+    def _probe_system_role(self, base: Path) -> bool:
+        from jinja2 import TemplateError, TemplateSyntaxError
 
         try:
             self._render([{"role": "system", "content": "x"}, {"role": "user", "content": "x"}], is_prompt=True)
+        except TemplateSyntaxError as error:
+            raise CannotTrain(f"{base}: line {error.lineno} of its chat template is no Jinja: {error}") from error
         except TemplateError:
             return False
         return True

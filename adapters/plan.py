@@ -67,7 +67,7 @@ class BaseFacts:
     hidden: int
     context_tokens: int
     stored: str = "float32"
-    """Type of its weights on disk, as torch calls it."""
+    """Type that its adapters are stored in, as torch calls it: that of its own weights where an adapter may have it."""
 
 
 @dataclass(frozen=True, slots=True)

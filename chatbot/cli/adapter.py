@@ -91,6 +91,8 @@ def rm(
             typer.echo(adapter.reference)
     except AdapterError as error:
         fail(str(error), 2)
+    except OSError as error:
+        fail(f"{error.filename}: {error.strerror}")
     if run and not run.exists():
         typer.echo(run)
 

@@ -28,7 +28,7 @@ Steps = Annotated[int | None, typer.Option(min=1, help="Most steps to train; by 
 LearningRate = Annotated[float | None, typer.Option(min=1e-7, max=1.0, help="Learning rate.")]
 Rank = Annotated[int | None, typer.Option(min=1, max=512, help="Rank of the adapter.")]
 MaxLength = Annotated[int | None, typer.Option(min=16, help="Longest chat in tokens; longer ones are cut.")]
-Seed = Annotated[int, typer.Option(help="The same seed gives the same adapter.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="The same seed gives the same adapter.")]
 Validation = Annotated[Path | None, typer.Option(help="Chats to validate on; by default a tenth of the data.")]
 From = Annotated[
     str | None,

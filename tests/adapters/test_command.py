@@ -1,5 +1,6 @@
 """`chatbot adapter` as a person uses it: what goes where, and the exit codes."""
 
+import errno
 import json
 import lzma
 import os
@@ -124,6 +125,17 @@ def test_rm_asks_unless_told_and_removes(store: AdapterStore) -> None:
     assert [adapter.version for adapter in store.scan()] == [2]
 
 
+def test_what_may_not_be_removed_is_told(store: AdapterStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = store.publish("corsair", fill).path
+
+    def refused(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr("os.rename", refused)
+    result = run("rm", "corsair", "--yes")
+    assert (result.exit_code, result.stderr) == (1, f"{path}: Permission denied\n")
+
+
 def test_a_run_that_was_stopped_is_listed_and_can_be_thrown_away(store: AdapterStore, tmp_path: Path) -> None:
     run_folder = tmp_path / "home" / "data" / "adapters" / "corsair" / ".work"
     run_folder.mkdir(parents=True)
@@ -155,6 +167,8 @@ def test_train_needs_a_name_good_data_and_a_base(tmp_path: Path, base: Path) -> 
         ((tmp_path / "none.jsonl", "--name", "x"), "none.jsonl:1: cannot be read"),
         ((data, "--name", "x", "--epochs", "0"), "epochs"),
         ((data, "--name", "x", "--steps", "0"), "steps"),
+        ((data, "--name", "x", "--seed", "-1"), "seed"),
+        ((data, "--name", "x", "--seed", 2**32), "seed"),
         ((data, "--name", "x", "--max-length", "8"), "max-length"),
         ((data, "--name", "x", "--base", base, "--max-length", "99999"), "use 16 to "),
         ((data, "--name", "x", "--base", base, "--max-length", "16", "--system", "x" * 99), "no chat fits into 16"),

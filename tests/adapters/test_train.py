@@ -1,6 +1,7 @@
 """The whole way from a file to a published adapter, on a tiny model."""
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -8,8 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 from peft import PeftModel
+from safetensors import safe_open
 from transformers import AutoModelForCausalLM
 
+from adapters.adapted import base_facts, save_adapter
 from adapters.card import Measured
 from adapters.chats import with_system
 from adapters.errors import BadData, CannotTrain
@@ -27,7 +30,7 @@ from adapters.validate import read_data
 from adapters.workspace import only_run
 from chatbot.engine.adapter_files import read_adapter
 from chatbot.engine.digest import ADAPTER_CONFIG, ADAPTER_WEIGHTS, model_digest
-from tests.tiny import make_tiny_model
+from tests.tiny import make_tiny_adapter, make_tiny_model
 
 from .conftest import MARKED_TEMPLATE, write_chats
 
@@ -162,6 +165,38 @@ def test_bad_data_and_bad_bases_are_refused_before_anything_is_written(tmp_path:
     with pytest.raises(CannotTrain, match="no model there"):
         train(job(tmp_path, tmp_path), Reporter())
     assert not (tmp_path / "adapters" / "toy").exists()
+
+
+def test_a_base_that_is_cut_off_or_needs_a_package_is_told(tmp_path: Path) -> None:
+    base = make_tiny_model(tmp_path / "base", template=MARKED_TEMPLATE)
+    config, weights = base / "config.json", base / "model.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:3000])
+    with pytest.raises(CannotTrain, match="base: the model cannot be loaded: "):
+        train(job(tmp_path, base), Reporter())
+    weights.write_bytes(whole)
+    quantised = {"quantization_config": {"quant_method": "gptq", "bits": 4, "group_size": 128}}
+    config.write_text(json.dumps(json.loads(config.read_text()) | quantised))
+    with pytest.raises(CannotTrain, match="base: the model cannot be loaded: "):
+        train(job(tmp_path, base), Reporter())
+
+
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")  # peft 0.21 on transformers 5.23
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [("auto", "F32"), ("float64", "F32"), ("float8_e4m3fn", "F32"), (None, "F32"), ("bfloat16", "BF16")],
+)
+def test_an_adapter_is_stored_as_its_base_where_the_engine_takes_that(
+    tmp_path: Path, base: Path, said: str | None, kept: str
+) -> None:
+    copy = Path(shutil.copytree(base, tmp_path / "base"))
+    config = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps(config | {"dtype": said}))
+    adapter = make_tiny_adapter(base, tmp_path / "adapter", seed=1)
+    model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), adapter)
+    save_adapter(model, tmp_path, base_facts(copy))
+    with safe_open(tmp_path / ADAPTER_WEIGHTS, framework="pt") as file:
+        assert {file.get_slice(name).get_dtype() for name in file.keys()} == {kept}  # noqa: SIM118
 
 
 @pytest.mark.parametrize(
