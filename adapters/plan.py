@@ -123,7 +123,7 @@ def resolve(
     row_tokens = max([min(ROW_TOKENS, options.max_tokens or ROW_TOKENS), *lengths])
     rows = [_epoch_rows(lengths, row_tokens, options.seed, epoch) for epoch in range(epochs)]
     rows_a_step = max(1, round(CHATS_A_STEP * rows[0] / len(lengths)))
-    reasons["rows_a_step"] = f"about {CHATS_A_STEP} chats a step; LoRA learns worse from large batches"
+    reasons["rows_a_step"] = _why_so_many_rows(rows_a_step, len(lengths) / rows[0])
     least = round(MIN_STEPS * EPOCH_FACTOR[options.preset])
     while options.epochs is None and sum(rows) <= (least - 1) * rows_a_step:
         rows.append(_epoch_rows(lengths, row_tokens, options.seed, len(rows)))
@@ -163,6 +163,14 @@ def is_done_improving(losses: Sequence[float]) -> bool:
 def _epoch_rows(lengths: Sequence[int], row_tokens: int, seed: int, epoch: int) -> int:
     """Return how many rows an epoch has: a few more or less each time, for its chats come in an order of its own."""
     return len(epoch_bins(lengths, row_tokens, seed=seed, epoch=epoch))
+
+
+def _why_so_many_rows(rows_a_step: int, chats_a_row: float) -> str:
+    """Say how many chats a step really has: more than meant, where a row alone holds more short ones."""
+    reason = f"about {counted(round(rows_a_step * chats_a_row), 'chat')} a step"
+    if rows_a_step == 1 and round(chats_a_row) > CHATS_A_STEP:
+        return f"{reason}, for so many short ones are in a row"
+    return f"{reason}; LoRA learns worse from large batches"
 
 
 def _epochs(options: Options, rows: int, reasons: dict[str, str]) -> int:

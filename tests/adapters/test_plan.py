@@ -30,6 +30,16 @@ def test_about_eight_chats_make_a_step_and_ten_evaluations_a_run() -> None:
     assert 1 <= plan.warmup_steps < plan.steps / 10
 
 
+def test_how_many_chats_a_step_really_has_is_told() -> None:
+    plans = {tokens: resolve(Options(), BASE, chats(400, tokens)) for tokens in (12, 64, 300)}
+    assert {tokens: plan.reasons["rows_a_step"].partition(" a step")[0] for tokens, plan in plans.items()} == {
+        12: "about 40 chats",
+        64: "about 8 chats",
+        300: "about 8 chats",
+    }
+    assert plans[12].reasons["rows_a_step"].endswith("for so many short ones are in a row")
+
+
 @pytest.mark.parametrize("options", [Options(), Options(preset="quick", seed=1), Options(epochs=3, seed=2)])
 def test_the_steps_are_those_that_all_epochs_rows_make(options: Options) -> None:
     """The chats come shortest first, which packs worse than the order of any epoch."""
