@@ -80,7 +80,8 @@ def train(
         command=_command(context, card.name, begun),
     )
     _spare_a_core()
-    _tell_outcome(_run(job), json, went_on=begun is not None)
+    is_served = out is None or out.resolve() == settings.adapters_dir.resolve()
+    _tell_outcome(_run(job), json, went_on=begun is not None, is_served=is_served)
 
 
 def _require_files(paths: list[Path]) -> None:
@@ -200,7 +201,7 @@ def _spare_a_core() -> None:
     torch.set_num_threads(max(1, (os.cpu_count() or 2) - 1))
 
 
-def _tell_outcome(outcome: "Outcome", as_json: bool, *, went_on: bool) -> None:
+def _tell_outcome(outcome: "Outcome", as_json: bool, *, went_on: bool, is_served: bool) -> None:
     adapter, before, after = outcome.adapter, outcome.before, outcome.after
     if as_json:
         typer.echo(json_text.dumps(outcome_json(outcome), ensure_ascii=False))
@@ -214,4 +215,6 @@ def _tell_outcome(outcome: "Outcome", as_json: bool, *, went_on: bool) -> None:
     typer.echo(verdict(before, after, outcome.best_step, went_on=went_on), err=True)
     if not as_json:
         typer.echo(f"{adapter.reference} {adapter.path}")
-    typer.echo(f'try: chatbot ask --persona {adapter.name} "hello"', err=True)
+    ask = f'chatbot ask --persona {adapter.name} "hello"'
+    served = f"to have it served: chatbot adapter import {shlex.quote(str(adapter.path))}"
+    typer.echo(f"try: {ask}" if is_served else served, err=True)

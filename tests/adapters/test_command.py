@@ -242,6 +242,7 @@ def test_a_system_message_that_all_rows_share_becomes_the_personas(tmp_path: Pat
     result = run("train", data, "--name", "corsair", "--base", base, "--epochs", "1", "--out", tmp_path / "out")
     assert result.exit_code == 0, result.output
     assert result.stdout == f"corsair@v1 {tmp_path}/out/corsair/v1\n"
+    assert result.stderr.endswith(f"\nto have it served: chatbot adapter import {tmp_path}/out/corsair/v1\n")
     assert AdapterStore([tmp_path / "out"]).resolve("corsair").system == "You are a corsair."
 
 
