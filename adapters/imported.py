@@ -67,7 +67,7 @@ def persona_in(
     return replace(
         card,
         name=check_name(name or card.name),
-        system=card.system if system is None else system or None,
+        system=card.system if system is None else system.strip() or None,
         description=card.description if description is None else description,
     )
 

@@ -59,7 +59,7 @@ def train(
     store = AdapterStore([out]) if out else adapter_store(settings)
     begun = _start(start, store, settings) if start else None
     file = persona or (begun.persona_file if begun else None)
-    card = _card(name, file, system or None, description, shared_system)
+    card = _card(name, file, system, description, shared_system)
     _require_free(card.name, settings)
     folder = _base_folder(settings.model_path)
 
@@ -106,7 +106,7 @@ def _card(
         fail(str(error), 2)
     return replace(
         card,
-        system=system or card.system or shared_system,
+        system=(card.system or shared_system) if system is None else system.strip() or None,
         description=card.description if description is None else description,
     )
 

@@ -246,6 +246,15 @@ def test_a_system_message_that_all_rows_share_becomes_the_personas(tmp_path: Pat
     assert AdapterStore([tmp_path / "out"]).resolve("corsair").system == "You are a corsair."
 
 
+def test_an_empty_system_prompt_is_none_whatever_the_rows_and_the_start_have(tmp_path: Path, base: Path) -> None:
+    data = write_chats(tmp_path / "a.jsonl", [[f"hi {n}", "Arr!"] for n in range(3)], system="You are a corsair.")
+    always = ("train", data, "--base", base, "--steps", "1", "--json")
+    first = json.loads(run(*always, "--name", "corsair", "--system", " be one ").stdout)["adapter"]
+    went_on = run(*always, "--from", "corsair", "--system", "")
+    assert (first["system"], json.loads(went_on.stdout)["adapter"]["system"]) == ("be one", None)
+    assert "and the server sends none" in went_on.stderr
+
+
 def test_where_nothing_can_be_written_is_told(tmp_path: Path, base: Path) -> None:
     data = write_chats(tmp_path / "a.jsonl", [["hi", "Arr!"]])
     result = run("train", data, "--name", "corsair", "--base", base, "--out", data)
