@@ -180,6 +180,7 @@ def _read_csv(path: Path, data: bytes) -> Iterator[RawRow | Problem]:
     except UnicodeDecodeError as error:
         yield _not_utf8(path, data, error)
         return
+    csv.field_size_limit(max(csv.field_size_limit(), len(text)))  # a long cell is no fault
     delimiter = max(CSV_DELIMITERS, key=text.partition("\n")[0].count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:

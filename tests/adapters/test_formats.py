@@ -247,6 +247,11 @@ def test_csv_problems_have_their_line(tmp_path: Path, text: str | bytes, line: i
     assert (problem.line, problem.text[: len(said)]) == (line, said)
 
 
+def test_a_cell_may_be_as_long_as_its_file(tmp_path: Path) -> None:
+    (row,) = read(tmp_path, f"user,assistant\nhi,{'x' * 200_000}\n", "a.csv")
+    assert turns(row)[1] == ("assistant", "x" * 200_000)
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [("a.jsonl", '{"user": "hi", "assistant": "ahoy"}\n'), ("a.csv", "user,assistant\nhi,ahoy\n")],
