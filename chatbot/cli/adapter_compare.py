@@ -10,7 +10,7 @@ from chatbot.cli.adapter_check import AsJson
 from chatbot.cli.configured import adapter_store, fail, personas_like, settings_with
 
 if TYPE_CHECKING:
-    from adapters.store import AdapterFolder
+    from adapters.store import AdapterFolder, AdapterStore
     from chatbot.settings import Settings
 
 PROMPTS = ("Hello!", "What is your name?", "What do you like to do?", "I had a bad day.")
@@ -42,13 +42,25 @@ def compare(
     prompts = prompt or list(PROMPTS)
     try:
         store = adapter_store(settings)
-        chosen = [None if name == BASE else store.resolve(name) for name in personas]
+        chosen = _chosen(personas, store)
         answers = asyncio.run(_answers(settings, chosen, prompts))
     except (AdapterNotFound, AdapterRejected) as error:
         fail(str(error), 2)
     except EngineError as error:
         fail(str(error))
     _print(prompts, answers, json)
+
+
+def _chosen(names: list[str], store: "AdapterStore") -> "list[AdapterFolder | None]":
+    """Return who is named, each once; None for the plain model. Raises AdapterNotFound."""
+    found: dict[str, AdapterFolder | None] = {}
+    for name in names:
+        persona = None if name == BASE else store.resolve(name)
+        called = persona.reference if persona else BASE
+        if called in found:
+            typer.echo(f"note: {called} is named twice, and answers once", err=True)
+        found[called] = persona
+    return list(found.values())
 
 
 async def _answers(settings: "Settings", personas: "list[AdapterFolder | None]", prompts: list[str]) -> Answers:

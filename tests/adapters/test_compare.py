@@ -57,6 +57,12 @@ def test_each_gets_the_system_prompt_that_the_server_gives_it(tmp_path: Path, mo
     ]
 
 
+def test_who_is_named_twice_answers_once_and_that_is_told() -> None:
+    result = run("corsair", "corsair@v2", "base", "--prompt", "hi", "--json")
+    assert list(json.loads(result.stdout)[0]["replies"]) == ["corsair@v2", "base"]
+    assert "note: corsair@v2 is named twice, and answers once\n" in result.stderr
+
+
 def test_a_persona_that_is_none_or_does_not_fit_is_told(tmp_path: Path) -> None:
     assert "did you mean 'corsair'" in run("corsar", "base").stderr
     folder = tmp_path / "home" / "data" / "adapters" / "corsair" / "v2"
