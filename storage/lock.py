@@ -44,6 +44,18 @@ class DatabaseLock:
             raise _not_writable(path, error) from error
         return cls(descriptor, was_unclean)
 
+    @staticmethod
+    def is_held(database: Path) -> bool:
+        """Tell whether a process has the lock now."""
+        try:
+            with database.with_name(database.name + ".lock").open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except BlockingIOError:
+            return True
+        return False
+
     def release(self, *, is_clean: bool) -> None:
         """Give the lock back, after an orderly close with the mark of one. Calling it again does nothing."""
         if self._descriptor < 0:

@@ -1,6 +1,7 @@
 """A server that is started by hand takes the place of one that a client started in the background."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import time
@@ -10,6 +11,7 @@ import structlog
 from chatbot.server.announcement import Announcement
 from chatbot.settings import Settings
 from storage.errors import StorageLocked
+from storage.lock import DatabaseLock
 
 logger = structlog.get_logger(__name__)
 
@@ -19,23 +21,16 @@ LATEST_S = 10.0
 
 
 async def make_way(settings: Settings, locked: StorageLocked) -> bool:
-    """Stop the background server that has the data and wait for its end; False if it is none, or does not end."""
+    """Stop the background server that has the data, and wait until it lets go; False if it is none, or does not."""
     announced = Announcement(settings.state_dir).read()
     if announced is None or not announced.is_background or announced.pid != locked.holder:
         return False
     logger.info("taking the place of the server in the background", url=announced.url, pid=announced.pid)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(announced.pid, signal.SIGTERM)
     deadline = time.monotonic() + settings.drain_s + LATEST_S
-    is_there = _signalled(announced.pid, signal.SIGTERM)
-    while is_there and time.monotonic() < deadline:
+    while time.monotonic() < deadline:
         await asyncio.sleep(POLL_S)
-        is_there = _signalled(announced.pid, 0)
-    return not is_there
-
-
-def _signalled(pid: int, number: int) -> bool:
-    """Send a process a signal; False if it is gone."""
-    try:
-        os.kill(pid, number)
-    except ProcessLookupError:
-        return False
-    return True
+        if not DatabaseLock.is_held(settings.database_path):
+            return True
+    return False

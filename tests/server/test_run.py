@@ -51,8 +51,8 @@ async def test_a_server_started_by_hand_takes_the_place_of_one_in_the_background
             await socket.until("response.output_text.delta")
             with server_process(tmp_path, *SCRIPTED) as before:
                 await socket.until("response.completed")
+                url = await asyncio.to_thread(before.url)  # though nobody has waited for the one that ended
                 assert await asyncio.to_thread(behind.process.wait, 30) == 0
-                url = await asyncio.to_thread(before.url)
                 with server_process(tmp_path, *SCRIPTED, "--background") as late:
                     assert await asyncio.to_thread(late.process.wait, START_TIMEOUT_S) == 1
                 async with httpx.AsyncClient(base_url=url) as http:
