@@ -12,7 +12,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import save
 
-from adapters.errors import CannotTrain
+from adapters.errors import BadSettings, CannotTrain
 from adapters.plan import BaseFacts, Plan
 from adapters.rank import fill
 from adapters.start import Start
@@ -82,7 +82,7 @@ def _gone_on_from(start: Start, plan: Plan, model: Any) -> Any:
             start.path, linear_sizes(model), base_digest=None, dtype=torch.float32, device=torch.device("cpu")
         )
     except AdapterRejected as error:
-        raise CannotTrain(f"--from {start.name} does not fit the base: {error}") from error
+        raise BadSettings(f"--from {start.name} does not fit the base: {error}") from error
     if plan.rank == start.rank:
         return PeftModel.from_pretrained(model, str(start.path), is_trainable=True)
     adapted = _fresh(plan, model, sorted(adapter.pairs))

@@ -17,7 +17,7 @@ from adapters.persona import PersonaCard, render_persona
 from adapters.recipes.personas.chats import RETOLD_CHATS
 from adapters.store import AdapterStore
 from chatbot.cli.adapter import app
-from tests.tiny import make_tiny_adapter
+from tests.tiny import make_tiny_adapter, make_tiny_model
 
 from .conftest import write_chats
 from .test_store import fill
@@ -226,6 +226,15 @@ def test_a_published_persona_is_gone_on_from_by_its_name_or_folder(tmp_path: Pat
         assert went_on["settings"]["rank"] == 2
         assert f"--from {start}" in card
         assert f"(digest `{first['digest']}`)" in card
+
+
+def test_what_does_not_fit_the_base_cannot_be_gone_on_from(tmp_path: Path, base: Path) -> None:
+    data = write_chats(tmp_path / "a.jsonl", [["hi", "Arr!"]])
+    wide = make_tiny_model(tmp_path / "wide", hidden_size=64)
+    adapter = make_tiny_adapter(wide, tmp_path / "adapter", seed=1)
+    result = run("train", data, "--name", "corsair", "--base", base, "--from", adapter)
+    assert result.exit_code == 2
+    assert f"--from {adapter} does not fit the base: " in result.stderr
 
 
 def test_who_a_persona_is_stays_when_it_is_gone_on_from(tmp_path: Path, base: Path) -> None:
