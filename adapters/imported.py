@@ -11,7 +11,7 @@ from adapters.adapted import base_facts
 from adapters.errors import BadPersona, CannotImport
 from adapters.persona import PERSONA_FILE, PersonaCard, check_name, read_persona, render_persona
 from adapters.plan import BaseFacts
-from adapters.published import BASE_FILE, AdapterFolder
+from adapters.published import BASE_FILE, AdapterFolder, title_card
 from adapters.store import AdapterStore
 from chatbot.engine.adapter_files import linear_sizes, read_adapter
 from chatbot.engine.base import AdapterRejected
@@ -21,9 +21,10 @@ from chatbot.engine.digest import ADAPTER_CONFIG
 def publish_import(folder: Path, persona: PersonaCard, store: AdapterStore, base: BaseFacts) -> AdapterFolder:
     """Publish a checked adapter from a folder; who it is and what its base is say these arguments, not its files."""
 
-    def fill(staging: Path, _version: int) -> None:
+    def fill(staging: Path, version: int) -> None:
         for path in folder.iterdir():
             shutil.copyfile(path, staging / path.name)
+        title_card(staging, f"{persona.name} v{version}")
         (staging / PERSONA_FILE).write_text(render_persona(persona), encoding="utf-8")
         said = json.dumps({"name": base.name, "digest": base.digest}, indent=2)
         (staging / BASE_FILE).write_text(said + "\n", encoding="utf-8")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,6 +18,8 @@ CARD_FILE = "README.md"
 EVENTS_FILE = "events.jsonl"
 STAMPED = (ADAPTER_CONFIG, ADAPTER_WEIGHTS, BASE_FILE, PERSONA_FILE)
 MAX_BASE_BYTES = 64 * 1024
+TITLE = re.compile(rb"# [a-z0-9._-]+ v[0-9]+\r?\n")
+"""How a card that training wrote begins."""
 
 Stamp = tuple[tuple[int, int, int] | None, ...]
 
@@ -84,11 +87,26 @@ def read_version(name: str, version: int, folder: Path) -> AdapterFolder | str:
         return f"{error}; the version is ignored"
 
 
-def name_card(file: Path, name: str) -> None:
-    """Write a version's persona.toml anew with this name, whole or not at all."""
-    card = replace(read_persona(file, name=name), name=name) if file.is_file() else PersonaCard(name)
+def name_version(folder: Path, name: str) -> None:
+    """Write a version's persona.toml anew with this name, and its card with this title."""
+    file = folder / PERSONA_FILE
+    persona = replace(read_persona(file, name=name), name=name) if file.is_file() else PersonaCard(name)
+    _replace(file, render_persona(persona).encode())
+    title_card(folder, f"{name} {folder.name}")
+
+
+def title_card(folder: Path, title: str) -> None:
+    """Give the card in a version's folder this title; one that training did not write stays as it is."""
+    card = folder / CARD_FILE
+    text = card.read_bytes() if card.is_file() else b""
+    if old := TITLE.match(text):
+        _replace(card, f"# {title}\n".encode() + text[old.end() :])
+
+
+def _replace(file: Path, data: bytes) -> None:
+    """Write a file anew, whole or not at all."""
     written = file.with_name(f".{file.name}.tmp")
-    written.write_text(render_persona(card), encoding="utf-8")
+    written.write_bytes(data)
     os.replace(written, file)
 
 

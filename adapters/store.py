@@ -1,8 +1,8 @@
 """Published adapters on disk: `<root>/<name>/v<N>/`, complete or not there at all.
 
-A version appears by one rename and is never changed afterwards, but for the name in its persona.toml when the persona
-gets another, so a running server may scan at every turn. What is half-written, hidden or broken is never returned;
-broken versions are told in `problems`.
+A version appears by one rename and is never changed afterwards, but for the name in its persona.toml and its card when
+the persona gets another, so a running server may scan at every turn. What is half-written, hidden or broken is never
+returned; broken versions are told in `problems`.
 """
 
 import errno
@@ -16,8 +16,8 @@ from pathlib import Path
 from uuid import uuid4
 
 from adapters.errors import AdapterNotFound, BadPersona, CannotTrain
-from adapters.persona import NAME, PERSONA_FILE, check_name
-from adapters.published import AdapterFolder, Stamp, name_card, read_version, stamp
+from adapters.persona import NAME, check_name
+from adapters.published import AdapterFolder, Stamp, name_version, read_version, stamp
 from adapters.workspace import Workspace, only_run
 
 VERSION = re.compile(r"v([1-9][0-9]{0,8})")
@@ -121,7 +121,7 @@ class AdapterStore:
             os.rename(self.home(name), self.home(new))
         _sync(self._roots[0])
         for adapter in own:
-            name_card(self.home(new) / adapter.path.name / PERSONA_FILE, new)
+            name_version(self.home(new) / adapter.path.name, new)
         return [adapter for adapter in self.scan() if adapter.name == new]
 
     def stopped_run(self, name: str) -> Path | None:

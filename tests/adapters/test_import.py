@@ -58,10 +58,13 @@ def test_what_peft_wrote_is_a_persona_of_the_base_that_is_served(
 def test_a_persona_of_another_machine_keeps_its_name_and_its_words(trained: Path, tmp_path: Path) -> None:
     run(trained, "--name", "corsair", "--system", "be a corsair")
     published = tmp_path / "home" / "data" / "adapters" / "corsair" / "v1"
+    (published / "README.md").write_text("# corsair v1\n\nLoRA adapter\n")
     again = json.loads(run(published, "--json").stdout)
     assert (again["name"], again["version"], again["system"]) == ("corsair", 2, "be a corsair")
     other = json.loads(run(published, "--name", "flint", "--json").stdout)
     assert (other["name"], other["system"], other["digest"]) == ("flint", "be a corsair", again["digest"])
+    cards = [(Path(made["path"]) / "README.md").read_text() for made in (again, other)]
+    assert cards == ["# corsair v2\n\nLoRA adapter\n", "# flint v1\n\nLoRA adapter\n"]
 
 
 @pytest.mark.parametrize("form", ["zip", "tar", "gztar", "xztar"])

@@ -213,7 +213,12 @@ def test_a_persona_gets_another_name_with_all_its_versions(tmp_path: Path) -> No
     store = AdapterStore([tmp_path / "own", tmp_path / "shipped"])
     AdapterStore([tmp_path / "shipped"]).publish("poet", fill)
     before = [store.publish("pirate", fill) for _ in range(2)]
+    cards = [adapter.path / "README.md" for adapter in before]
+    cards[0].write_bytes(b"# pirate v1\n\na pirate \xff\n")
+    cards[1].write_text("# Model card of a pirate\n")
     after = store.rename("pirate", "flint")
+    assert (after[0].path / "README.md").read_bytes() == b"# flint v1\n\na pirate \xff\n"
+    assert (after[1].path / "README.md").read_text() == "# Model card of a pirate\n"
     assert [adapter.reference for adapter in after] == ["flint@v1", "flint@v2"]
     assert [adapter.digest for adapter in after] == [adapter.digest for adapter in before]
     assert read_persona(after[0].path / "persona.toml").name == "flint"
