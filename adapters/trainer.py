@@ -49,7 +49,7 @@ def train_adapter(
     It is 0 for the one that was `begun` with. Raises TrainingInterrupted after a checkpoint, if SIGINT or SIGTERM
     asked for it, and CannotTrain if the loss is no longer a number.
     """
-    if resume_from and (state := _of_a_run_that_ended(resume_from, plan, begun)):
+    if resume_from and (state := _of_a_run_that_ended(resume_from, plan)):
         best = resume_from.with_name(f"{PREFIX_CHECKPOINT_DIR}-{state.best_global_step or state.global_step}")
         model.load_adapter(str(best), model.active_adapter)
         return _best_step(model, state, begun)
@@ -68,7 +68,7 @@ def train_adapter(
     with stop.listening(), report.training(plan.steps, done=done), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Trainer's and peft's own deprecations are not the user's
         trainer.train(resume_from_checkpoint=str(resume_from) if resume_from else None)
-    is_whole = trainer.state.global_step >= plan.steps or is_done_improving(_losses(trainer.state, begun))
+    is_whole = trainer.state.global_step >= plan.steps or is_done_improving(_losses(trainer.state))
     if stop.is_asked and not is_whole:
         raise TrainingInterrupted(trainer.state.global_step, plan.steps)
     return _best_step(model, trainer.state, begun)
@@ -176,8 +176,8 @@ class Watch(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
             self._report.step(state.global_step, state.max_steps, loss=logs["loss"], lr=logs["learning_rate"])
 
     def on_evaluate(self, _args: Any, state: Any, control: Any, metrics: Any = None, **_: Any) -> None:
-        losses = _losses(state, self._begun)
-        is_best = metrics["eval_loss"] <= min(losses)
+        losses = _losses(state)
+        is_best = metrics["eval_loss"] <= min([*losses, *([self._begun.loss] if self._begun else [])])
         self._report.validated(state.global_step, loss=metrics["eval_loss"], is_best=is_best)
         if is_done_improving(losses) and state.global_step < state.max_steps:
             control.should_training_stop = True
@@ -185,16 +185,19 @@ class Watch(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
             self._report.say(f"ends after step {state.global_step} of {state.max_steps}: {said}")
 
 
-def _losses(state: Any, begun: Begun | None) -> list[float]:
-    """Return the loss of every evaluation so far, that of what was begun with first."""
-    first = [begun.loss] if begun else []
-    return first + [entry["eval_loss"] for entry in state.log_history if "eval_loss" in entry]
+def _losses(state: Any) -> list[float]:
+    """Return the loss of every evaluation so far.
+
+    What a run goes on from is not among them: other data or a high rate first make it worse, which takes a while to win
+    back, and says nothing about whether the run still improves.
+    """
+    return [entry["eval_loss"] for entry in state.log_history if "eval_loss" in entry]
 
 
-def _of_a_run_that_ended(newest: Path, plan: Plan, begun: Begun | None) -> Any:
+def _of_a_run_that_ended(newest: Path, plan: Plan) -> Any:
     """Return Trainer's state if this checkpoint is the run's last: all steps are done, or it no longer improved."""
     state = TrainerState.load_from_json(str(newest / TRAINER_STATE_NAME))
-    return state if state.global_step >= plan.steps or is_done_improving(_losses(state, begun)) else None
+    return state if state.global_step >= plan.steps or is_done_improving(_losses(state)) else None
 
 
 def _best_step(model: Any, state: Any, begun: Begun | None) -> int:
