@@ -56,4 +56,5 @@ async def _frames(log: ResponseLog, *, includes_usage: bool) -> AsyncIterator[st
 
 
 def _encode(piece: Chunk) -> str:
-    return f"data: {json.dumps(piece, ensure_ascii=False)}\n\n"
+    """JSON in ASCII, for many a client takes U+2028 for the end of a line."""
+    return f"data: {json.dumps(piece)}\n\n"

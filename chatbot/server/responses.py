@@ -104,5 +104,8 @@ async def _frames(log: ResponseLog, starting_after: int) -> AsyncIterator[str]:
 
 
 def _encode(event: Event) -> str:
-    """The id is what an `EventSource` sends back as `Last-Event-ID` when it comes again by itself."""
-    return f"id: {event['sequence_number']}\nevent: {event['type']}\ndata: {json.dumps(event, ensure_ascii=False)}\n\n"
+    """The id is what an `EventSource` sends back as `Last-Event-ID` when it comes again by itself.
+
+    JSON in ASCII, for many a client takes U+2028 for the end of a line.
+    """
+    return f"id: {event['sequence_number']}\nevent: {event['type']}\ndata: {json.dumps(event)}\n\n"

@@ -40,6 +40,15 @@ async def test_the_model_sees_the_chat_that_was_given(client: AsyncOpenAI, engin
     assert request.sampling == Sampling(temperature=0.1, max_tokens=9)
 
 
+async def test_what_a_client_may_take_for_the_end_of_a_line_ends_none(client: AsyncOpenAI, engine: FakeEngine) -> None:
+    engine.reply = lambda request: ["one\u2028two\u2029three\u0085four"]
+    async with client.chat.completions.with_streaming_response.create(model="fake", messages=HI, stream=True) as answer:
+        lines = [line async for line in answer.iter_lines() if line]
+    assert lines.pop() == "data: [DONE]"
+    chunks = [json.loads(line.removeprefix("data: ")) for line in lines]
+    assert chunks[1]["choices"][0]["delta"] == {"content": "one\u2028two\u2029three\u0085four"}
+
+
 async def test_a_stream_brings_the_role_the_pieces_the_reason_and_the_usage(client: AsyncOpenAI) -> None:
     stream = await client.chat.completions.create(
         model="fake", messages=HI, stream=True, stream_options={"include_usage": True}

@@ -41,6 +41,15 @@ async def test_a_turn_streams_as_server_sent_events_and_can_be_read_again(http: 
     assert events_of(rest.text) == live[5:]
 
 
+async def test_what_a_client_may_take_for_the_end_of_a_line_ends_none(
+    http: httpx.AsyncClient, engine: FakeEngine
+) -> None:
+    text = "one\u2028two\u2029three\u0085four ünd \N{PARROT}"
+    engine.reply = lambda request: [text]
+    events = events_of((await http.post("/v1/responses", json={"input": "hi", "stream": True})).text)
+    assert [event["delta"] for event in events if "delta" in event] == [text]
+
+
 @pytest.mark.parametrize(("last_seen", "place"), [("4", 4), ("0", 0), ("", -1), ("of another server", -1)])
 async def test_a_browser_that_lost_a_stream_goes_on_by_itself(
     http: httpx.AsyncClient, last_seen: str, place: int
