@@ -58,6 +58,16 @@ async def test_the_next_turn_follows_the_chosen_version(asked_twice: Store) -> N
     assert (await asked_twice.item("conv_1", "msg_e")).parent_id == "msg_d_reply"
 
 
+async def test_after_a_version_is_deleted_what_followed_it_leads_to_the_others(asked_twice: Store) -> None:
+    await asked_twice.delete_item("conv_1", "msg_c")
+    shown = await asked_twice.items("conv_1")
+    assert ids(shown) == ["msg_a", "msg_a_reply", "msg_c_reply"]
+    assert (await asked_twice.versions("conv_1", shown))["msg_c_reply"] == ["msg_b", "msg_c_reply"]
+    await asked_twice.update_conversation("conv_1", active_item_id="msg_b")
+    shown = await asked_twice.items("conv_1")
+    assert (await asked_twice.versions("conv_1", shown))["msg_b"] == ["msg_b", "msg_c_reply"]
+
+
 async def test_a_version_that_is_not_there_is_told_and_changes_nothing(asked_twice: Store) -> None:
     before = await asked_twice.conversation("conv_1")
     with pytest.raises(ItemNotFound):
