@@ -202,13 +202,15 @@ class Store:
             return []
         return await self._read(lambda db: turns.instructions_before(db, turn))
 
-    async def response_under_key(self, key: str, body_sha256: str) -> Response | None:
+    async def response_under_key(self, key: str, body_sha256: str, *, may_be_gone: bool = False) -> Response | None:
         """The response that was begun under this idempotency key; None if the key is new.
+
+        Or if it was deleted, where it `may_be_gone`: one that is not to be stored is, after its end.
 
         Raises:
             IdempotencyKeyReused: the key is known and the body differs.
         """
-        return await self._read(lambda db: turns.stored_under_key(db, key, body_sha256))
+        return await self._read(lambda db: turns.stored_under_key(db, key, body_sha256, may_be_gone=may_be_gone))
 
     async def start_response(self, response_id: str, context: Mapping[str, Any]) -> None:
         """Move a queued response to in_progress and record what the model is about to see.

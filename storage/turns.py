@@ -5,7 +5,7 @@ A turn that was begun before under the same key is not begun again: its response
 
 import secrets
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, delete, insert, select
 
 from storage import conversations, items, responses
 from storage.errors import (
@@ -49,8 +49,11 @@ def instructions_before(db: Connection, turn: NewTurn) -> list[str]:
     return items.instructions(db, conversation.id, _parent(db, turn, conversation))
 
 
-def stored_under_key(db: Connection, key: str, body_sha256: str) -> Response | None:
-    """The response that was begun under this key, or None; raises IdempotencyKeyReused if its body was another."""
+def stored_under_key(db: Connection, key: str, body_sha256: str, *, may_be_gone: bool = False) -> Response | None:
+    """The response that was begun under this key, or None; raises IdempotencyKeyReused if its body was another.
+
+    One that was deleted is None too where it `may_be_gone`, as it is after its end if it was not to be stored.
+    """
     query = select(idempotency_keys).where(idempotency_keys.c.key_sha256 == key_sha256(key))
     row = db.execute(query).one_or_none()
     if row is None:
@@ -63,6 +66,8 @@ def stored_under_key(db: Connection, key: str, body_sha256: str) -> Response | N
     try:
         return responses.fetch(db, row.response_id)
     except ResponseNotFound:
+        if may_be_gone:
+            return None
         why = "the one this idempotency key made was deleted; use a new key to ask again"
         raise responses.not_found(row.response_id, why) from None
 
@@ -72,7 +77,8 @@ def _earlier(db: Connection, turn: NewTurn) -> Response | None:
         return None
     if turn.body_sha256 is None:
         raise ValueError("expected body_sha256 beside idempotency_key, but it is None")
-    return stored_under_key(db, turn.idempotency_key, turn.body_sha256)
+    may_be_gone = turn.request.get("store") is False
+    return stored_under_key(db, turn.idempotency_key, turn.body_sha256, may_be_gone=may_be_gone)
 
 
 def _conversation(db: Connection, turn: NewTurn, now: int) -> Conversation:
@@ -164,6 +170,8 @@ def _remember_key(db: Connection, key: str, body_sha256: str, response: Response
         "response_id": response.id,
         "created_at": response.created_at,
     }
+    earlier = idempotency_keys.c.key_sha256 == row["key_sha256"]  # of a response that was not to be stored
+    db.execute(delete(idempotency_keys).where(earlier))
     db.execute(insert(idempotency_keys), row)
 
 

@@ -72,7 +72,9 @@ class Turns:
         check_supported(request)
         with told_in_protocol():
             if idempotency_key is not None:
-                earlier = await self._store.response_under_key(idempotency_key, fingerprint(request))
+                earlier = await self._store.response_under_key(
+                    idempotency_key, fingerprint(request), may_be_gone=request.store is False
+                )
                 if earlier is not None and (self._known(earlier.id) or earlier.completed_at is not None):
                     return self._log_of(earlier)
             conversation = await self._conversation(request)

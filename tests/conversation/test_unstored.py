@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from chatbot.conversation.turn import Turns
-from chatbot.protocol.errors import NotFound, ProtocolError
+from chatbot.protocol.errors import Conflict, NotFound, ProtocolError
 from storage.errors import ConversationNotFound, StorageFull
 from storage.store import Store
 from tests.fake_engine import FakeEngine
@@ -21,6 +21,21 @@ async def test_what_is_not_to_be_stored_is_gone_when_it_ends(turns: Turns, engin
     with pytest.raises(NotFound):
         await turns.attach(settled.id)
     assert engine.forgotten == [settled.conversation_id]
+
+
+async def test_the_key_of_what_is_not_to_be_stored_guards_it_while_it_runs(turns: Turns, engine: FakeEngine) -> None:
+    request = say("secret", store=False)
+    for run in range(3):
+        engine.gate, engine.free = asyncio.Event(), 0
+        first = await turns.create(request, "key")
+        assert await turns.create(request, "key") is first
+        engine.gate.set()
+        assert (await end_of(first)).text == "you said: secret"
+        while turns._tasks:
+            await asyncio.wait(turns._tasks)
+        assert len(engine.requests) == run + 1
+    with pytest.raises(Conflict):
+        await turns.create(say("something else", store=False), "key")
 
 
 @pytest.mark.parametrize("name", ["previous_response_id", "conversation"])
