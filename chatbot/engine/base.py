@@ -66,7 +66,7 @@ class Sampling:
     top_k: int = 0
     """Keep the k likeliest tokens; 0 keeps all."""
     top_p: float = 1.0
-    """Keep the smallest set of tokens whose probability reaches p (nucleus, Holtzman et al. 2020)."""
+    """Keep the smallest set of tokens, at least one, that reaches probability p (nucleus, Holtzman et al. 2020)."""
     min_p: float = 0.0
     """Drop tokens less likely than min_p times the likeliest."""
     repetition_penalty: float = 1.0

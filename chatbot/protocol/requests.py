@@ -14,7 +14,7 @@ Metadata = Annotated[
     dict[Annotated[str, StringConstraints(max_length=64)], Annotated[str, StringConstraints(max_length=512)]],
     Field(max_length=16),
 ]
-UserName = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+UserName = Annotated[str, StringConstraints(max_length=256)]
 MaxTokens = Annotated[int, Field(ge=1, le=1_000_000)]
 Title = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
 
@@ -50,7 +50,7 @@ class TurnOptions(Request):
 
     model: str | None = None
     temperature: Annotated[float | None, Field(ge=0, le=2)] = None
-    top_p: Annotated[float | None, Field(gt=0, le=1)] = None
+    top_p: Annotated[float | None, Field(ge=0, le=1)] = None
     top_k: Annotated[int | None, Field(ge=0, le=1_000_000)] = None
     min_p: Annotated[float | None, Field(ge=0, le=1)] = None
     repetition_penalty: Annotated[float | None, Field(gt=0, le=10)] = None
@@ -61,7 +61,7 @@ class TurnOptions(Request):
     metadata: Metadata | None = None
     stream: bool | None = None
     safety_identifier: UserName | None = None
-    """Who the turn is for, where one client speaks for many: users take turns in the engine."""
+    """Who the turn is for, where one client speaks for many: users take turns in the engine. An empty name is none."""
     user: UserName | None = None
     """The older name of `safety_identifier`, which goes first."""
 
@@ -97,7 +97,7 @@ class ResponseCreate(TurnOptions):
 
     @property
     def asks_for(self) -> str | None:
-        return self.safety_identifier or self.user
+        return self.safety_identifier or self.user or None
 
     @property
     def conversation_id(self) -> str | None:

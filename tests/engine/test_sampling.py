@@ -61,7 +61,7 @@ def test_filtered_draws_follow_the_renormalised_distribution() -> None:
 @settings(max_examples=80)
 @given(
     top_k=st.sampled_from([0, 1, 3, 70, 1000]),
-    top_p=st.sampled_from([1.0, 0.99, 0.7, 0.1]),
+    top_p=st.sampled_from([1.0, 0.99, 0.7, 0.1, 0.0]),
     min_p=st.sampled_from([0.0, 0.05, 0.9]),
     scale=st.sampled_from([0.1, 1.0, 4.0]),
     seed=st.integers(0, 1000),

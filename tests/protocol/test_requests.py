@@ -23,6 +23,12 @@ def test_unknown_fields_are_ignored() -> None:
     assert create(from_the_future=1).input == "hi"
 
 
+def test_what_asks_for_nothing_unusual_is_taken() -> None:
+    assert create(top_p=0).top_p == 0
+    assert create(user="").asks_for is None
+    assert create(safety_identifier="", user="mira").asks_for == "mira"
+
+
 def test_a_conversation_may_be_named_by_id_or_by_object() -> None:
     assert create(conversation="conv_1").conversation_id == "conv_1"
     assert create(conversation={"id": "conv_1"}).conversation_id == "conv_1"
@@ -34,7 +40,7 @@ def test_a_conversation_may_be_named_by_id_or_by_object() -> None:
         ({"temperature": 2.5}, "temperature"),
         ({"temperature": True}, "temperature"),
         ({"temperature": "1"}, "temperature"),
-        ({"top_p": 0}, "top_p"),
+        ({"top_p": -0.1}, "top_p"),
         ({"max_output_tokens": 0}, "max_output_tokens"),
         ({"max_output_tokens": -(2**70)}, "max_output_tokens"),
         ({"metadata": {"k": 1}}, "metadata.k"),
