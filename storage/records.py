@@ -5,12 +5,14 @@ Times are unix seconds; order is always an integer, never a time.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 ItemRole = Literal["system", "user", "assistant"]
 ItemStatus = Literal["in_progress", "completed", "incomplete"]
 ResponseState = Literal["queued", "in_progress", "completed", "cancelled", "incomplete", "failed"]
 SettledState = Literal["completed", "cancelled", "incomplete", "failed"]
+INTERRUPTED: Final = "server_restart"
+"""Incomplete reason of a response that a crash or restart of the server cut off."""
 
 
 @dataclass(frozen=True, slots=True)

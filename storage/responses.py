@@ -160,10 +160,8 @@ def remove(db: Connection, response_id: str) -> None:
         conversations.change(db, response.conversation_id)
 
 
-def last_context(db: Connection, conversation_id: str, leaf: str | None) -> Mapping[str, Any] | None:
+def last_context(db: Connection, conversation_id: str, leaf: str) -> Mapping[str, Any] | None:
     """Context record of the response nearest to the leaf on its path, or None if none recorded one."""
-    if leaf is None:
-        return None
     items.fetch(db, conversation_id, leaf)
     climb = _items_with_context().where(item_table.c.id == leaf).cte("climb", recursive=True)
     climb = climb.union_all(

@@ -19,6 +19,7 @@ from storage.errors import StorageBroken
 from storage.items import Order
 from storage.opening import OpenDatabase, open_database
 from storage.records import (
+    INTERRUPTED,
     Conversation,
     Item,
     KnownPath,
@@ -261,16 +262,16 @@ class Store:
         """Delete the response; its items stay, but a hidden conversation goes with its last response."""
         await self._write(lambda db: responses.remove(db, response_id), erases=True)
 
-    async def interrupt_unfinished(self, reason: str = "server_restart") -> list[str]:
+    async def interrupt_unfinished(self) -> list[str]:
         """At start: end what an earlier run left as incomplete, keeping its text; return the ids."""
         now = self._now()
-        return await self._write(lambda db: responses.interrupt_unfinished(db, reason, now))
+        return await self._write(lambda db: responses.interrupt_unfinished(db, INTERRUPTED, now))
 
     async def responses_not_to_be_kept(self) -> list[str]:
         """Ids of the responses made with `store: false` that are still here, whatever their state."""
         return await self._read(responses.not_to_be_kept)
 
-    async def last_context(self, conversation_id: str, leaf: str | None) -> Mapping[str, Any] | None:
+    async def last_context(self, conversation_id: str, leaf: str) -> Mapping[str, Any] | None:
         """Context record of the response nearest to the leaf on its path, or None if none recorded one."""
         return await self._read(lambda db: responses.last_context(db, conversation_id, leaf))
 

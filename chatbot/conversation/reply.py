@@ -18,11 +18,10 @@ from chatbot.conversation.personas import Persona, Personas
 from chatbot.conversation.stream import ResponseLog
 from chatbot.engine.base import Delta, Engine, EngineError, Finish, GenerationRequest, Sampling
 from chatbot.protocol.errors import ProtocolError, ServerFault
-from chatbot.protocol.events import INTERRUPTED
 from chatbot.protocol.frames import storable
 from chatbot.protocol.requests import ResponseCreate
 from storage.errors import ContextOutdated, NotFound, StorageBusy, StorageError, StorageFull
-from storage.records import Response
+from storage.records import INTERRUPTED, Response
 from storage.store import Store
 
 logger = structlog.get_logger(__name__)

@@ -37,10 +37,6 @@ class ResponseLog:
         return log
 
     @property
-    def is_closed(self) -> bool:
-        return self._closed.is_set()
-
-    @property
     def text(self) -> str:
         return "".join(self._pieces)
 

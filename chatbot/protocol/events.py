@@ -10,13 +10,11 @@ from itertools import count
 from typing import Any
 
 from chatbot.protocol.resources import output_item, output_part, response_resource, settled_status
-from storage.records import Response
+from storage.records import INTERRUPTED, Response
 
 Event = dict[str, Any]
 
 OPENING_EVENTS = 4
-INTERRUPTED = "server_restart"
-"""Incomplete reason of a response that a crash or restart of the server cut off."""
 
 _TERMINAL = {"completed": "response.completed", "failed": "response.failed"}
 

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from chatbot.conversation.stream import ResponseLog
 from chatbot.protocol import events
 from chatbot.protocol.events import Event
+from storage.records import INTERRUPTED
 from tests.protocol.test_events import settled
 
 
@@ -60,7 +61,7 @@ async def test_a_reader_in_the_middle_of_what_a_stop_cuts_off_gets_one_end() -> 
     await anext(slow)
     log.begin({})
     log.add("x")
-    log.close(settled(["x"], "incomplete", incomplete_reason=events.INTERRUPTED))
+    log.close(settled(["x"], "incomplete", incomplete_reason=INTERRUPTED))
     assert [event["sequence_number"] async for event in slow] == list(range(1, 9))
 
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatbot.protocol import events
-from storage.records import Response
+from storage.records import INTERRUPTED, Response
 
 PIECES = st.lists(st.text(min_size=1, max_size=5), max_size=8)
 
@@ -62,7 +62,7 @@ def test_a_reader_that_resumes_anywhere_misses_nothing_and_repeats_nothing(
 
 @given(PIECES, st.integers(0, 20))
 def test_a_reader_that_saw_more_than_a_crash_left_still_gets_the_end(pieces: list[str], more: int) -> None:
-    crashed = settled(pieces, "incomplete", incomplete_reason=events.INTERRUPTED)
+    crashed = settled(pieces, "incomplete", incomplete_reason=INTERRUPTED)
     seen = events.OPENING_EVENTS + len(pieces) + more
     rest = events.replay(crashed, seen)
     assert [event["sequence_number"] for event in rest] == list(range(seen + 1, seen + 5))
