@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from adapters.counted import counted
 from adapters.errors import CannotExport
 
 ARCHITECTURE = "LlamaForCausalLM"
@@ -23,6 +24,27 @@ FILE_TYPE_F16 = 1
 STORED = torch.float16
 """What weights are written as; a model that was rounded to another type before has lost more than this takes."""
 NORMAL, CONTROL, UNUSED = 1, 3, 5  # llama.cpp's token types
+CALLED = {
+    "model.embed_tokens.weight": "token_embd.weight",
+    "model.norm.weight": "output_norm.weight",
+    "lm_head.weight": "output.weight",
+}
+"""llama.cpp's names of the weights."""
+LAYER_WEIGHT = re.compile(r"model\.layers\.(\d+)\.(.+)\.weight")
+CALLED_IN_LAYER = {
+    "input_layernorm": "attn_norm",
+    "post_attention_layernorm": "ffn_norm",
+    "self_attn.q_proj": "attn_q",
+    "self_attn.k_proj": "attn_k",
+    "self_attn.v_proj": "attn_v",
+    "self_attn.o_proj": "attn_output",
+    "mlp.gate_proj": "ffn_gate",
+    "mlp.up_proj": "ffn_up",
+    "mlp.down_proj": "ffn_down",
+}
+TURNED = ("attn_q.weight", "attn_k.weight")
+ACTIVATION = "silu"
+"""The one that llama.cpp computes for this architecture."""
 
 
 def write_gguf(folder: Path, out: Path, name: str) -> None:
@@ -55,11 +77,17 @@ def _load(folder: Path) -> Any:  # transformers is untyped
         folder, dtype=torch.float32, trust_remote_code=False, local_files_only=True
     )
     if type(model).__name__ != ARCHITECTURE or model.config.rope_parameters.get("rope_type") != "default":
-        raise CannotExport(
-            f"{folder}: {type(model).__name__} cannot be written as GGUF here, only {ARCHITECTURE} with plain rotary "
-            "embeddings; use --to merged, and llama.cpp's own convert_hf_to_gguf.py on the result"
-        )
+        raise _unwritable(folder, f"{type(model).__name__} cannot, only {ARCHITECTURE} with plain rotary embeddings")
+    if model.config.hidden_act != ACTIVATION:
+        raise _unwritable(folder, f"hidden_act {model.config.hidden_act!r} cannot, only {ACTIVATION!r}")
+    if unknown := [name for name in model.state_dict() if _called(name) is None]:
+        raise _unwritable(folder, f"{counted(len(unknown), 'weight')} cannot, such as {unknown[0]}")
     return model
+
+
+def _unwritable(folder: Path, fault: str) -> CannotExport:
+    way_out = "use --to merged, and llama.cpp's own convert_hf_to_gguf.py on the result"
+    return CannotExport(f"{folder}: expected a model that can be written as GGUF here; {fault} ({way_out})")
 
 
 def _add_shape(writer: Any, config: Any) -> None:
@@ -118,22 +146,23 @@ def _split(folder: Path, found: dict[str, Any]) -> str:
 
 
 def _add_weights(writer: Any, model: Any) -> None:
-    config, core = model.config, model.model
-    writer.add_tensor("token_embd.weight", _half(core.embed_tokens.weight))
-    writer.add_tensor("output_norm.weight", _full(core.norm.weight))
-    if not config.tie_word_embeddings:
-        writer.add_tensor("output.weight", _half(model.lm_head.weight))
-    for index, layer in enumerate(core.layers):
-        attention, mlp, at = layer.self_attn, layer.mlp, f"blk.{index}."
-        writer.add_tensor(at + "attn_norm.weight", _full(layer.input_layernorm.weight))
-        writer.add_tensor(at + "ffn_norm.weight", _full(layer.post_attention_layernorm.weight))
-        writer.add_tensor(at + "attn_q.weight", _half(_in_pairs(attention.q_proj.weight, config.head_dim)))
-        writer.add_tensor(at + "attn_k.weight", _half(_in_pairs(attention.k_proj.weight, config.head_dim)))
-        writer.add_tensor(at + "attn_v.weight", _half(attention.v_proj.weight))
-        writer.add_tensor(at + "attn_output.weight", _half(attention.o_proj.weight))
-        writer.add_tensor(at + "ffn_gate.weight", _half(mlp.gate_proj.weight))
-        writer.add_tensor(at + "ffn_up.weight", _half(mlp.up_proj.weight))
-        writer.add_tensor(at + "ffn_down.weight", _half(mlp.down_proj.weight))
+    """Add every weight of the model, the head too unless it is the embeddings."""
+    config = model.config
+    for name, weight in model.state_dict().items():
+        called = _called(name)
+        if called == CALLED["lm_head.weight"] and config.tie_word_embeddings:
+            continue
+        is_turned = called is not None and called.endswith(TURNED)
+        kept = _full if weight.dim() == 1 else _half
+        writer.add_tensor(called, kept(_in_pairs(weight, config.head_dim) if is_turned else weight))
+
+
+def _called(name: str) -> str | None:
+    """Return llama.cpp's name of a weight; None for one that it has no place for."""
+    if (match := LAYER_WEIGHT.fullmatch(name)) is None:
+        return CALLED.get(name)
+    called = CALLED_IN_LAYER.get(match[2])
+    return called and f"blk.{match[1]}.{called}.weight"
 
 
 def _in_pairs(weight: torch.Tensor, head_dim: int) -> torch.Tensor:

@@ -166,6 +166,28 @@ def test_another_architecture_is_refused_with_what_to_do(tmp_path: Path) -> None
         write_gguf(other, tmp_path / "x.gguf", "x")
 
 
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"attention_bias": True}, r"8 weights cannot, such as model\.layers\.0\.self_attn\.q_proj\.bias"),
+        ({"mlp_bias": True}, r"6 weights cannot, such as model\.layers\.0\.mlp\.gate_proj\.bias"),
+        ({"hidden_act": "gelu"}, "hidden_act 'gelu' cannot, only 'silu'"),
+    ],
+)
+def test_a_model_of_which_something_would_be_lost_is_refused(tmp_path: Path, config: dict[str, Any], said: str) -> None:
+    base = make_tiny_model(tmp_path / "base", **config)
+    with pytest.raises(CannotExport, match=said):
+        write_gguf(base, tmp_path / "x.gguf", "x")
+
+
+def test_every_weight_is_written_under_its_own_name_and_a_shared_one_once(base: Path, tmp_path: Path) -> None:
+    tied = make_tiny_model(tmp_path / "tied", tie_word_embeddings=True)
+    for number, (folder, count) in enumerate(((base, 21), (tied, 20))):
+        write_gguf(folder, tmp_path / f"{number}.gguf", "x")
+        names = [tensor.name for tensor in gguf.GGUFReader(tmp_path / f"{number}.gguf").tensors]
+        assert len(set(names)) == len(names) == count
+
+
 def test_the_command_writes_a_persona_as_one_file(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     publish(base, tmp_path, monkeypatch)
 
