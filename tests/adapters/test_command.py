@@ -139,10 +139,15 @@ def test_what_may_not_be_removed_is_told(store: AdapterStore, monkeypatch: pytes
 def test_a_run_that_was_stopped_is_listed_and_can_be_thrown_away(store: AdapterStore, tmp_path: Path) -> None:
     run_folder = tmp_path / "home" / "data" / "adapters" / "corsair" / ".work"
     run_folder.mkdir(parents=True)
-    assert f"a run of corsair has not ended, {run_folder}: give its command again" in run("list").stderr
+    told = run("list").stderr
+    assert f"a run of corsair has not ended, {run_folder}: give its command again" in told
+    assert "chatbot adapter rm corsair" in told
     assert run("rm", "corsair@v1", "--yes").exit_code == 2
     assert run("rm", "corsair", "--yes").stdout == f"{run_folder}\n"
     assert "corsair" not in run("list").output
+    store.publish("corsair", fill)
+    run_folder.mkdir()
+    assert "adapter rm" not in run("list").stderr  # which would take the published version along
 
 
 def test_a_run_that_failed_before_its_first_checkpoint_leaves_nothing(
