@@ -1,5 +1,7 @@
 """The list of conversations on the page, in a real browser."""
 
+import json
+
 import httpx
 
 from tests.browser import Page
@@ -41,3 +43,18 @@ async def test_a_conversation_is_renamed_and_deleted_when_confirmed(
     await tab.click("dialog .danger")
     await tab.until("document.querySelectorAll('#conversations li').length === 0 && location.hash === ''")
     assert (await http.get(f"/v1/conversations/{conversation}")).status_code == 404
+
+
+async def test_what_was_found_is_led_to_however_far_back(tab: Page, url: str, http: httpx.AsyncClient) -> None:
+    messages = [{"role": "user", "content": f"line {number}\nof many"} for number in range(130)]
+    messages[7]["content"] = "my sister sails"
+    await http.post("/v1/conversations/import", content=json.dumps({"title": "Long", "messages": messages}))
+    await tab.open(url)
+    await tab.until("document.querySelectorAll('#conversations li').length === 1")
+    await tab.value("document.querySelector('#search').focus()")
+    await tab.type("sister")
+    await tab.until_shown("my sister sails", "#conversations small")
+    await tab.click("#conversations a")
+    await tab.until_shown("my sister sails", ".message.found")
+    place = "document.querySelector('.found').getBoundingClientRect()"
+    await tab.until(f"{place}.top > 0 && {place}.bottom < innerHeight")

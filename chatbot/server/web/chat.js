@@ -6,6 +6,7 @@ import { Message, ending, itemText } from "./message.js";
 import { ENDS, newId } from "./turns.js";
 
 const PAGE = 40;
+const FARTHEST_PAGES = 10;
 const AGAIN_TEMPERATURE = 0.8; // whoever asks the same again wants another answer
 
 export class Chat {
@@ -20,6 +21,7 @@ export class Chat {
   #isLoading = false;
   #asked = 0;
   #due = null; // what is to be asked anew once the server has named it
+  #wanted = null; // the id of a message that is looked for, and how many more pages are read for it
 
   /**
    * `page` has `onMade`, `onSent`, `onUnsent`, `onGone`, `onFault`, `onStep`, `offer`, `announce`, `speakerOf`, `modelOf`
@@ -36,6 +38,7 @@ export class Chat {
   open(id, model) {
     this.#turns.leave();
     this.#dropDue();
+    this.#wanted = null;
     this.sheet = { id, model };
     this.#oldest = null;
     this.#show([]);
@@ -54,6 +57,20 @@ export class Chat {
       await this.#load(this.sheet, { order: "desc", limit: PAGE }, use);
     }
     this.#isLoading = false;
+    this.#lead();
+  }
+
+  /** Lead to a message once it is loaded, as far back as a reader would go. */
+  leadTo(id) {
+    this.#wanted = { id, pages: FARTHEST_PAGES };
+  }
+
+  #lead() {
+    const message = this.#wanted && this.#transcript.messages.find(({ id }) => id === this.#wanted.id);
+    const isSought = this.#wanted && !message && this.#oldest !== null && this.#wanted.pages-- > 0;
+    if (message) this.#transcript.goTo(message);
+    if (isSought) this.loadOlder();
+    else this.#wanted = null;
   }
 
   /** Fetch the page before what is shown, unless something is being fetched. */
@@ -64,6 +81,7 @@ export class Chat {
     await this.#load(this.sheet, query, (page) => this.#prepend(page));
     this.#isLoading = false;
     if (this.#isBehind) this.catchUp();
+    else this.#lead();
   }
 
   say(text) {

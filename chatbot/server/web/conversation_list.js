@@ -56,6 +56,11 @@ export class ConversationList {
     return this.refresh();
   }
 
+  /** Return the message for which a conversation was found, if it was by what was said. */
+  found(id) {
+    return this.#words ? this.find(id)?.found?.item_id : undefined;
+  }
+
   /** Take in a conversation as the server tells it, new or not. */
   put(body, running) {
     const known = this.#entries.get(body.id);

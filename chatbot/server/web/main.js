@@ -97,6 +97,7 @@ function open() {
   note("");
   side.close();
   chat.open(id, id === null ? newModel : null);
+  if (list.found(id)) chat.leadTo(list.found(id));
   composer.open(id);
   list.mark(id);
   describe({ title: id === null ? "New chat" : "", model: chat.sheet.model });

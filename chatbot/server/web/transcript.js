@@ -44,6 +44,13 @@ export class Transcript {
     this.follow();
   }
 
+  /** Go to a message that was looked for, and show which it is. */
+  goTo({ element }) {
+    this.#isAtEnd = false;
+    element.scrollIntoView({ block: "center" });
+    element.classList.add("found");
+  }
+
   /** Go to the newest line and stay there. */
   toEnd() {
     this.#isAtEnd = true;
