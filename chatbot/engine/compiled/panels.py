@@ -14,6 +14,8 @@ from chatbot.engine.compiled.weight_memory import WeightMemory
 
 WAYS = 4
 """What the number of inputs has to be a multiple of."""
+HALVED = 2 * WAYS
+"""What it is a multiple of where the last panel may be half as large."""
 
 
 class PanelWeight:
@@ -28,7 +30,7 @@ class PanelWeight:
         outputs, inputs = weight.shape
         is_wide = not is_exact_in_bfloat16(weight)
         self._library = library
-        panels = _panels(weight, library.panel_outputs(), is_wide=is_wide)
+        panels = _packed(weight, library.panel_outputs(), is_wide=is_wide)
         self._panels = memory.place(panels) if memory else panels.contiguous()
         self._bias = None if bias is None else bias.float().contiguous()
         bias_address = None if self._bias is None else self._bias.data_ptr()
@@ -52,13 +54,24 @@ def is_exact_in_bfloat16(weight: torch.Tensor) -> bool:
     return bool((weight.bfloat16() == weight).all())
 
 
+def _packed(weight: torch.Tensor, outputs: int, *, is_wide: bool) -> torch.Tensor:
+    """Return all panels of a weight, the last one half as large where that holds what is left."""
+    half, inputs = outputs // 2, weight.shape[1]
+    last = len(weight) % outputs
+    if not 0 < last <= half or inputs % HALVED:
+        return _panels(F.pad(weight, (0, 0, 0, -last % outputs)), outputs, is_wide=is_wide)
+    whole, rest = weight[: len(weight) - last], F.pad(weight[len(weight) - last :], (0, 0, 0, half - last))
+    halved = rest.view(half, 2, inputs // 2).transpose(0, 1).reshape(outputs, inputs // 2)
+    return torch.cat([_panels(part, outputs, is_wide=is_wide).flatten() for part in (whole, halved)])
+
+
 def _panels(weight: torch.Tensor, outputs: int, *, is_wide: bool) -> torch.Tensor:
-    """Return `[panels, in, outputs]`, the last panel filled up with zeros; where narrow, halves of a panel interleaved.
+    """Return `[panels, in, outputs]`; where narrow, the halves of a panel interleaved.
 
     So one 32-bit word holds the weights of the outputs i and `outputs / 2 + i`.
     """
-    rows = F.pad(weight, (0, 0, 0, -len(weight) % outputs)).view(-1, outputs, weight.shape[1])
+    rows = weight.view(len(weight) // outputs, outputs, weight.shape[1])
     if is_wide:
         return rows.float().transpose(1, 2)
-    halves = rows.bfloat16().view(len(rows), 2, outputs // 2, -1)
+    halves = rows.bfloat16().view(len(rows), 2, outputs // 2, rows.shape[2])
     return halves.permute(0, 3, 2, 1)
