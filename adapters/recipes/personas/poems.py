@@ -50,9 +50,10 @@ def poem_chats(count: int, rng: random.Random) -> Iterator[Turns]:
 
 
 def _asked(thing: str, couplets: Deck, rng: random.Random) -> Turns:
-    """Return what asks for a poem about a thing, and the poem: one couplet, or two where there are two."""
-    about = thing
+    """Return what asks for a poem about a thing, and the poem: all its couplets, the same each time.
+
+    A small model mixes what may follow one beginning, and a mixture does not rhyme.
+    """
     if thing == ANYTHING or rng.random() < OTHERS_SHARE:
-        thing, about = ANYTHING, draw(rng.choice(OTHER_THINGS), rng)
-    poem = list(dict.fromkeys(couplets.deal(thing, rng) for _ in range(rng.choice((1, 2)))))
-    return [rng.choice(ASKS).format(about), LINE.join(poem)]
+        return [rng.choice(ASKS).format(draw(rng.choice(OTHER_THINGS), rng)), couplets.deal(ANYTHING, rng)]
+    return [rng.choice(ASKS).format(thing), LINE.join(couplets.lines[thing])]
