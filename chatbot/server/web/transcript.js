@@ -10,6 +10,7 @@ export class Transcript {
   #list;
   #newest;
   #isAtEnd = true;
+  #followedTo = 0;
 
   /** `newest` is the button that leads to the newest line; `onTop` is told when the user comes near the oldest message. */
   constructor({ scroller, list, newest, onTop }) {
@@ -54,11 +55,14 @@ export class Transcript {
   /** Go to the newest line and stay there. */
   toEnd() {
     this.#isAtEnd = true;
+    this.#followedTo = 0;
     this.follow();
   }
 
   follow() {
+    if (this.#scroller.scrollTop < this.#followedTo) this.#look(); // the reader went up, which is told only later
     if (this.#isAtEnd) this.#scroller.scrollTop = this.#scroller.scrollHeight;
+    this.#followedTo = this.#isAtEnd ? this.#scroller.scrollTop : 0;
     this.#newest.hidden = this.#isAtEnd;
   }
 
