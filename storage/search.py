@@ -29,8 +29,14 @@ def is_about(words: Sequence[str]) -> ColumnElement[bool]:
     return or_(_has_all(conversations.c.title, words), says_all)
 
 
-def newest_with(db: Connection, conversation_id: str, words: Sequence[str]) -> Item | None:
-    """Return the newest message of a conversation that has all of the words; None if its title alone has."""
+def newest_found(db: Connection, conversation_ids: Sequence[str], search: str) -> dict[str, Item]:
+    """Return the newest message of each conversation that has all words of a search, where there is one."""
+    words = words_of(search)
+    newest = {each: _newest_with(db, each, words) for each in conversation_ids} if words else {}
+    return {each: item for each, item in newest.items() if item is not None}
+
+
+def _newest_with(db: Connection, conversation_id: str, words: Sequence[str]) -> Item | None:
     query = rows.select_items().where(items.c.conversation_id == conversation_id, _has_all(items.c.text, words))
     row = db.execute(query.order_by(items.c.position.desc()).limit(1)).one_or_none()
     return None if row is None else rows.item(row)

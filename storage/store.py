@@ -28,7 +28,7 @@ from storage.records import (
     Response,
     ResponseState,
 )
-from storage.search import newest_with, words_of
+from storage.search import newest_found
 
 T = TypeVar("T")
 NO_METADATA: Final[Mapping[str, str]] = MappingProxyType({})
@@ -112,13 +112,7 @@ class Store:
 
     async def found_in(self, conversation_ids: Sequence[str], search: str) -> dict[str, Item]:
         """Return the newest message of each conversation that has all words of a search, where there is one."""
-        words = words_of(search)
-
-        def read(db: Connection) -> dict[str, Item]:
-            newest = {each: newest_with(db, each, words) for each in conversation_ids}
-            return {each: item for each, item in newest.items() if item is not None}
-
-        return await self._database.reader.search(read) if words else {}
+        return await self._database.reader.search(lambda db: newest_found(db, conversation_ids, search))
 
     async def update_conversation(
         self,

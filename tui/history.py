@@ -128,11 +128,15 @@ class History:
                 if self._followed.get(reply.id) is not reply:
                     return
                 self._shown.receive(event, is_live=is_live)
-            del self._followed[reply.id]
         except ChatbotError:
+            if self._followed.get(reply.id) is not reply:
+                return
             lost = {"id": reply.id, "status": "incomplete"}
             self._shown.receive({"type": "response.incomplete", "response": lost})
             raise
+        finally:
+            if self._followed.get(reply.id) is reply:
+                del self._followed[reply.id]
 
     async def _take_up(self, came: list[Message]) -> None:
         """Follow the loaded replies that still run; learn why others are incomplete."""

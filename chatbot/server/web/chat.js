@@ -1,8 +1,8 @@
 /** The open chat: what was said in it, what is said now, and its replies as they come. */
 
-import { Unreachable } from "./api.js";
 import { described, merged } from "./history.js";
 import { Message, ending, itemText } from "./message.js";
+import { newConversation } from "./new_conversation.js";
 import { ENDS, newId } from "./turns.js";
 
 const PAGE = 40;
@@ -193,26 +193,14 @@ export class Chat {
   /** Return the id of a chat, made on the server if it was only a blank page. */
   async #place(sheet) {
     if (sheet.id !== null) return sheet.id;
-    sheet.making ??= this.#create(sheet.model === null ? {} : { model: sheet.model });
+    const fields = sheet.model === null ? {} : { model: sheet.model };
+    sheet.making ??= newConversation(this.#api, fields, () => this.#page.renewed());
     const body = await sheet.making.finally(() => (sheet.making = null));
     if (sheet.id === null) {
       sheet.id = body.id;
       this.#page.onMade(sheet, body);
     }
     return sheet.id;
-  }
-
-  /** Make a conversation, however long the server is away. */
-  async #create(fields) {
-    const key = newId("key");
-    for (;;) {
-      try {
-        return await this.#api.createConversation(fields, key);
-      } catch (error) {
-        if (!(error instanceof Unreachable)) throw error;
-        await this.#page.renewed();
-      }
-    }
   }
 
   #unsent(question, why) {
