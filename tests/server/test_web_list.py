@@ -58,3 +58,7 @@ async def test_what_was_found_is_led_to_however_far_back(tab: Page, url: str, ht
     await tab.until_shown("my sister sails", ".message.found")
     place = "document.querySelector('.found').getBoundingClientRect()"
     await tab.until(f"{place}.top > 0 && {place}.bottom < innerHeight")
+    await tab.click("#newest")
+    await tab.until(f"{place}.bottom < 0")
+    await tab.click("#conversations a")
+    await tab.until(f"{place}.top > 0 && {place}.bottom < innerHeight")

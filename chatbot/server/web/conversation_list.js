@@ -20,7 +20,7 @@ export class ConversationList {
   #current = null;
   #watchEnd;
 
-  /** `page` has `rename`, `remove` and `onFault`; `end` stands below the list, and when it is seen more is read. */
+  /** `page` has `rename`, `remove`, `onAgain` for the one that is open, and `onFault`; `end` stands below the list, and when it is seen more is read. */
   constructor({ api, list, end, page }) {
     this.#api = api;
     this.#page = page;
@@ -122,6 +122,7 @@ export class ConversationList {
 
   #made(id) {
     const link = element("a", { href: `#${id}`, dir: "auto" });
+    link.onclick = () => void (id === this.#current && this.#page.onAgain(id)); // the address does not change then
     const rename = button("Rename", "rename", () => this.#page.rename(this.find(id)));
     const remove = button("Delete", "delete", () => this.#page.remove(this.find(id)));
     markCurrent(link, id === this.#current);

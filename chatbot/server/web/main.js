@@ -19,7 +19,7 @@ const at = (id) => document.getElementById(id);
 const access = new Access();
 const api = new Api(() => access.key);
 const speakers = new Speakers(at("speaker"), (model) => choose(model));
-const list = new ConversationList({ api, list: at("conversations"), end: at("end"), page: { rename, remove, onFault } });
+const list = new ConversationList({ api, list: at("conversations"), end: at("end"), page: { rename, remove, onAgain, onFault } });
 const side = new Side((words) => list.search(words));
 const composer = new Composer(at("composer"), {
   say: (text) => {
@@ -102,6 +102,14 @@ function open() {
   list.mark(id);
   describe({ title: id === null ? "New chat" : "", model: chat.sheet.model });
   if (connection.state === "live") fill();
+}
+
+/** The open chat was chosen again: it stays as it is, and leads to what was looked for. */
+function onAgain(id) {
+  side.close();
+  if (!list.found(id)) return;
+  chat.leadTo(list.found(id));
+  chat.catchUp();
 }
 
 /** Fetch what the open chat lacks. */

@@ -48,6 +48,7 @@ export class Transcript {
   /** Go to a message that was looked for, and show which it is. */
   goTo({ element }) {
     this.#isAtEnd = false;
+    this.#list.querySelector(".found")?.classList.remove("found");
     element.scrollIntoView({ block: "center" });
     element.classList.add("found");
   }
