@@ -1,43 +1,35 @@
 """W5: more conversations than slots. How long a returning one waits for its first token, by where its state is."""
 
-import time
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from benchmarks.peers.engine import talk
 from benchmarks.peers.peer import Chat, Prompts
 from benchmarks.rounds import Figure, Gate, Outcome
 from benchmarks.workloads.bench import TOPICS, Bench
-from chatbot.engine.base import ChatMessage, GenerationRequest, Sampling
+from chatbot.engine.base import ChatMessage, Usage
 from chatbot.engine.local import LocalEngine
 
 SLOTS = 3
 CONVERSATIONS = 3 * SLOTS
 HISTORY_TOKENS = 700
+REPLY_TOKENS = 4
+QUESTION, ASIDE = "Who was it?", "And then?"
+"""What is measured, and what is asked before and after: of it nothing but the history is of use to the question."""
 RESIDENT, HOST, FILE, ANEW = "in its slot", "in host memory", "in a file, after a restart", "nowhere: read anew"
+
+Found = dict[str, list[Usage]]
+"""What each measured question took, by where the state was."""
 
 
 async def revisits(bench: Bench) -> Outcome:
     """Visit all conversations, then come back to each: at once, after all others, after a restart, without any tier."""
     history = _history(bench)
-    found: dict[str, list[float]] = {RESIDENT: [], HOST: [], FILE: [], ANEW: []}
-    folder = bench.scratch / "kv"
-    for number in range(bench.rounds):
-        name = f"round {number}"
-        async with _engine(bench, folder) as engine:
-            for session in range(CONVERSATIONS):
-                await _visit(engine, name, session, history)
-                found[RESIDENT].append(await _visit(engine, name, session, history, "And then?"))
-            for session in range(CONVERSATIONS):
-                found[HOST].append(await _visit(engine, name, session, history, "And what now?"))
-        async with _engine(bench, folder) as engine:
-            await _visit(engine, f"{name}, warm up", 0, ())
-            for session in range(SLOTS):
-                found[FILE].append(await _visit(engine, name, session, history, "Who was it?"))
-        async with _engine(bench, None) as engine:
-            await _visit(engine, f"{name}, warm up", 0, ())
-            for session in range(SLOTS):
-                found[ANEW].append(await _visit(engine, name, session, history, "Who was it?"))
-    figures = {place: Figure(tuple(1000 * seconds for seconds in times)) for place, times in found.items()}
+    rounds = [await _round(bench, f"round {number}", history) for number in range(bench.rounds)]
+    found = {place: list(chain.from_iterable(each[place] for each in rounds)) for place in rounds[0]}
+    _check_equal_work(found)
+    figures = {place: Figure(tuple(1000 * usage.first_token_s for usage in each)) for place, each in found.items()}
     host, file = figures[HOST].median / figures[RESIDENT].median, figures[FILE].median / figures[ANEW].median
     gates = (
         Gate("host memory over slot", host, 1.5, is_at_least=False),
@@ -47,23 +39,46 @@ async def revisits(bench: Bench) -> Outcome:
     return Outcome(f"W5: coming back to {tokens} tokens", "ms to the first token", figures, gates)
 
 
+async def _round(bench: Bench, name: str, history: Chat) -> Found:
+    """Measure conversations that nobody had before, in three engines one after the other."""
+    sessions = [f"{name}, {number}" for number in range(CONVERSATIONS)]
+    found: Found = {RESIDENT: [], HOST: [], FILE: [], ANEW: []}
+    async with _engine(bench, bench.scratch / "kv") as engine:
+        for session in sessions:
+            await _ask(engine, session, history, ASIDE)
+            found[RESIDENT].append(await _come_back(engine, session, history))
+        found[HOST] = [await _come_back(engine, session, history) for session in sessions]
+    for place, folder in ((FILE, bench.scratch / "kv"), (ANEW, None)):
+        async with _engine(bench, folder) as engine:
+            await _ask(engine, f"{name}, warm up", (), ASIDE)
+            found[place] = [await _come_back(engine, session, history) for session in sessions[:SLOTS]]
+    return found
+
+
 def _engine(bench: Bench, folder: Path | None) -> Any:  # an async context manager
     tiers = {"kv_dir": folder} if folder else {"kv_host_mib": 0, "kv_disk_mib": 0}
     return bench.engine(SLOTS, **tiers)
 
 
-async def _visit(engine: LocalEngine, name: str, session: int, history: Chat, *questions: str) -> float:
-    """Return the seconds from the request to the first text of the reply."""
-    first = ChatMessage("user", f"{name}, {session}: {TOPICS[session % len(TOPICS)]}.")
-    chat = (first, ChatMessage("assistant", "I see."), *history, *(ChatMessage("user", text) for text in questions))
-    chat = chat if questions else chat[:-1] if len(chat) > 2 else chat[:1]
-    request = GenerationRequest(f"{name}, {session}", chat, Sampling(temperature=0, max_tokens=4))
-    started = time.perf_counter()
-    first_s: float | None = None
-    async for _ in engine.generate(request):
-        first_s = first_s or time.perf_counter() - started
-    assert first_s is not None
-    return first_s
+async def _come_back(engine: LocalEngine, session: str, history: Chat) -> Usage:
+    """Return what the question took; what is asked after it stands between it and the next time."""
+    usage = await _ask(engine, session, history, QUESTION)
+    await _ask(engine, session, history, ASIDE)
+    return usage
+
+
+async def _ask(engine: LocalEngine, session: str, history: Chat, question: str) -> Usage:
+    """Ask after a history that begins as no other session's does."""
+    chat = (ChatMessage("user", f"{session}: hello."), ChatMessage("assistant", "Hello."), *history)
+    turn = await talk(engine, session, (*chat, ChatMessage("user", question)), REPLY_TOKENS)
+    return turn.usage
+
+
+def _check_equal_work(found: Found) -> None:
+    """Assert that wherever the state was kept, equally many tokens were new: only then are the times comparable."""
+    kept = [usage for place in (RESIDENT, HOST, FILE) for usage in found[place]]
+    new = {usage.prompt_tokens - usage.cached_tokens for usage in kept}
+    assert len(new) == 1, f"some had to read more tokens than others: {sorted(new)}"
 
 
 def _history(bench: Bench) -> Chat:
