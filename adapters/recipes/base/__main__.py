@@ -7,6 +7,7 @@ import json
 import math
 import random
 from collections.abc import Iterator
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,6 @@ from adapters.recipes.base.model import (
     new_model,
     parameter_count,
     save_model,
-    shape_figures,
     shape_of,
 )
 from adapters.recipes.base.prefetch import prefetched
@@ -98,7 +98,7 @@ def _figures(
     return {
         "command": _command(options),
         "parameters": parameter_count(model),
-        "shape": shape_figures(shape_of(model)),
+        "shape": asdict(shape_of(model)),
         "steps": state.step,
         "tokens": state.tokens,
         "labelled_tokens": state.labels,
@@ -132,7 +132,7 @@ def _tokenizer(folder: Path, corpus: Corpus, options: argparse.Namespace) -> Pre
 def _model(tokenizer: PreTrainedTokenizerFast, options: argparse.Namespace) -> LlamaForCausalLM:
     if options.start:
         return finished_model(options.start, PARTS[options.learn])
-    shape = Shape(*(getattr(options, name) for name in shape_figures(Shape())))
+    shape = Shape(**{field.name: getattr(options, field.name) for field in fields(Shape)})
     return new_model(shape, tokenizer, options.seed)
 
 
@@ -219,8 +219,8 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--bfloat16", action=argparse.BooleanOptionalAction, help="default: what is faster here")
     parser.add_argument("--compile", action="store_true", help="torch.compile: faster, needs a C++ compiler")
     parser.add_argument("--shape", choices=SHAPES, default="small", help="small for a CPU, medium for a GPU")
-    for name in shape_figures(Shape()):
-        parser.add_argument(f"--{name.replace('_', '-')}", type=int, help="instead of the shape's own")
+    for field in fields(Shape):
+        parser.add_argument(f"--{field.name.replace('_', '-')}", type=int, help="instead of the shape's own")
     options = parser.parse_args(arguments)
     if options.learn != "all" and not options.start:
         parser.error("--learn needs --from")
@@ -228,7 +228,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
         parser.error(f"--from {options.start}: no training.json there; expected a model that this command made")
     if options.start and options.start.resolve() == options.out.resolve():
         parser.error("--out has to be another folder than --from")
-    for name, value in shape_figures(SHAPES[options.shape]).items():
+    for name, value in asdict(SHAPES[options.shape]).items():
         if getattr(options, name) is None:
             setattr(options, name, value)
     return options

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -92,8 +92,3 @@ def shape_of(model: LlamaForCausalLM) -> Shape:
         config.intermediate_size,
         config.vocab_size,
     )
-
-
-def shape_figures(shape: Shape) -> dict[str, int]:
-    """The shape as plain numbers for the training log."""
-    return asdict(shape)
