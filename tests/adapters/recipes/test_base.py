@@ -30,8 +30,8 @@ from adapters.recipes.dialogues.talk import Message
 from chatbot.conversation.recalled import HEAD
 
 TINY = Shape(hidden=32, layers=2, heads=2, kv_heads=1, feed_forward=64, vocab=400)
-SMALL = "--hidden 32 --layers 1 --heads 2 --kv-heads 1 --feed-forward 64 --vocab 400 --batch-tokens 256"
-QUICK = "--steps 3 --no-bfloat16 --threads 1 --tokenizer-dialogues 20 --sample-tokens 2"
+SMALL = "--hidden 32 --layers 1 --heads 2 --kv-heads 1 --feed-forward 64 --vocab 400 --tokenizer-dialogues 20"
+QUICK = "--steps 3 --no-bfloat16 --threads 1 --batch-tokens 256 --sample-tokens 2"
 TALK = [
     {"role": "system", "content": "You are Ada."},
     {"role": "user", "content": "hi, I'm 42"},
@@ -227,13 +227,18 @@ def test_the_command_makes_a_model_that_transformers_loads(tmp_path: Path) -> No
     assert (figures["steps"], figures["precision"]) == (3, "float32")
     card = (out / "README.md").read_text("utf-8")
     assert "CC BY-SA 3.0" in card
+    assert figures["command"] == (
+        "python -m adapters.recipes.base --corpus CORPUS --out DIR --steps 3 --threads 1 --batch-tokens 256"
+        " --tokenizer-dialogues 20 --sample-tokens 2 --no-bfloat16"
+        " --hidden 32 --layers 1 --heads 2 --kv-heads 1 --feed-forward 64 --vocab 400"
+    )
     assert str(tmp_path) not in card
 
 
 def test_a_finished_model_goes_on_learning_and_only_what_is_to_learn_changes(tmp_path: Path) -> None:
     before, after = tmp_path / "before", tmp_path / "after"
     main(["--out", str(before), *SMALL.split(), *QUICK.split()])
-    main(["--from", str(before), "--learn", "attention", "--out", str(after), *SMALL.split(), *QUICK.split()])
+    main(["--from", str(before), "--learn", "attention", "--out", str(after), *QUICK.split()])
     old, new = (AutoModelForCausalLM.from_pretrained(folder).state_dict() for folder in (before, after))
     changed = {name for name in old if not torch.equal(old[name], new[name])}
     assert changed == {name for name in old if "self_attn" in name}
@@ -242,6 +247,24 @@ def test_a_finished_model_goes_on_learning_and_only_what_is_to_learn_changes(tmp
     assert figures["before"] == json.loads((before / "training.json").read_text("utf-8"))
     card = (after / "README.md").read_text("utf-8")
     assert card.index(figures["before"]["command"]) < card.index("--from MODEL --learn attention")
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        ("--steps 0", "more than 0"),
+        ("--minutes 0", "more than 0"),
+        ("--learn attention", "--learn needs --from"),
+        ("--from MODEL --shape small", "--shape is for a new model"),
+        ("--from MODEL --kv-heads 2", "--kv-heads is for a new model"),
+        ("--from MODEL --tokenizer-dialogues 9", "--tokenizer-dialogues is for a new model"),
+        ("--from MODEL", "no training.json there"),
+    ],
+)
+def test_options_that_mean_nothing_are_told(flags: str, told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--out", "unused", *flags.split()])
+    assert told in capsys.readouterr().err
 
 
 def test_a_missing_corpus_folder_is_told(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import torch
 
 from adapters.recipes.base import __main__ as command
 from adapters.recipes.base import throughput
+from adapters.recipes.base.options import read_options
 
 CPU = torch.device("cpu")
 
@@ -55,5 +56,4 @@ def _with_rate(monkeypatch: pytest.MonkeyPatch, rate: Callable[[bool], float]) -
 
 
 def _precision(*flags: str) -> bool:
-    options = command._options(["--out", str(Path("unused")), *flags])
-    return command._plan(options).is_bfloat16
+    return command._plan(read_options(["--out", str(Path("unused")), *flags])).is_bfloat16
