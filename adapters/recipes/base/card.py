@@ -1,7 +1,7 @@
 """`python -m adapters.recipes.base.card MODEL`: the model card from the files beside the weights.
 
 `training.json` is the recipe's, `evaluation.json` that of `chatbot model eval --out`, `transcripts.md` holds talks
-typed by hand. Every figure of the card is read from them, none is typed.
+typed by hand. Every figure of the card is read from them, none is typed; so is the sentence that `--note` puts there.
 """
 
 from __future__ import annotations
@@ -46,19 +46,21 @@ def main(arguments: list[str] | None = None) -> None:
     """Write README.md into the model folder."""
     parser = argparse.ArgumentParser(prog="python -m adapters.recipes.base.card", description=__doc__)
     parser.add_argument("model", type=Path)
-    parser.add_argument("--note", default="", help="one sentence on how this run was made, for the card")
+    parser.add_argument("--note", help="one sentence on how this run was made, kept in training.json")
     options = parser.parse_args(arguments)
-    (options.model / "README.md").write_text(card(options.model, options.note), "utf-8")
+    if options.note is not None:
+        _keep_note(options.model / "training.json", options.note)
+    (options.model / "README.md").write_text(card(options.model), "utf-8")
 
 
-def card(folder: Path, note: str = "") -> str:
+def card(folder: Path) -> str:
     """The card's text for the model in this folder."""
     training = json.loads((folder / "training.json").read_text("utf-8"))
     evaluated = folder / "evaluation.json"
     evaluation = json.loads(evaluated.read_text("utf-8")) if evaluated.is_file() else None
     parts = [
         _HEAD.format(parameters=training["parameters"]),
-        _training(training, note),
+        _training(training),
         _evaluation(evaluation) if evaluation else "",
         _personas(evaluation["personas"]) if evaluation and evaluation["personas"] else "",
         _LIMITS.format(minutes=round(sum(run["seconds"] for run in _runs(training)) / 60)),
@@ -70,7 +72,12 @@ def card(folder: Path, note: str = "") -> str:
     return "\n".join(part for part in parts if part)
 
 
-def _training(figures: dict[str, Any], note: str) -> str:
+def _keep_note(file: Path, note: str) -> None:
+    training = json.loads(file.read_text("utf-8")) | {"note": note}
+    file.write_text(json.dumps(training, indent=1) + "\n", "utf-8")
+
+
+def _training(figures: dict[str, Any]) -> str:
     shape, runs = figures["shape"], _runs(figures)
     sizes = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in shape.items())
     lines = [
@@ -80,7 +87,7 @@ def _training(figures: dict[str, Any], note: str) -> str:
         *(line for run in runs for line in _run(run)),
         "- tokenizer: byte-level BPE, digits apart, six control tokens; the loss curve is in `training.json`",
     ]
-    if note:
+    if note := figures.get("note"):
         lines.append(f"- {note}")
     return "\n".join(lines) + "\n"
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 from pathlib import Path
 
 import pytest
 
-from adapters.recipes.base.card import card
+from adapters.recipes.base.card import card, main
 from adapters.recipes.dialogues.probes import persona_probe, recall_probe, untold_probe
 from adapters.recipes.dialogues.slots import held_out_words, slot_values
+
+SHIPPED = Path(__file__).parents[3] / "chatbot" / "base_model"
 
 
 @pytest.mark.parametrize("distance", [1, 4, 12])
@@ -42,6 +45,7 @@ def test_what_was_never_told_is_asked_for_last() -> None:
 def test_the_card_tells_figures_from_the_files_and_nothing_of_this_machine(tmp_path: Path) -> None:
     training = {
         "command": "python -m adapters.recipes.base --out DIR",
+        "note": "A note.",
         "parameters": 1234567,
         "shape": {"hidden": 8, "kv_heads": 1},
         "steps": 10,
@@ -66,7 +70,7 @@ def test_the_card_tells_figures_from_the_files_and_nothing_of_this_machine(tmp_p
     (tmp_path / "training.json").write_text(json.dumps(training), "utf-8")
     (tmp_path / "evaluation.json").write_text(json.dumps(evaluation), "utf-8")
     (tmp_path / "transcripts.md").write_text("## Talks\n\nYou: hello there\n", "utf-8")
-    text = card(tmp_path, "A note.")
+    text = card(tmp_path)
     for expected in (
         *("1,234,567", "2.5 M tokens", "2.50 at its start, 0.25", "| recall | 90% |", "Alya.", "A note."),
         *(
@@ -79,3 +83,15 @@ def test_the_card_tells_figures_from_the_files_and_nothing_of_this_machine(tmp_p
     ):
         assert expected in text
     assert str(tmp_path) not in text
+
+
+def test_the_shipped_card_is_that_of_the_files_beside_it() -> None:
+    assert card(SHIPPED) == (SHIPPED / "README.md").read_text("utf-8")
+
+
+def test_a_note_stays_when_the_card_is_made_again(tmp_path: Path) -> None:
+    for name in ("training.json", "evaluation.json", "transcripts.md"):
+        shutil.copy(SHIPPED / name, tmp_path / name)
+    main([str(tmp_path), "--note", "It was a rainy day."])
+    main([str(tmp_path)])
+    assert "- It was a rainy day.\n" in (tmp_path / "README.md").read_text("utf-8")
