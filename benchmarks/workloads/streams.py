@@ -1,5 +1,6 @@
 """W1 and W2: tokens per second for one conversation, and for many at once that come together."""
 
+from collections.abc import Callable
 from functools import partial
 
 from benchmarks.peers.continuous_batching import ContinuousBatchingPeer
@@ -37,10 +38,14 @@ async def many_streams(bench: Bench) -> Outcome:
 async def _rates(bench: Bench, ours: list[EnginePeer], streams: int) -> dict[str, Figure]:
     room = ROOM_TOKENS + bench.tokens
     where = (bench.model, bench.device, bench.threads)
-    batching = partial(ContinuousBatchingPeer, *where, kv_tokens=2 * streams * room)
-    peers: list[Peer] = [*ours, *made(partial(GeneratePeer, *where), batching)]
+    makers: list[Callable[[], Peer]] = [
+        partial(GeneratePeer, *where),
+        partial(ContinuousBatchingPeer, *where, kv_tokens=2 * streams * room),
+    ]
     if bench.has_llama_cpp:
-        peers.append(LlamaCppPeer(bench.model, bench.threads, bench.scratch, streams=streams, context_tokens=room))
+        place = (bench.model, bench.threads, bench.scratch)
+        makers.append(partial(LlamaCppPeer, *place, streams=streams, context_tokens=room))
+    peers = [*ours, *made(*makers)]
     try:
         return await in_turns(peers, partial(chats, streams), bench.tokens, bench.rounds)
     finally:
