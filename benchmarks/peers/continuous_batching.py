@@ -37,14 +37,15 @@ class ContinuousBatchingPeer:
         self._manager.start()
 
     async def run(self, chats: Sequence[Chat], tokens: int) -> float:
-        return await asyncio.to_thread(self._run, self._prompts.tokens(chats), tokens)
+        return await asyncio.to_thread(self._run, chats, tokens)
 
     async def close(self) -> None:
         self._manager.stop()
 
-    def _run(self, prompts: list[list[int]], tokens: int) -> float:
+    def _run(self, chats: Sequence[Chat], tokens: int) -> float:
         torch.set_num_threads(self._threads)
         started = time.perf_counter()
+        prompts = self._prompts.tokens(chats)
         for prompt in prompts:
             self._manager.add_request(prompt, max_new_tokens=tokens)
         for _ in prompts:

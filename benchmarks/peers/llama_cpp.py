@@ -39,7 +39,7 @@ class LlamaCppPeer:
         self._batch = llama_cpp.llama_batch_init(streams * context_tokens, 0, 1)
 
     async def run(self, chats: Sequence[Chat], tokens: int) -> float:
-        return await asyncio.to_thread(self._run, self._prompts.tokens(chats), tokens)
+        return await asyncio.to_thread(self._run, chats, tokens)
 
     async def close(self) -> None:
         self._api.llama_batch_free(self._batch)
@@ -55,8 +55,9 @@ class LlamaCppPeer:
         parameters.n_threads = parameters.n_threads_batch = threads
         return self._api.llama_init_from_model(self._model, parameters)
 
-    def _run(self, prompts: list[list[int]], tokens: int) -> float:
+    def _run(self, chats: Sequence[Chat], tokens: int) -> float:
         started = time.perf_counter()
+        prompts = self._prompts.tokens(chats)
         self._api.llama_memory_clear(self._api.llama_get_memory(self._context), True)
         drawn = self._step(
             [(row, at, token) for row, ids in enumerate(prompts) for at, token in enumerate(ids)], prompts

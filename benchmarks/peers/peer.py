@@ -14,7 +14,10 @@ class Peer(Protocol):
     name: str
 
     async def run(self, chats: Sequence[Chat], tokens: int) -> float:
-        """Generate `tokens` greedy tokens for every chat at once and return the seconds it took, prompts included."""
+        """Generate `tokens` greedy tokens for every chat at once and return the seconds it took.
+
+        For everybody the time begins with chats as messages: rendering prompts as tokens and reading them is in it.
+        """
 
     async def close(self) -> None:
         """Free the model."""
