@@ -129,13 +129,15 @@ def _options() -> argparse.Namespace:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     parser.add_argument("--device", type=torch.device, default=device, help="cpu or cuda; by default cuda, if any")
     parser.add_argument("--workloads", nargs="+", choices=WORKLOADS, default=list(WORKLOADS))
-    parser.add_argument("--tokens", type=int, default=128, help="tokens per reply")
+    parser.add_argument("--tokens", type=int, default=128, help="tokens per reply, at least 2")
     parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds per figure, at least 3")
     parser.add_argument("--threads", type=int, default=max(1, cores() - 1))
     parser.add_argument("--out", type=Path, help="file for the JSON that is printed")
     parser.add_argument("--markdown", type=Path, help="file for the tables")
     parser.add_argument("--charts", type=Path, help="folder for bar charts")
     options = parser.parse_args()
+    if options.tokens < 2:
+        parser.error(f"--tokens {options.tokens}: expected at least 2, for there is no time between tokens of one")
     options.rounds = max(3, options.rounds)
     return options
 

@@ -35,3 +35,10 @@ def test_every_workload_has_figures_and_gates(
     assert len(list(tmp_path.glob("*.svg"))) == len(WORKLOADS)
     assert "| engine |" in page.read_text("utf-8")
     assert str(tmp_path) not in out.read_text("utf-8")
+
+
+def test_replies_of_one_token_are_refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["benchmarks", "--tokens", "1"])
+    with pytest.raises(SystemExit):
+        main()
+    assert "expected at least 2" in capsys.readouterr().err
