@@ -2,13 +2,17 @@
 
 import os
 import platform
-from importlib.metadata import version
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from chatbot.engine.machine import cores
+
+PACKAGES = ("torch", "transformers", "peft", "llama-cpp-python")
+"""What is measured, as far as it is installed."""
 
 
 def conditions(threads: int, device: torch.device) -> dict[str, Any]:
@@ -20,10 +24,16 @@ def conditions(threads: int, device: torch.device) -> dict[str, Any]:
         "load_average": [round(load, 2) for load in os.getloadavg()],
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "python": platform.python_version(),
-        "torch": version("torch"),
-        "transformers": version("transformers"),
-        "peft": version("peft"),
+        **_versions(),
     }
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in PACKAGES:
+        with suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
 
 
 def _cpu_name() -> str:

@@ -27,6 +27,7 @@ def test_every_workload_has_figures_and_gates(
     assert json.loads(told.out) == result
     assert "left out" not in told.err
     assert result["conditions"]["read_gb_per_s"] > 0
+    assert {"torch", "transformers", "peft"} < set(result["conditions"])
     (found,) = result["models"]
     assert [workload["workload"][:2] for workload in found["workloads"]] == list(WORKLOADS)
     for workload in found["workloads"]:
