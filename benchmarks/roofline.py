@@ -5,10 +5,9 @@ from collections.abc import Callable
 
 import torch
 
+from adapters.recipes.base.throughput import peak_flops
+
 READ_BYTES = {"cpu": 2**29, "cuda": 2**31}
-SMALLEST_PRODUCT, LARGEST_PRODUCT = 256, {"cpu": 2048, "cuda": 8192}
-WORTH_MEASURING_S = 0.02
-"""A product that takes longer is large enough: without units for it, bfloat16 is emulated hundreds of times slower."""
 ROUNDS = 5
 
 
@@ -17,8 +16,8 @@ def limits(threads: int, device: torch.device) -> dict[str, float]:
     torch.set_num_threads(threads)
     return {
         "read_gb_per_s": round(_bytes_per_s(device) / 1e9, 1),
-        "float32_gflop_per_s": _gflop_per_s(torch.float32, device),
-        "bfloat16_gflop_per_s": _gflop_per_s(torch.bfloat16, device),
+        "float32_gflop_per_s": _gflop_per_s(device, is_bfloat16=False),
+        "bfloat16_gflop_per_s": _gflop_per_s(device, is_bfloat16=True),
     }
 
 
@@ -39,17 +38,8 @@ def _bytes_per_s(device: torch.device) -> float:
     return 2 * block.nbytes / _best(lambda: other.copy_(block), device)
 
 
-def _gflop_per_s(dtype: torch.dtype, device: torch.device) -> float:
-    """Return the rate of square products, of a size that takes long enough to be measured."""
-    size = SMALLEST_PRODUCT
-    while (seconds := _product_s(size, dtype, device)) < WORTH_MEASURING_S and size < LARGEST_PRODUCT[device.type]:
-        size *= 2
-    return round(2 * size**3 / seconds / 1e9, 1)
-
-
-def _product_s(size: int, dtype: torch.dtype, device: torch.device) -> float:
-    square = torch.ones(size, size, dtype=dtype, device=device)
-    return _best(lambda: square @ square, device)
+def _gflop_per_s(device: torch.device, *, is_bfloat16: bool) -> float:
+    return round(peak_flops(device, is_bfloat16=is_bfloat16) / 1e9, 1)
 
 
 def _best(work: Callable[[], torch.Tensor], device: torch.device) -> float:
