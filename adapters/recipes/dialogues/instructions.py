@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from adapters.recipes.dialogues.grammar import choose, expand, sentence_case
 from adapters.recipes.dialogues.knowledge import counting, joined, rows
-from adapters.recipes.dialogues.personas import first_sentence
+from adapters.recipes.dialogues.sentences import sentences
 from adapters.recipes.dialogues.slots import draw, slot_values
 
 Check = Callable[[str], bool]
@@ -50,15 +50,6 @@ def instruction(rng: random.Random, *, held_out: bool = False) -> Instruction:
     return rng.choice((_one_word, _one_sentence, _yes_or_no, _list, _count, _repeat, _say, _say_often))(rng, held_out)
 
 
-def sentences(text: str) -> int:
-    """How many sentences a text has."""
-    count = 0
-    while text:
-        text = text[len(first_sentence(text)) :].strip()
-        count += 1
-    return count
-
-
 def _one_word(rng: random.Random, held_out: bool) -> Instruction:
     first, second = rng.sample(rng.choice(rows("opposites")), 2)
     asked = choose(
@@ -78,7 +69,9 @@ def _one_sentence(rng: random.Random, held_out: bool) -> Instruction:
         lambda _: noun,
     )
     answer = expand(f"A {noun} is a {meaning}.", rng, str)
-    return Instruction("one sentence", asked, answer, lambda reply: sentences(reply) == 1 and len(reply.split()) > 2)
+    return Instruction(
+        "one sentence", asked, answer, lambda reply: len(sentences(reply)) == 1 and len(reply.split()) > 2
+    )
 
 
 def _yes_or_no(rng: random.Random, held_out: bool) -> Instruction:

@@ -6,10 +6,11 @@ The default is Ada, with the server's default system message or with none at all
 from __future__ import annotations
 
 import random
-import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from adapters.recipes.dialogues.grammar import expand
+from adapters.recipes.dialogues.sentences import shortest
 from adapters.recipes.dialogues.slots import draw
 
 DEFAULT_SYSTEM = "You are Ada, a friendly assistant."
@@ -45,8 +46,6 @@ _MANNER = (
     "You are friendly.",
     "Be honest.",
 )
-_SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z\"])")
-_HONORIFIC_END = ("Mr.", "Dr.")
 
 _ANSWERS = {
     "name": (
@@ -158,14 +157,6 @@ class Persona:
         }
         return expand(rng.choice(_ANSWERS[what]), rng, values.__getitem__)
 
-    def style(self, reply: str) -> str:
-        """The reply as this persona gives it: cut to its first sentence where the system message asks so."""
-        return first_sentence(reply) if self.is_brief else reply
-
-
-def first_sentence(text: str) -> str:
-    """The text up to the end of its first sentence."""
-    for match in _SENTENCE_END.finditer(text):
-        if not text[: match.start()].endswith(_HONORIFIC_END):
-            return text[: match.start()]
-    return text
+    def style(self, reply: str, values: Iterable[str] = ()) -> str:
+        """The reply as this persona gives it: where it is to be brief, one sentence, or as few as hold the values."""
+        return shortest(reply, values) if self.is_brief else reply

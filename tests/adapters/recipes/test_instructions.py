@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import random
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.recipes.dialogues.instructions import instruction, sentences
+from adapters.recipes.dialogues.instructions import instruction
 from adapters.recipes.dialogues.probes import instruction_probe
 
 
@@ -18,11 +17,6 @@ def test_every_answer_passes_its_own_check_and_an_unfitting_one_does_not(seed: i
     assert task.check(task.answer), task
     assert task.copied.lower() in task.answer.lower(), task
     assert not task.check("I like to chat, and I am not sure. What do you think, and why?"), task
-
-
-@pytest.mark.parametrize(("text", "count"), [("", 0), ("Yes.", 1), ("Hi! How are you?", 2), ("Ask Mr. Hill.", 1)])
-def test_sentences_are_counted(text: str, count: int) -> None:
-    assert sentences(text) == count
 
 
 def test_the_probe_ends_with_the_instruction_and_carries_its_check() -> None:
