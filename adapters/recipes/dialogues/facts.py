@@ -19,6 +19,7 @@ _KEYS = ("slot", "tell", "held_tell", "ack", "ask", "noun", "clause", "held_ask"
 
 _FRAMED_ASKS, _FRAMED_TELLS = 0.5, 0.25
 """Shares of the questions and of the tellings that are put together of a frame and a name of the fact."""
+_FIRST_PERSON = (("you are", "I am"), ("you were", "I was"), ("your", "my"), ("you", "I"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +95,10 @@ def not_told(kind: FactKind, rng: random.Random) -> str:
 
 
 def to_first_person(known: str) -> str:
-    """Turn "your dog is called Rex" into "my dog is called Rex", and "you are" into "I am"."""
-    text = re.sub(r"\byou are\b", "I am", known)
-    text = re.sub(r"\byour\b", "my", text)
-    return re.sub(r"\byou\b", "I", text)
+    """Turn "your dog is called Rex" into "my dog is called Rex", "you are" into "I am" and "you were" into "I was"."""
+    for second, first in _FIRST_PERSON:
+        known = re.sub(rf"\b{second}\b", first, known)
+    return known
 
 
 @cache

@@ -124,6 +124,10 @@ def test_there_is_much_to_talk_about(drawn: list[Dialogue]) -> None:
 def test_a_told_fact_reads_right_from_the_other_side() -> None:
     assert to_first_person("your dog is called Rex") == "my dog is called Rex"
     assert to_first_person("you are 30 years old") == "I am 30 years old"
+    for kind in fact_kinds().values():
+        for said in map(to_first_person, kind.know):
+            assert re.match(r"my |I (?!are|were|has|is)", said), said
+            assert not re.search(r"\byour?\b", said), said
 
 
 def test_follow_ups_are_read_by_their_indentation() -> None:
