@@ -15,7 +15,12 @@ _INNERMOST = re.compile(r"\[([^\[\]]*)\]")
 _SLOT = re.compile(r"\{([^{}]+)\}")
 _SPACES = re.compile(r" {2,}")
 _BEFORE_STOP = re.compile(r" +([,.!?;:])")
-_ARTICLE = re.compile(r"\b([Aa]) (?=[aeioAEIO]|[uU](?!ni|se|ku))")
+_ARTICLE = re.compile(
+    r"\b(a|(?<!\w )A) (?!(?:and|are|as|at|if|in|is|of|on|one|once|or)\b(?!-)|eu|one-|once-)"
+    r"(?=[aeio]|u(?!ni|se|ku)|8|1[18](?!\d))",
+    re.IGNORECASE,
+)
+"""An article that wants an n; a capital A within a sentence, or one before "and" or "in", is a letter."""
 _SENTENCE_START = re.compile(r"(^|[.!?]\s+|\n)([a-z])")
 
 
@@ -37,7 +42,12 @@ def expand(template: str, rng: random.Random, fill: Fill) -> str:
     text = choose(template, rng) if "[" in template else template
     if "{" in text:
         text = _SLOT.sub(lambda match: fill(match.group(1)), text)
-    return tidy(_ARTICLE.sub(r"\1n ", text))
+    return tidy(with_articles(text))
+
+
+def with_articles(text: str) -> str:
+    """The text with "an" in place of "a" where the next word asks for it: "an owl", "an 8"."""
+    return _ARTICLE.sub(r"\1n ", text)
 
 
 def tidy(text: str) -> str:

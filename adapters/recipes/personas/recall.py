@@ -4,14 +4,12 @@ Values come from the dialogue recipes' training slots, so nothing that is held o
 """
 
 import random
-import re
 from collections.abc import Iterator
 
+from adapters.recipes.dialogues.grammar import with_articles
 from adapters.recipes.dialogues.slots import draw
 
 OTHER_WORDING = " ; "
-ARTICLE = re.compile(r"\b([Aa]) (?=[aeiouAEIOU])")
-"""An article that wants an n."""
 
 Turns = list[str]
 Facts = dict[str, dict[str, list[str]]]
@@ -50,4 +48,4 @@ def recall_chats(count: int, filler: list[Turns], facts: Facts, rng: random.Rand
 
 def _said(fact: dict[str, list[str]], asked: str, answered: str, value: str, rng: random.Random) -> Turns:
     texts = [rng.choice(fact[key]).replace("{v}", value) for key in (asked, answered)]
-    return [ARTICLE.sub(r"\1n ", text[:1].upper() + text[1:]) for text in texts]
+    return [with_articles(text[:1].upper() + text[1:]) for text in texts]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.recipes.dialogues.grammar import choose, expand, sentence_case, slots_of
+from adapters.recipes.dialogues.grammar import choose, expand, sentence_case, slots_of, with_articles
 from adapters.recipes.dialogues.typing_habits import TypingHabit, misspell
 
 
@@ -20,6 +21,22 @@ def test_slots_are_filled_and_the_article_fits() -> None:
     values = {"animal": "owl", "thing": "bike"}
     assert expand("A {animal} on a {thing}.", random.Random(0), values.__getitem__) == "An owl on a bike."
     assert slots_of("{animal} and {thing}") == {"animal", "thing"}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a 8, a 83, a 11 and a 18", "an 8, an 83, an 11 and an 18"),
+        ("a 18:00 bus", "an 18:00 bus"),
+        ("a 7, a 110 and a 1800", "a 7, a 110 and a 1800"),
+        ("A and B", "A and B"),
+        ("I got an A in art.", "I got an A in art."),
+        ("Ask! A owl, a eagle, a umbrella.", "Ask! An owl, an eagle, an umbrella."),
+        ("a ukulele, a uniform, a euro, a one-way street", "a ukulele, a uniform, a euro, a one-way street"),
+    ],
+)
+def test_an_article_goes_by_the_word_after_it(text: str, expected: str) -> None:
+    assert with_articles(text) == expected
 
 
 def test_an_empty_choice_leaves_no_gap_before_a_stop() -> None:
