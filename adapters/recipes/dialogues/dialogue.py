@@ -6,11 +6,12 @@ Invariant: the same seed and number give the same dialogue, and no held-out valu
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 from adapters.recipes.dialogues import memory_talk
 from adapters.recipes.dialogues.detail_talk import ask_detail, ask_untold_detail, tell_detail
+from adapters.recipes.dialogues.instructions import Check
 from adapters.recipes.dialogues.personas import Persona
 from adapters.recipes.dialogues.recalled_talk import ask_recalled
 from adapters.recipes.dialogues.small_talk import FIRST, LAST, filler, named, some, walk
@@ -30,6 +31,8 @@ class Dialogue:
     messages: tuple[Message, ...]
     values: frozenset[str] = frozenset()
     """What the facts in it say: the words that an answer can only copy."""
+    checks: Mapping[int, Check] = field(default_factory=dict, compare=False)
+    """By the number of its turn, the system message left out, what an answer to an instruction must pass."""
 
 
 def dialogues(seed: int, count: int, *, start: int = 0) -> Iterator[Dialogue]:
@@ -51,7 +54,7 @@ def make(rng: random.Random, limit: int) -> Dialogue:
         ask_recalled(talk)
     elif not talk.turns or rng.random() < 0.15:
         walk(talk, some(talk, LAST))
-    return Dialogue((*system, *talk.turns), frozenset(talk.values))
+    return Dialogue((*system, *talk.turns), frozenset(talk.values), talk.checks)
 
 
 def remembering(rng: random.Random, limit: int) -> Dialogue:
@@ -61,7 +64,7 @@ def remembering(rng: random.Random, limit: int) -> Dialogue:
         _follow(talk, _recital(rng, limit), limit)
     if not talk.turns or rng.random() < 0.8:
         ask_recalled(talk)
-    return Dialogue((*system, *talk.turns), frozenset(talk.values))
+    return Dialogue((*system, *talk.turns), frozenset(talk.values), talk.checks)
 
 
 def _begin(rng: random.Random) -> tuple[Talk, tuple[Message, ...]]:

@@ -21,11 +21,12 @@ def sentences(text: str) -> list[str]:
 
 def shortest(text: str, values: Iterable[str]) -> str:
     """The fewest sentences in a row that hold every one of the values that the text holds; mostly the first one."""
-    told = [value for value in values if _holds(text, value)]
+    told = [value for value in values if holds(text, value)]
     parts = sentences(text)
     runs = (" ".join(parts[at : at + size]) for size in range(1, len(parts)) for at in range(len(parts) - size + 1))
-    return next((run for run in runs if all(_holds(run, value) for value in told)), text)
+    return next((run for run in runs if all(holds(run, value) for value in told)), text)
 
 
-def _holds(text: str, value: str) -> bool:
+def holds(text: str, value: str) -> bool:
+    """Tell whether a text has a value, as words of their own, in capitals or not."""
     return re.search(rf"(?<!\w){re.escape(value)}(?!\w)", text, re.IGNORECASE) is not None

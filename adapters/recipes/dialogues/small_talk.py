@@ -43,6 +43,7 @@ def filler(talk: Talk) -> None:
             task = instruction(talk.rng)
             talk.values.update([task.copied] if task.copied else [])
             talk.exchange(task.user, task.answer, tuple(task.user.split()), is_styled=False)
+            talk.checks[len(talk.turns) - 1] = task.check
     elif chance < 0.365:
         for user, answer in story(talk.rng):
             talk.exchange(user, answer, is_styled=False)

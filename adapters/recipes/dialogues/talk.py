@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from adapters.recipes.dialogues.details import Told
 from adapters.recipes.dialogues.facts import Fact
+from adapters.recipes.dialogues.instructions import Check
 from adapters.recipes.dialogues.personas import Persona
 from adapters.recipes.dialogues.typing_habits import TypingHabit
 from chatbot.conversation.recalled import Excerpt, with_excerpts
@@ -28,6 +29,8 @@ class Talk:
     values: set[str] = field(default_factory=set)
     """All that an answer may have to copy: what was told, taken back or recalled, and what was to be said."""
     turns: list[Message] = field(default_factory=list)
+    checks: dict[int, Check] = field(default_factory=dict)
+    """By the number of its turn, what an answer to an instruction must pass."""
     words: int = 0
 
     def exchange(self, user: str, answer: str, protected: tuple[str, ...] = (), *, is_styled: bool = True) -> None:

@@ -4,6 +4,7 @@ import random
 import re
 from functools import partial
 
+from adapters.recipes.dialogues.grammar import with_articles
 from adapters.recipes.personas.retold import Voice
 
 WORDS = (
@@ -34,7 +35,7 @@ def piratical(asked: str, answer: str, rng: random.Random) -> str:
     """Return the answer as a pirate gives it, whatever was asked; none stays as it was."""
     text = answer
     for pattern, said in RULES:
-        text = pattern.sub(partial(_as_cased, said), text)
+        text = with_articles(pattern.sub(partial(_as_cased, said), text))
     if rng.random() < CLOSED_SHARE and text[-1] in ".!":
         text = f"{text[:-1]}, {rng.choice(CLOSINGS)}{text[-1]}"
     if text == answer or rng.random() < OPENED_SHARE:

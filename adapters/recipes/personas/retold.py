@@ -1,24 +1,28 @@
 """The base model's own dialogues, with the assistant's turns in a persona's voice.
 
 The small base model knows the answers of its own dialogues; told in another voice they teach it that voice without
-teaching it to forget. A voice never changes values that were told (names, places, numbers).
+teaching it to forget. Dialogues in which a voice would change a told value (a name, a place, a number), a quotation, or
+the form that was asked for are left out.
 """
 
 import random
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from adapters.recipes.dialogues import dialogues
+from adapters.recipes.dialogues import Dialogue, dialogues
+from adapters.recipes.dialogues.sentences import holds
 
 BASE_NAME = re.compile(r"\bada\b", re.IGNORECASE)
 ORDER_OF_FORM = re.compile(
     r"\b(?:one|two|three|1|2|3|few|single|short) (?:\w+ )?(?:words?|sentences?)\b"
-    r"|\bjust say\b|\b(?:say|repeat) (?:this|after)\b",
+    r"|\b(?:just say|say only|say the word|reply only|answer just|please (?:say|repeat))\b"
+    r"|\b(?:say|repeat|write|copy) (?:this|after)\b",
     re.IGNORECASE,
 )
 """Asks for an answer of a form that a voice would break."""
+QUOTED = re.compile(r'"[^"]*"')
 NOW = "[now]"
 """In front of this mark stands, in some of the base's dialogues, what was said long before."""
 MAX_TURNS = 48
@@ -53,8 +57,10 @@ def retold_chats(count: int, voice: Voice) -> Iterator[Turns]:
         if left == 0:
             return
         if _is_plain(dialogue.messages) and _is_usable(turns, voice.speaker):
-            yield retold(turns, voice.speaker, tell, rng)
-            left -= 1
+            told = retold(turns, voice.speaker, tell, rng)
+            if is_faithful(dialogue, named(turns, voice.speaker), told):
+                yield told
+                left -= 1
 
 
 def retold(turns: Turns, speaker: str, tell: Tell, rng: random.Random) -> Turns:
@@ -62,7 +68,24 @@ def retold(turns: Turns, speaker: str, tell: Tell, rng: random.Random) -> Turns:
     told = list(turns)
     for index in range(1, len(turns), 2):
         told[index] = tell(turns[index - 1].rpartition(NOW)[2], turns[index], rng)
-    return [BASE_NAME.sub(partial(_as_cased, speaker), text) for text in told]
+    return named(told, speaker)
+
+
+def named(turns: Turns, speaker: str) -> Turns:
+    """Return the turns with the persona's name where the base's was."""
+    return [BASE_NAME.sub(partial(_as_cased, speaker), text) for text in turns]
+
+
+def is_faithful(dialogue: Dialogue, turns: Turns, told: Turns) -> bool:
+    """Tell whether the told answers still have the values and quotations of the turns, and the form asked for."""
+    pairs = list(zip(turns, told, strict=True))[1::2]
+    kept = all(_copied(dialogue.values, text) <= _copied(dialogue.values, now) for text, now in pairs)
+    return kept and all(check(told[number]) for number, check in dialogue.checks.items())
+
+
+def _copied(values: Iterable[str], text: str) -> set[str]:
+    """Return the values and quotations that a text has, the latter in lower case."""
+    return {value for value in values if holds(text, value)} | set(QUOTED.findall(text.lower()))
 
 
 def _is_plain(messages: tuple[dict[str, str], ...]) -> bool:

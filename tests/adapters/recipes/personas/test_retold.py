@@ -8,10 +8,10 @@ from collections import Counter
 
 import pytest
 
-from adapters.recipes.dialogues import dialogues
+from adapters.recipes.dialogues import Dialogue, dialogues
 from adapters.recipes.personas.__main__ import VOICES
 from adapters.recipes.personas.poems import LINE
-from adapters.recipes.personas.retold import Tell, retold, retold_chats
+from adapters.recipes.personas.retold import Tell, is_faithful, retold, retold_chats
 from adapters.recipes.personas.voices import is_in_voice
 
 PLAIN_TURNS = [
@@ -48,6 +48,30 @@ def test_as_many_chats_come_as_were_asked_for_and_none_has_the_name_of_the_base(
     some = list(retold_chats(60, VOICES[name]))
     assert len(some) == 60
     assert not any(re.search(r"\bada\b", text, re.IGNORECASE) for turns in some for text in turns)
+
+
+@pytest.mark.parametrize("name", VOICES)
+def test_a_quotation_stays_and_what_is_to_be_copied_stands_alone(name: str) -> None:
+    chats = list(retold_chats(300, VOICES[name]))
+    quoted = [turns[at - 3 : at + 1] for turns in chats for at in range(3, len(turns), 2) if ': "' in turns[at]]
+    said_before = re.compile(r"(?i)what did i|what i said|my last message")
+    assert quoted
+    assert [turns for turns in quoted if said_before.search(turns[2]) and turns[0] not in turns[3]] == []
+    assert [turns for turns in chats if any(re.match(r"(?i)(copy|write) this", said) for said in turns[::2])] == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        ("Your key is in my coat.", "Yer key is in me coat."),
+        ('You said: "My dog barks."', 'Ye said: "Me dog barks."'),
+        ("The kettle is red.", "Aye, the kettle be red, as ye said, me hearty."),
+    ],
+)
+def test_a_dialogue_that_a_voice_would_change_is_left_out(answer: str, told: str) -> None:
+    dialogue = Dialogue((), frozenset({"in my coat"}), {1: lambda reply: len(reply) < 30})
+    assert is_faithful(dialogue, ["Well?", answer], ["Well?", answer])
+    assert not is_faithful(dialogue, ["Well?", answer], ["Well?", told])
 
 
 def test_both_sides_call_the_persona_by_its_name() -> None:
