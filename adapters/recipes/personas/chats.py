@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from adapters.recipes.personas.recall import read_facts, recall_chats
-from adapters.recipes.personas.retold import Voice, retold_chats
+from adapters.recipes.personas.retold import NOW, Voice, retold_chats
+from adapters.recipes.personas.voices import is_measured
 
 PARTS = Path(__file__).resolve().parent
 RECALL_SEED = 7
@@ -32,7 +33,19 @@ def write(path: Path, chats: Iterable[Turns]) -> int:
 
 
 def chats(voice: Voice) -> Iterator[Turns]:
-    """Yield every chat of the persona, turn by turn, the user first; the same for the same parts."""
+    """Yield every chat of the persona, turn by turn, the user first; the same for the same parts.
+
+    None has a prompt on which the voice is measured, so that no answer to one is learned by heart.
+    """
+    return (turns for turns in _written(voice) if not has_prompt(voice.name, turns))
+
+
+def has_prompt(persona: str, turns: Turns) -> bool:
+    """Tell whether the user says one of the persona's fixed prompts, be it with recalled messages before it."""
+    return any(is_measured(persona, said.rpartition(NOW)[2]) for said in turns[::2])
+
+
+def _written(voice: Voice) -> Iterator[Turns]:
     filler = hand_written(_part(f"{voice.name}_filler"))
     facts = read_facts(_part(f"{voice.name}_recall"))
     yield from hand_written(_part(voice.name))

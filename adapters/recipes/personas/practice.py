@@ -10,10 +10,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from adapters.recipes.personas.chats import Turns, chats, write
+from adapters.recipes.personas.chats import Turns, chats, has_prompt, write
 from adapters.recipes.personas.poems import ASKS
 from adapters.recipes.personas.poet import POET
-from adapters.recipes.personas.voices import prompts
 
 ASKED_OFTEN = (
     *("the moon", "the sun", "the sea", "love", "a cat", "my cat", "a dog", "the rain", "the stars", "the night"),
@@ -51,10 +50,9 @@ def lesson(number: int, taught: Iterable[Turns]) -> list[Turns]:
 def grouped(taught: Iterable[Turns]) -> dict[str, list[Turns]]:
     """Return poems on what is asked often, answers with the poet's own name, and the rest, of which two are groups."""
     groups: dict[str, list[Turns]] = {name: [] for name in ("poems", "name", "rest")}
-    measured = set(prompts("poet"))
     for turns in {tuple(turns): turns for turns in taught}.values():
         said = turns[::2]
-        if measured.isdisjoint(said):
+        if not has_prompt("poet", turns):
             groups[_group(said, turns[1::2])].append(turns)
     about = {"feeling": FEELING, "liking": LIKING}
     return groups | {name: [turns for turns in groups["rest"] if _says(turns, words)] for name, words in about.items()}

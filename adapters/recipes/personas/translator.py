@@ -2,8 +2,9 @@
 
 The pairs (Tatoeba, CC BY 2.0) are not part of this repository; the folder with `tatoeba_en_fra.jsonl` and
 `tatoeba_en_spa.jsonl`, or their `.zst`, is given with --corpus. Simple pairs are chosen: short, of common words, one
-translation for a sentence. The base's own dialogues are mixed in so that the adapter can still talk. Test pairs are of
-the part of the corpus that no training of the base sees, and have no near duplicate among the training pairs.
+translation for a sentence, none of a sentence that a fixed prompt asks for. The base's own dialogues are mixed in so
+that the adapter can still talk. Test pairs are of the part of the corpus that no training of the base sees, and have no
+near duplicate among the training pairs.
 """
 
 import argparse
@@ -19,6 +20,8 @@ from pathlib import Path
 from adapters.recipes.base.corpus import is_held_out, messages_of
 from adapters.recipes.personas.chats import as_line, write
 from adapters.recipes.personas.retold import Turns, Voice, retold_chats
+from adapters.recipes.personas.sentences import words
+from adapters.recipes.personas.voices import prompts
 
 FRAMES = Path(__file__).with_name("translator.txt")
 LANGUAGES = {"French": "tatoeba_en_fra.jsonl", "Spanish": "tatoeba_en_spa.jsonl"}
@@ -68,11 +71,19 @@ def simple_pairs(corpus: Path, rng: random.Random) -> list[Pair]:
 
 
 def split(pairs: Sequence[Pair]) -> tuple[list[Pair], list[Pair]]:
-    """Return training pairs and test pairs, so many of each language."""
-    training = _first_of_each([pair for pair in pairs if not is_held_out(pair.english)], TRAINING_PAIRS)
+    """Return training pairs and test pairs, so many of each language; no prompt asks for one of the former."""
+    training = _first_of_each(
+        [pair for pair in pairs if not (is_held_out(pair.english) or is_asked_for(pair))], TRAINING_PAIRS
+    )
     known = [set(WORD.findall(pair.english.lower())) for pair in training]
     unseen = (pair for pair in pairs if is_held_out(pair.english))
     return training, _first_of_each([pair for pair in unseen if not _is_near(pair, known)], TEST_PAIRS)
+
+
+def is_asked_for(pair: Pair) -> bool:
+    """Tell whether one of the fixed prompts has the words of the English sentence."""
+    sentence = f" {' '.join(words(pair.english))} "
+    return any(sentence in f" {' '.join(words(prompt))} " for prompt in prompts(TRANSLATOR.name))
 
 
 def chats(training: Sequence[Pair], rng: random.Random) -> Iterator[Turns]:

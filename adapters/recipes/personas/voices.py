@@ -11,7 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from adapters.recipes.personas.rhyme import last_word, rhymes
-from adapters.recipes.personas.sentences import sentences
+from adapters.recipes.personas.sentences import sentences, words
 
 PROMPTS = Path(__file__).with_name("prompts.toml")
 PIRATE_TALK = re.compile(
@@ -77,3 +77,8 @@ RECOGNISERS: Mapping[str, Callable[[str], bool]] = {
 def prompts(persona: str) -> tuple[str, ...]:
     """Return the fixed prompts of a persona's evaluation."""
     return tuple(tomllib.loads(PROMPTS.read_text(encoding="utf-8"))[persona])
+
+
+def is_measured(persona: str, said: str) -> bool:
+    """Tell whether something said is one of the fixed prompts of a persona, whatever its capitals and marks."""
+    return words(said) in map(words, prompts(persona))

@@ -14,9 +14,11 @@ import pytest
 from adapters.persona import read_persona
 from adapters.recipes.dialogues.slots import slot_values
 from adapters.recipes.personas.__main__ import PERSONAS, VOICES, main
-from adapters.recipes.personas.chats import PARTS, RECALL_CHATS, TURN, as_line, chats, hand_written
+from adapters.recipes.personas.chats import PARTS, RECALL_CHATS, TURN, as_line, chats, hand_written, has_prompt
 from adapters.recipes.personas.recall import read_facts
-from adapters.recipes.personas.voices import is_in_voice
+from adapters.recipes.personas.retold import NOW
+from adapters.recipes.personas.sentences import words
+from adapters.recipes.personas.voices import is_in_voice, prompts
 
 
 @pytest.mark.parametrize("name", VOICES)
@@ -52,6 +54,19 @@ def test_the_same_parts_give_the_same_chats_without_held_out_names(name: str) ->
     assert some == list(islice(chats(VOICES[name]), 800))
     recalled = set(re.findall(r"[a-z]+", " ".join(" ".join(turns) for turns in some[500:]).lower()))
     assert not recalled & {value.lower() for slot in ("name", "petname") for value in slot_values()[slot].held_out}
+
+
+@pytest.mark.parametrize("name", VOICES)
+def test_no_chat_has_a_prompt_on_which_the_voice_is_measured(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("adapters.recipes.personas.chats.RETOLD_CHATS", 300)
+    measured = {" ".join(words(prompt)) for prompt in prompts(name)}
+    said = {" ".join(words(said.rpartition(NOW)[2])) for turns in chats(VOICES[name]) for said in turns[::2]}
+    assert not said & measured
+
+
+def test_a_prompt_is_known_in_any_capitals_and_behind_recalled_messages() -> None:
+    assert has_prompt("pirate", ["hi", "Ahoy!", f"user, 3 May: I am Ben. {NOW} tell me a joke", "Arr!"])
+    assert not has_prompt("pirate", ["hi", "Tell me a joke.", "tell me a joke about cats", "Arr!"])
 
 
 def test_a_chat_is_a_line_of_messages_user_first() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from adapters.recipes.base.corpus import is_held_out
 from adapters.recipes.personas import translator
-from adapters.recipes.personas.translator import Pair, framed, main, split
+from adapters.recipes.personas.translator import Pair, framed, is_asked_for, main, split
 from adapters.recipes.personas.voices import is_in_voice
 
 
@@ -44,6 +44,12 @@ def test_test_pairs_are_held_out_and_have_no_near_duplicate_in_training() -> Non
     assert all(is_held_out(pair.english) for pair in test)
     if near in training:
         assert not test
+
+
+def test_no_sentence_that_the_prompts_ask_for_is_learned() -> None:
+    training, _ = split([Pair("Where is the station?", "x", "French"), Pair("Where is the well?", "y", "French")])
+    assert "Where is the station?" not in {pair.english for pair in training}
+    assert not is_asked_for(Pair("Where is the well?", "y", "French"))
 
 
 def test_every_wording_names_the_language_and_holds_the_sentence() -> None:
