@@ -36,7 +36,7 @@ class Talk:
     def exchange(self, user: str, answer: str, protected: tuple[str, ...] = (), *, is_styled: bool = True) -> None:
         """Add one user turn, typed the way this user types, and the persona's answer."""
         shield = frozenset(part.lower() for value in protected for part in value.replace(".", "").split())
-        typed = self.habit.type(user, self.rng, shield | self._names())
+        typed = self.habit.type(user, self.rng, shield | self._names(), self.persona.me)
         styled = self.persona.style(answer, self.values | {*protected}) if is_styled else answer
         self.turns += [{"role": "user", "content": typed}, {"role": "assistant", "content": styled}]
         self.words += len(typed.split()) + len(styled.split())

@@ -27,7 +27,7 @@ _CONTRACTIONS = {
 }
 _FULL_FORM = re.compile(rf"\b(?:{'|'.join(_CONTRACTIONS)})\b(?=\s)", re.IGNORECASE)
 _CHAT_WORDS = {"you": "u", "your": "ur", "are": "r", "please": "pls", "because": "cuz", "thanks": "thx"}
-_OPENERS = ("so", "well", "hey", "ok", "okay", "um", "oh", "hmm", "and", "by the way,", "tell me,", "hey ada,")
+_OPENERS = ("so", "well", "hey", "ok", "okay", "um", "oh", "hmm", "and", "by the way,", "tell me,", "hey {me},")
 _WORD = re.compile(r"[A-Za-z]+")
 
 
@@ -57,10 +57,10 @@ class TypingHabit:
             chat_words=is_lower and rng.random() < 0.12,
         )
 
-    def type(self, text: str, rng: random.Random, protected: frozenset[str] = frozenset()) -> str:
-        """The text as this person would type it."""
+    def type(self, text: str, rng: random.Random, protected: frozenset[str] = frozenset(), me: str = "Ada") -> str:
+        """The text as this person would type it to an assistant of that name."""
         if rng.random() < 0.05:
-            text = f"{rng.choice(_OPENERS)} {_uncapitalise(text, protected)}"
+            text = f"{rng.choice(_OPENERS).format(me=me)} {_uncapitalise(text, protected)}"
         if self.contracts and rng.random() < 0.7:
             text = _contract(text)
         if self.typo_rate or self.chat_words:

@@ -52,6 +52,13 @@ def test_held_out_names_never_come_up_in_training(drawn: list[Dialogue]) -> None
     assert not names & words
 
 
+def test_nobody_else_is_called_ada(drawn: list[Dialogue]) -> None:
+    others = [each.messages for each in drawn if each.messages[0]["role"] == "system"]
+    others = [messages for messages in others if "Ada" not in messages[0]["content"]]
+    assert len(others) > 200
+    assert [m for messages in others for m in messages if re.search(r"(?i)\bada\b", m["content"])] == []
+
+
 def test_a_dialogue_that_only_remembers_asks_for_what_was_told_in_most_turns() -> None:
     dialogues = _remembering(200)
     answers = [m["content"] for each in dialogues for m in each.messages if m["role"] == "assistant"]
