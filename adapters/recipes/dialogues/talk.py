@@ -9,7 +9,7 @@ from adapters.recipes.dialogues.details import Told
 from adapters.recipes.dialogues.facts import Fact
 from adapters.recipes.dialogues.instructions import Check
 from adapters.recipes.dialogues.personas import Persona
-from adapters.recipes.dialogues.typing_habits import TypingHabit
+from adapters.recipes.dialogues.typing_habits import TypingHabit, words_of
 from chatbot.conversation.recalled import Excerpt, with_excerpts
 
 Message = dict[str, str]
@@ -35,8 +35,8 @@ class Talk:
 
     def exchange(self, user: str, answer: str, protected: tuple[str, ...] = (), *, is_styled: bool = True) -> None:
         """Add one user turn, typed the way this user types, and the persona's answer."""
-        shield = frozenset(part.lower() for value in protected for part in value.replace(".", "").split())
-        typed = self.habit.type(user, self.rng, shield | self._names(), self.persona.me)
+        shield = words_of((*protected, *(fact.value for fact in self.facts.values())))
+        typed = self.habit.type(user, self.rng, shield, self.persona.me)
         styled = self.persona.style(answer, self.values | {*protected}) if is_styled else answer
         self.turns += [{"role": "user", "content": typed}, {"role": "assistant", "content": styled}]
         self.words += len(typed.split()) + len(styled.split())
@@ -49,6 +49,3 @@ class Talk:
     def user_name(self) -> str | None:
         """The user's name, once it was told."""
         return self.facts["name"].value if "name" in self.facts else None
-
-    def _names(self) -> frozenset[str]:
-        return frozenset(part.lower() for fact in self.facts.values() for part in fact.value.split())

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 _CONTRACTIONS = {
@@ -85,6 +86,11 @@ class TypingHabit:
         return word
 
 
+def words_of(texts: Iterable[str]) -> frozenset[str]:
+    """Every word of these texts in lower case, as one that is not to be misspelt: "Torvella" of "Torvella's Kettle"."""
+    return frozenset(word.lower() for text in texts for word in _WORD.findall(text))
+
+
 def misspell(word: str, rng: random.Random) -> str:
     """One slip: two letters swapped, one left out, or one doubled; the first letter stays."""
     at = rng.randrange(1, len(word) - 1)
@@ -102,6 +108,6 @@ def _contract(text: str) -> str:
 
 
 def _uncapitalise(text: str, protected: frozenset[str]) -> str:
-    first = text.split(" ", 1)[0]
-    stays = first.split("'")[0] == "I" or first.strip(",.").lower() in protected
+    first = _WORD.match(text)
+    stays = first and (first[0] == "I" or first[0].lower() in protected)
     return text if stays else text[:1].lower() + text[1:]

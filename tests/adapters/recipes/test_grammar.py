@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.recipes.dialogues.grammar import choose, expand, sentence_case, slots_of, with_articles
-from adapters.recipes.dialogues.typing_habits import TypingHabit, misspell
+from adapters.recipes.dialogues.typing_habits import TypingHabit, misspell, words_of
 
 
 def test_every_choice_of_nested_brackets_can_come() -> None:
@@ -58,6 +58,15 @@ def test_protected_words_are_never_misspelt() -> None:
     habit = TypingHabit(False, False, False, False, False, typo_rate=1.0, chat_words=True)
     for seed in range(40):
         assert "Linnea" in habit.type("Linnea is here", random.Random(seed), frozenset({"linnea"}))
+
+
+def test_no_word_of_a_value_is_misspelt() -> None:
+    value = "Torvella's Kettle, forget-me-nots"
+    habit = TypingHabit(False, False, False, False, False, typo_rate=1.0, chat_words=True)
+    for seed in range(40):
+        typed = habit.type(f"{value} remembered", random.Random(seed), words_of([value]))
+        assert value in typed
+        assert not typed.endswith("remembered")
 
 
 def test_who_types_small_may_still_write_names_large() -> None:
