@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from datetime import date, timedelta
 
 from adapters.recipes.dialogues import memory_talk
 from adapters.recipes.dialogues.detail_talk import new_detail, question_and_answer
@@ -20,6 +21,7 @@ from adapters.recipes.dialogues.talk import Talk
 from chatbot.conversation.recalled import Excerpt
 
 _MONTHS = slot_values()["month"].training
+_NEW_YEAR = date(2025, 1, 1)
 _ALIKE = 0.4
 """How often another fact is of the kind that is asked for: two names, two cities."""
 _DETAILS = 0.3
@@ -57,14 +59,19 @@ def recalled_kinds(talk: Talk) -> list[FactKind]:
 
 def block(rng: random.Random, told: Sequence[Fact | Told], *, held_out: bool = False) -> list[Excerpt]:
     """Excerpts in which these were told, each perhaps with the answer it got, in the order of their days."""
-    days = sorted(rng.sample(range(360), len(told)))
+    days = sorted(rng.sample(range(365), len(told)))
     excerpts = []
     for day, each in zip(days, rng.sample(told, len(told)), strict=True):
-        date = f"{day % 30 + 1} {_MONTHS[day // 30][:3]}"
-        excerpts.append(Excerpt("user", date, _words(each, rng, held_out=held_out)))
+        excerpts.append(Excerpt("user", _date(day), _words(each, rng, held_out=held_out)))
         if rng.random() < 0.35:
-            excerpts.append(Excerpt("assistant", date, each.ack(rng)))
+            excerpts.append(Excerpt("assistant", _date(day), each.ack(rng)))
     return excerpts
+
+
+def _date(day: int) -> str:
+    """The date of a day of the year, as excerpts have it: "3 May"."""
+    on = _NEW_YEAR + timedelta(days=day)
+    return f"{on.day} {_MONTHS[on.month - 1][:3]}"
 
 
 def _words(told: Fact | Told, rng: random.Random, *, held_out: bool) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+from datetime import datetime
 
 from adapters.recipes.dialogues import Dialogue, dialogues
 from adapters.recipes.dialogues.dialogue import remembering
+from adapters.recipes.dialogues.memory_talk import new_fact
 from adapters.recipes.dialogues.personas import Persona
 from adapters.recipes.dialogues.probes import recalled_probe
-from adapters.recipes.dialogues.recalled_talk import recalled_kinds
+from adapters.recipes.dialogues.recalled_talk import block, recalled_kinds
 from adapters.recipes.dialogues.slots import held_out_words
 from adapters.recipes.dialogues.talk import Talk
 from adapters.recipes.dialogues.typing_habits import TypingHabit
@@ -22,6 +24,15 @@ def test_the_block_stands_in_the_last_user_turn_only_as_in_a_real_prompt() -> No
         assert not any(HEAD in text for text in users[:-1])
         with_block += HEAD in users[-1]
     assert with_block > 20
+
+
+def test_every_excerpt_is_of_a_day_that_exists() -> None:
+    rng = random.Random(9)
+    talk = Talk(rng, Persona.draw(rng), TypingHabit.draw(rng))
+    facts = [new_fact(talk) for _ in range(40)]
+    dates = {excerpt.day for _ in range(30) for excerpt in block(rng, facts)}
+    assert all(datetime.strptime(f"{each} 2025", "%d %b %Y") for each in dates)
+    assert {"31 Dec", "1 Jan"} <= dates
 
 
 def test_most_blocks_hold_what_is_asked_for() -> None:
