@@ -127,6 +127,20 @@ def noun(rng: random.Random) -> str:
     return made if made not in held_out_words() else noun(rng)
 
 
+def nouns(rng: random.Random) -> str:
+    """The same of several: "torvellas", "piano kettles"."""
+    made = _plural(noun(rng))
+    return made if made not in held_out_words() else nouns(rng)
+
+
+def _plural(word: str) -> str:
+    if re.search(r"[^su]s$", word):
+        return word
+    if re.search(r"(?:s|x|z|ch|sh)$", word):
+        return f"{word}es"
+    return f"{word[:-1]}ies" if re.search(r"[^aeiou]y$", word) else f"{word}s"
+
+
 def number(rng: random.Random) -> str:
     """A number of two or three digits."""
     made = str(rng.randrange(10, 100) if rng.random() < 0.6 else rng.randrange(100, 1000))
@@ -173,7 +187,6 @@ INVENTORS: dict[str, Callable[[random.Random], str]] = {
             "color",
             "food",
             "drink",
-            "animals",
             "hobby",
             "sport",
             "instrument",
@@ -181,11 +194,10 @@ INVENTORS: dict[str, Callable[[random.Random], str]] = {
             "thing",
             "codeword",
             "icecream",
-            "fruits",
-            "blossoms",
         ],
         noun,
     ),
+    **dict.fromkeys(("animals", "fruits", "blossoms"), nouns),
     **dict.fromkeys(("number", "bignumber"), number),
     "money": money,
     "age": age,

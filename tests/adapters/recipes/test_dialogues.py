@@ -168,6 +168,12 @@ def test_nearly_any_word_ends_an_invented_value() -> None:
     assert "recital" not in ends
 
 
+def test_what_is_invented_of_several_is_a_plural() -> None:
+    rng = random.Random(6)
+    made = [INVENTORS[slot](rng) for slot in ("animals", "fruits", "blossoms") for _ in range(200)]
+    assert [each for each in made if not re.search(r"[^s]s$", each) or re.search(r"[^aeiou]ys$", each)] == []
+
+
 def test_nothing_invented_is_held_out() -> None:
     rng = random.Random(5)
     for slot, inventor in INVENTORS.items():
