@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from adapters.recipes.dialogues.facts import Fact, FactKind, ask, fact_kinds, not_told
 from adapters.recipes.dialogues.grammar import expand, sentence_case
 from adapters.recipes.dialogues.knowledge import joined
@@ -25,6 +27,7 @@ _SUMMARY_NONE = (
     "Nothing yet. Tell me something about you!",
     "You haven't told me anything about yourself yet.",
 )
+_OF_ONESELF = re.compile(r"\b(?:i|im|my|me|mine|we|us|our)\b", re.IGNORECASE)
 _CORRECT_LEAD = (
     "Actually, ",
     "No, ",
@@ -119,9 +122,8 @@ def untold_kinds(talk: Talk) -> list[FactKind]:
 
 
 def value_for(talk: Talk, kind: FactKind) -> str:
-    """A value that no fact of this talk has, so that an answer can only be right for the right reason."""
-    taken = {fact.value for fact in talk.facts.values()} | {talk.persona.me}
-    taken.update(value for told in talk.details for value in told.values.values())
+    """A value that nothing told or taken back in this talk has, so that an answer is right for the right reason."""
+    taken = talk.values | {talk.persona.me}
     value = draw_to_remember(kind.slot, talk.rng)
     for _ in range(20):
         if value not in taken:
@@ -190,13 +192,17 @@ def ask_untold(talk: Talk) -> None:
 
 
 def summary(talk: Talk) -> None:
-    """Every fact that was told, in the order of telling; details alone are not summed up."""
-    if talk.details and not talk.facts:
+    """Every fact that was told, in the order of telling; what was only said in passing is not summed up."""
+    if not talk.facts and _has_told_of_oneself(talk):
         return
     facts = [fact.known() for fact in talk.facts.values()]
     lead = talk.rng.choice(("I know that ", "You told me that ", "", "I remember that "))
     answer = sentence_case(f"{lead}{joined(facts)}.") if facts else talk.rng.choice(_SUMMARY_NONE)
     talk.exchange(talk.rng.choice(_SUMMARY_ASK), answer)
+
+
+def _has_told_of_oneself(talk: Talk) -> bool:
+    return any(_OF_ONESELF.search(turn["content"]) for turn in talk.turns[::2])
 
 
 def check(talk: Talk) -> None:
