@@ -38,6 +38,13 @@ def test_who_has_told_nothing_hears_so() -> None:
     assert "yet" in talk.turns[-1]["content"] or "anything" in talk.turns[-1]["content"]
 
 
+def test_a_name_is_not_called_a_role() -> None:
+    gardener = Persona("Devoo", "gardener", None, is_brief=False)
+    answers = {gardener.answer("name", random.Random(seed)) for seed in range(200)}
+    assert not any(answer.startswith(("My name is Devoo, ", "They call me Devoo, ")) for answer in answers)
+    assert any("Devoo, a gardener" in answer for answer in answers)
+
+
 def _talk(seed: int) -> Talk:
     habit = TypingHabit(False, False, False, False, False, 0.0, False)
     return Talk(random.Random(seed), Persona("Ada", None, None, is_brief=False), habit)
