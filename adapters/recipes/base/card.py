@@ -1,7 +1,8 @@
 """`python -m adapters.recipes.base.card MODEL`: the model card from the files beside the weights.
 
-`training.json` is the recipe's, `evaluation.json` that of `chatbot model eval --out`, `transcripts.md` holds talks
-typed by hand. Every figure of the card is read from them, none is typed; so is the sentence that `--note` puts there.
+`training.json` is the recipe's, with the sentence that `--note` puts there; `evaluation.json` is that of `chatbot model
+eval --out`, where `remarks` may say by part what is to be known of its figures; `transcripts.md` holds talks typed by
+hand. Every figure of the card is read from them, none is typed.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ def card(folder: Path) -> str:
         _HEAD.format(parameters=training["parameters"]),
         _training(training),
         _evaluation(evaluation) if evaluation else "",
-        _personas(evaluation["personas"]) if evaluation and evaluation["personas"] else "",
+        _personas(evaluation) if evaluation and evaluation["personas"] else "",
         _LIMITS.format(minutes=round(sum(run["seconds"] for run in _runs(training)) / 60)),
         "## Data\n\n" + _SOURCES.read_text("utf-8"),
         _prompts(evaluation["prompts"]) if evaluation else "",
@@ -129,10 +130,18 @@ def _evaluation(figures: dict[str, Any]) -> str:
     if figures["perplexity"]:
         sources = [(name, f"{value:.1f}") for name, value in figures["perplexity"].items()]
         text += f"\nPerplexity per token on held-out documents:\n\n{_table(('source', 'perplexity'), sources)}\n"
+        text += _remark(figures, "perplexity")
     return text
 
 
-def _personas(personas: dict[str, Any]) -> str:
+def _remark(figures: dict[str, Any], part: str) -> str:
+    """What is to be known of a part of the figures, a paragraph of its own, or nothing."""
+    remark = figures.get("remarks", {}).get(part)
+    return f"\n{remark}\n" if remark else ""
+
+
+def _personas(figures: dict[str, Any]) -> str:
+    personas = figures["personas"]
     groups = list(next(iter(personas.values()))["drop"])
     rows = [
         (name, _percent(each["voice"]), _percent(each["voice_of_base"]), *(f"{each['drop'][g]:+.0%}" for g in groups))
@@ -143,6 +152,7 @@ def _personas(personas: dict[str, Any]) -> str:
         " replies, and by how much the share of right answers falls (+) or rises (-) with the adapter.\n\n"
         + _table(("persona", "in voice", "base in voice", *groups), rows)
         + "\n"
+        + _remark(figures, "personas")
     )
     for name, each in personas.items():
         for subset, scores in each["translation"].items():

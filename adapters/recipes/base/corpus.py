@@ -42,6 +42,8 @@ _CLAIMS = re.compile(
     re.IGNORECASE,
 )
 _PIECE_CHARACTERS = 700
+_FIRST_SHARED_TURN = {"spc.jsonl": 1, "spc_swapped.jsonl": 0}
+"""Where the same talk stands in two sources, the turn with which what they share begins; talks go to one side whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +60,9 @@ class Corpus:
             return cls({}, {})
         if not folder.is_dir():
             raise FileNotFoundError(f"corpus folder {folder} does not exist")
-        texts = {name: list(_texts(folder, name)) for name in TEXT_SHARES if _find(folder, name)}
-        chats = {name: list(_chats(folder, name)) for name in CHAT_SHARES if _find(folder, name)}
         return cls(
-            {name: [text for text in found if is_held_out(text) is held_out] for name, found in texts.items()},
-            {name: [c for c in found if is_held_out(c[0]["content"]) is held_out] for name, found in chats.items()},
+            {name: list(_texts(folder, name, held_out=held_out)) for name in TEXT_SHARES if _find(folder, name)},
+            {name: list(_chats(folder, name, held_out=held_out)) for name in CHAT_SHARES if _find(folder, name)},
         )
 
     def draw_text(self, rng: random.Random) -> str:
@@ -102,13 +102,18 @@ def _lines(folder: Path, name: str) -> Iterator[str]:
         yield from io.TextIOWrapper(zstandard.ZstdDecompressor().stream_reader(raw), encoding="utf-8")
 
 
-def _texts(folder: Path, name: str) -> Iterator[str]:
-    if name.endswith(".jsonl"):
-        for messages in messages_of(folder, name):
-            yield from _pieces([m["content"] for m in messages if m["role"] != "system"])
-        return
-    for block in blocks_of(folder, name):
-        yield from _pieces(block)
+def _texts(folder: Path, name: str, *, held_out: bool) -> Iterator[str]:
+    """The pieces of one file that are trained on, or those held out; of some talks all are on one side."""
+    shared = _FIRST_SHARED_TURN.get(name)
+    for lines in _documents(folder, name):
+        told_by = None if shared is None else "".join(lines[shared : shared + 1])
+        yield from (text for text in _pieces(lines) if is_held_out(told_by or text) is held_out)
+
+
+def _documents(folder: Path, name: str) -> Iterator[list[str]]:
+    if not name.endswith(".jsonl"):
+        return blocks_of(folder, name)
+    return ([m["content"] for m in messages if m["role"] != "system"] for messages in messages_of(folder, name))
 
 
 def blocks_of(folder: Path, name: str) -> Iterator[list[str]]:
@@ -136,13 +141,14 @@ def _pieces(lines: list[str]) -> Iterator[str]:
         yield piece
 
 
-def _chats(folder: Path, name: str) -> Iterator[list[Message]]:
+def _chats(folder: Path, name: str, *, held_out: bool) -> Iterator[list[Message]]:
     for messages in messages_of(folder, name):
         if messages[0]["role"] == "system":
             if messages[0]["content"] != _FRIENDLY:
                 continue
             messages = messages[1:]
-        if not any(_CLAIMS.search(m["content"]) for m in messages if m["role"] == "assistant"):
+        has_claims = any(_CLAIMS.search(m["content"]) for m in messages if m["role"] == "assistant")
+        if not has_claims and is_held_out(messages[0]["content"]) is held_out:
             yield messages
 
 

@@ -66,6 +66,7 @@ def test_the_card_tells_figures_from_the_files_and_nothing_of_this_machine(tmp_p
         "personas": {"pirate@v1": persona | {"translation": scores}},
         "perplexity": {"stories.txt": 12.34},
         "prompts": [shown],
+        "remarks": {"perplexity": "Too low.", "personas": "Too few."},
     }
     (tmp_path / "training.json").write_text(json.dumps(training), "utf-8")
     (tmp_path / "evaluation.json").write_text(json.dumps(evaluation), "utf-8")
@@ -74,8 +75,8 @@ def test_the_card_tells_figures_from_the_files_and_nothing_of_this_machine(tmp_p
     for expected in (
         *("1,234,567", "2.5 M tokens", "2.50 at its start, 0.25", "| recall | 90% |", "Alya.", "A note."),
         *(
-            "| stories.txt | 12.3 |",
-            "| pirate@v1 | 90% | 10% | +4% |",
+            "| stories.txt | 12.3 |\n\nToo low.\n",
+            "| pirate@v1 | 90% | 10% | +4% |\n\nToo few.\n",
             "BLEU 12.5",
             "assistant: Arr!",
             "You: hello there",
