@@ -123,9 +123,9 @@ def _evaluation(figures: dict[str, Any]) -> str:
         for miss in base["misses"]
     )
     text = (
-        f"## Measured by `chatbot model eval`\n\nGreedy; at most {figures['count']} questions a line. Values were never"
-        f" seen in training, nor were the held-out wordings.\n\n{_table(('question', 'right'), rows)}\n\n"
-        f"Misses, up to two a line, unedited:\n\n{misses}\n"
+        f"## Measured by `chatbot model eval`\n\nGreedy; at most {figures['count']} questions a line. Values, and some"
+        f" of the wordings, are held out of training.\n\n{_table(('question', 'right'), rows)}\n"
+        f"{_remark(figures, 'questions')}\nMisses, up to two a line, unedited:\n\n{misses}\n"
     )
     if figures["perplexity"]:
         sources = [(name, f"{value:.1f}") for name, value in figures["perplexity"].items()]

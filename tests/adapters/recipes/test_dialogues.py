@@ -53,8 +53,8 @@ def test_held_out_names_never_come_up_in_training(drawn: list[Dialogue]) -> None
 
 
 def test_nobody_else_is_called_ada(drawn: list[Dialogue]) -> None:
-    others = [each.messages for each in drawn if each.messages[0]["role"] == "system"]
-    others = [messages for messages in others if "Ada" not in messages[0]["content"]]
+    others = [each.messages for each in drawn if not any("Ada" in value for value in each.values)]
+    others = [messages for messages in others if messages[0]["role"] == "system" and "Ada" not in str(messages[0])]
     assert len(others) > 200
     assert [m for messages in others for m in messages if re.search(r"(?i)\bada\b", m["content"])] == []
 

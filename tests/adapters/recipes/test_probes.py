@@ -66,14 +66,14 @@ def test_the_card_tells_figures_from_the_files_and_nothing_of_this_machine(tmp_p
         "personas": {"pirate@v1": persona | {"translation": scores}},
         "perplexity": {"stories.txt": 12.34},
         "prompts": [shown],
-        "remarks": {"perplexity": "Too low.", "personas": "Too few."},
+        "remarks": {"questions": "Too easy.", "perplexity": "Too low.", "personas": "Too few."},
     }
     (tmp_path / "training.json").write_text(json.dumps(training), "utf-8")
     (tmp_path / "evaluation.json").write_text(json.dumps(evaluation), "utf-8")
     (tmp_path / "transcripts.md").write_text("## Talks\n\nYou: hello there\n", "utf-8")
     text = card(tmp_path)
     for expected in (
-        *("1,234,567", "2.5 M tokens", "2.50 at its start, 0.25", "| recall | 90% |", "Alya.", "A note."),
+        *("1,234,567", "2.5 M tokens", "2.50 at its start, 0.25", "| recall | 90% |", "Alya.", "A note.", "Too easy."),
         *(
             "| stories.txt | 12.3 |\n\nToo low.\n",
             "| pirate@v1 | 90% | 10% | +4% |\n\nToo few.\n",

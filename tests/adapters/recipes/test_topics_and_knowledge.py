@@ -9,8 +9,8 @@ from adapters.recipes.dialogues.knowledge import question, rows
 from adapters.recipes.dialogues.slots import slot_values
 from adapters.recipes.dialogues.topics import all_topics
 from adapters.recipes.personas.sentences import words
+from tests.adapters.recipes.templates import choices
 
-CHOICE = re.compile(r"\[([^\[\]]*)\]")
 SLOT = re.compile(r"\{(\w+)[^}]*\}")
 
 
@@ -19,7 +19,7 @@ def test_no_topic_opens_with_a_question_that_knowledge_answers() -> None:
     asked = {_plain(question(rng)[0]) for _ in range(20_000)}
     asked |= {_plain(user) for users, _ in rows("plain") for user in users.split(" ; ")}
     openings = (user for topic in all_topics() for exchange in topic.openings for user in exchange.users)
-    assert sorted(user for user in openings for text in _choices(user) if _asks(text, asked)) == []
+    assert sorted(user for user in openings for text in choices(user) if _asks(text, asked)) == []
 
 
 def _asks(text: str, asked: set[str]) -> bool:
@@ -41,14 +41,6 @@ def _pattern(text: str) -> str:
 
 def _values(slot: str) -> tuple[str, ...]:
     return ("ada",) if slot == "me" else slot_values()[slot].training
-
-
-def _choices(template: str) -> set[str]:
-    found = CHOICE.search(template)
-    if not found:
-        return {template}
-    texts = (template[: found.start()] + choice + template[found.end() :] for choice in found[1].split("|"))
-    return set[str]().union(*map(_choices, texts))
 
 
 def _plain(text: str) -> str:
