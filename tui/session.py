@@ -20,6 +20,7 @@ from chatbot.client import (
 )
 from tui import transitions
 from tui.background import Background
+from tui.choice import Choice
 from tui.history import History
 from tui.listing import Listing
 from tui.shown import Shown
@@ -54,6 +55,7 @@ class Session:
         )
         self.listing = Listing(self.client, self._shown)
         self.history = History(self.client, self._shown, self.background, self.listing.deleted_elsewhere)
+        self._choice = Choice(self.client, self._shown)
         self._wanted: str | None = None
         self._is_loaded = False
         self._has_chosen = False
@@ -171,8 +173,8 @@ class Session:
     def choose_persona(self, name: str) -> None:
         """Let somebody else answer in the open chat from now on."""
         self._set(transitions.persona_chosen(self.state, name))
-        if self.state.chat and not self.state.chat.is_draft:
-            self._spawn(self._describe(self.client.set_model(self.state.chat.id, name)))
+        if self.state.current:
+            self._spawn(self._choice.tell(self.state.current))
 
     def load_older(self) -> None:
         """Fetch the page of history before what the open chat shows."""
@@ -244,6 +246,7 @@ class Session:
             await self.history.load(body["id"])  # what was said there before, if it was known
             chat = self.state.find(body["id"])
             assert chat is not None
+            self._spawn(self._choice.tell(chat.id))  # what was chosen while it was being made
         return chat
 
     async def _choose_version(self, chat_id: str, item: str) -> None:

@@ -89,6 +89,8 @@ class Chat:
     id: str
     title: str = ""
     persona: str | None = None
+    wanted_persona: str | None = None
+    """Who was chosen here, until the server has taken or refused that."""
     messages: tuple[Message, ...] = ()
     is_loaded: bool = False
     oldest_item: str | None = None

@@ -196,9 +196,19 @@ def marked_at(state: State, key: str | None) -> State:
 
 
 def persona_chosen(state: State, persona: str) -> State:
+    """Let somebody answer from now on, whatever the server says until it was told."""
     if state.chat is None:
         return replace(state, new_persona=persona)
-    return state.with_chat(state.current, lambda chat: replace(chat, persona=persona))
+    return state.with_chat(state.current, lambda chat: replace(chat, persona=persona, wanted_persona=persona))
+
+
+def persona_told(state: State, chat_id: str, persona: str) -> State:
+    """The server was told who was chosen; if nobody else was meanwhile, it has the word again."""
+
+    def told(chat: Chat) -> Chat:
+        return replace(chat, wanted_persona=None) if chat.wanted_persona == persona else chat
+
+    return state.with_chat(chat_id, told)
 
 
 def _is_in_use(state: State, chat: Chat) -> bool:
@@ -212,7 +222,8 @@ def _described(chat: Chat | None, body: JsonObject) -> Chat:
         return Chat(body["id"], title, persona, change=change)
     if change < chat.change:
         return chat  # known in a newer form
-    return replace(chat, title=title or chat.title, persona=persona or chat.persona, change=change)
+    persona = chat.wanted_persona or persona or chat.persona
+    return replace(chat, title=title or chat.title, persona=persona, change=change)
 
 
 def _off_the_blank_page(state: State, chat_id: str) -> State:

@@ -87,6 +87,7 @@ class FakeServer:
         self.creates: list[Json] = []
         self.attached = asyncio.Event()
         self.denies = False
+        self.refuses_changes = False
         self.accepts = True
         """While False, sockets are refused."""
         self.locks: dict[str, asyncio.Lock] = {}
@@ -161,6 +162,10 @@ class FakeServer:
         frame: Json = {"conversation": conversation, "input": said, "idempotency_key": f"elsewhere_{len(self.keys)}"}
         return self._create(frame)
 
+    async def tell_made(self, conversation: str) -> None:
+        """Tell who watches of a new conversation, before its maker is answered."""
+        self.tell_change(conversation)
+
     def tell_change(self, conversation: str | None) -> None:
         """Tell who watches that a conversation changed or is gone."""
         if conversation is None:
@@ -200,7 +205,7 @@ class FakeServer:
         if request.method == "POST":
             body = await request.json()
             name = self.add_conversation(body.get("title") or "", model=body.get("model"))
-            self.tell_change(name)
+            await self.tell_made(name)
             return JSONResponse(self.conversations[name])
         before = int(request.query_params.get("before", self.changes + 1))
         title = request.query_params.get("title")
@@ -221,6 +226,8 @@ class FakeServer:
             del self.conversations[name], self.items[name]
             self.tell_change(name)
             return JSONResponse({"id": name, "deleted": True})
+        if self.refuses_changes and request.method != "GET":
+            return _error(400, "invalid_value", "this cannot be changed")
         if request.method == "POST":
             self.conversations[name] |= await request.json()
             self.tell_change(name)
