@@ -96,9 +96,10 @@ class CommandedApp(App[int]):
             told = f"Not renamed: a title has at most {LONGEST_TITLE} characters, this one has {len(title)}."
             self.notify(told, severity="warning", markup=False)
         elif title:
-            self.session.rename(title)
+            self.session.rename(chat.id, title)
         else:
-            self.push_screen(AskLine("New title", chat.title), lambda line: self.session.rename(line) if line else None)
+            asked = AskLine("New title", chat.title)
+            self.push_screen(asked, lambda line: self.session.rename(chat.id, line) if line else None)
 
     def command_delete(self, _: str) -> None:
         if self.session.state.current:
@@ -230,16 +231,16 @@ class CommandedApp(App[int]):
 
     async def _choose_persona(self, name: str) -> None:
         """Let who is named answer, or who is picked from all that the server offers now."""
-        state = self.session.state
+        state = self.session.state  # what is open now, and perhaps not any more when somebody is picked
         known = [model.id for model in (await self._models() if name else state.models)]
         if not known:
             self.notify("The server is not there yet; try again in a moment.", severity="warning", markup=False)
         elif name and name not in known:
             self.notify(f"Nobody is called “{name}”. Known: {', '.join(known)}", severity="warning", markup=False)
         elif name:
-            self.session.choose_persona(name)
+            self.session.choose_persona(state.sheet, name)
         elif picked := await self.push_screen_wait(PersonaPicker(state.models, state.persona, self._models)):
-            self.session.choose_persona(picked)
+            self.session.choose_persona(state.sheet, picked)
 
     async def _models(self) -> tuple[Model, ...]:
         await self.session.refresh_models()
@@ -249,4 +250,9 @@ class CommandedApp(App[int]):
         chat = self.session.state.find(chat_id)
         if chat:
             question = f"Delete “{chat.title or 'New conversation'}” for good?"
-            self.push_screen(Confirm(question), lambda yes: self.session.delete(chat_id) if yes else None)
+            self.push_screen(Confirm(question), lambda yes: self._delete(chat.sheet) if yes else None)
+
+    def _delete(self, sheet: str) -> None:
+        """Delete the chat that a sheet belongs to; the server may have given it an id since that was asked."""
+        if chat := self.session.state.on_sheet(sheet):
+            self.session.delete(chat.id)

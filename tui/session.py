@@ -163,18 +163,17 @@ class Session:
         self._spawn(self.client.cancel_response(reply.response_id))
         return True
 
-    def rename(self, title: str) -> None:
-        if self.state.chat and not self.state.chat.is_draft:
-            self._spawn(self._describe(self.client.rename(self.state.chat.id, title)))
+    def rename(self, chat_id: str, title: str) -> None:
+        self._spawn(self._describe(self.client.rename(chat_id, title)))
 
     def delete(self, chat_id: str) -> None:
         self._spawn(self._delete(chat_id))
 
-    def choose_persona(self, name: str) -> None:
-        """Let somebody else answer in the open chat from now on."""
-        self._set(transitions.persona_chosen(self.state, name))
-        if self.state.current:
-            self._spawn(self._choice.tell(self.state.current))
+    def choose_persona(self, sheet: str, name: str) -> None:
+        """Let somebody else answer from now on in the chat that a sheet belongs to, or in the next new one."""
+        self._set(transitions.persona_chosen(self.state, sheet, name))
+        if chat := self.state.on_sheet(sheet):
+            self._spawn(self._choice.tell(chat.id))
 
     def load_older(self) -> None:
         """Fetch the page of history before what the open chat shows."""

@@ -188,7 +188,11 @@ class State:
         return self.chat.sheet if self.chat else self.blank_sheet
 
     def has_sheet(self, sheet: str) -> bool:
-        return sheet == self.blank_sheet or any(chat.sheet == sheet for chat in self.chats)
+        return sheet == self.blank_sheet or self.on_sheet(sheet) is not None
+
+    def on_sheet(self, sheet: str) -> Chat | None:
+        """The chat that a sheet belongs to, also once the server has made it and it goes by another id."""
+        return next((chat for chat in self.chats if chat.sheet == sheet), None)
 
     @property
     def persona(self) -> str | None:

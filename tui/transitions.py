@@ -195,11 +195,12 @@ def marked_at(state: State, key: str | None) -> State:
     return state.with_chat(state.current, lambda chat: replace(chat, marked_key=key))
 
 
-def persona_chosen(state: State, persona: str) -> State:
-    """Let somebody answer from now on, whatever the server says until it was told."""
-    if state.chat is None:
-        return replace(state, new_persona=persona)
-    return state.with_chat(state.current, lambda chat: replace(chat, persona=persona, wanted_persona=persona))
+def persona_chosen(state: State, sheet: str, persona: str) -> State:
+    """Let somebody answer from now on where a sheet belongs, whatever the server says until it was told."""
+    chat = state.on_sheet(sheet)
+    if chat is None:
+        return replace(state, new_persona=persona) if sheet == state.blank_sheet else state
+    return state.with_chat(chat.id, lambda chat: replace(chat, persona=persona, wanted_persona=persona))
 
 
 def persona_told(state: State, chat_id: str, persona: str) -> State:

@@ -92,7 +92,7 @@ def test_personas_speak_under_their_name() -> None:
     models = [{"id": "mini", "chatbot": {"persona": False}}, {"id": "pirate", "chatbot": {"persona": True}}]
     state = transitions.models_listed(State(), models)
     assert [state.speaker(name) for name in ("mini", None, "pirate")] == ["Assistant", "Assistant", "Pirate"]
-    state = transitions.persona_chosen(state, "pirate")
+    state = transitions.persona_chosen(state, state.sheet, "pirate")
     assert state.persona == "pirate"
     assert transitions.submitted(state, "k", "hi").persona == "pirate"
 
