@@ -233,20 +233,27 @@ class Session:
 
     async def _made(self, chat: Chat | None) -> Chat:
         """Return the chat of a message, made on the server if it was only a draft."""
+        if chat and not chat.is_loaded:
+            await self.history.load(chat.id)  # before the message is stored, or it would show twice
+        if chat and chat.is_draft:
+            chat = await self._adopted(chat)
         if chat is None:
             raise ChatbotError("the conversation was deleted")
-        if not chat.is_loaded:
-            await self.history.load(chat.id)  # before the message is stored, or it would show twice
-        if chat.is_draft:
-            known = await self.client.conversation_titled(chat.title) if chat.title else None
-            title = chat.title or None
-            body = known or await self.client.create_conversation(title=title, model=chat.persona)
-            self._set(transitions.adopted(self.state, chat.id, body, is_loaded=known is None))
-            await self.history.load(body["id"])  # what was said there before, if it was known
-            chat = self.state.find(body["id"])
-            assert chat is not None
-            self._spawn(self._choice.tell(chat.id))  # what was chosen while it was being made
         return chat
+
+    async def _adopted(self, draft: Chat) -> Chat | None:
+        """Return what became of a draft at the server; None if it was deleted meanwhile, there too if it is new."""
+        title = draft.title or None
+        known = await self.client.conversation_titled(title) if title else None
+        body = known or await self.client.create_conversation(title=title, model=draft.persona)
+        if self.state.find(draft.id) is None:
+            if known is None:
+                await self.listing.delete(body["id"], is_draft=False)
+            return None
+        self._set(transitions.adopted(self.state, draft.id, body, is_loaded=known is None))
+        await self.history.load(body["id"])  # what was said there before, if it was known
+        self._spawn(self._choice.tell(body["id"]))  # what was chosen while it was being made
+        return self.state.find(body["id"])
 
     async def _choose_version(self, chat_id: str, item: str) -> None:
         await self.client.choose_version(chat_id, item)
