@@ -34,7 +34,10 @@ class History:
         async with self._loading:
             chat = self._shown.state.find(chat_id)
             if chat and not chat.is_loaded:
-                came = self._prepend(chat_id, await self._page(chat_id))
+                try:
+                    came = self._prepend(chat_id, await self._page(chat_id))
+                except NotFound:
+                    self._gone(chat_id)
         await self._take_up(came)
 
     def load_older(self, chat: Chat) -> None:

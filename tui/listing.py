@@ -23,8 +23,11 @@ class Listing:
 
     async def load(self) -> None:
         """Read the newest page, or as much as is shown already."""
-        page = await self._client.conversations(limit=max(CHATS_PAGE, len(self._shown.state.chats)))
-        self._shown.set(transitions.chats_listed(self._shown.state, self._left(page), has_more=page.has_more))
+        chats = self._shown.state.chats
+        known = max((chat.change for chat in chats), default=0)
+        page = await self._client.conversations(limit=max(CHATS_PAGE, len(chats)))
+        state, left = self._shown.state, self._left(page)
+        self._shown.set(transitions.chats_listed(state, left, has_more=page.has_more, known=known))
 
     async def load_more(self) -> None:
         """Read the page after what was read."""

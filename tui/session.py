@@ -235,6 +235,7 @@ class Session:
         """Return the chat of a message, made on the server if it was only a draft."""
         if chat and not chat.is_loaded:
             await self.history.load(chat.id)  # before the message is stored, or it would show twice
+            chat = self.state.find(chat.id)
         if chat and chat.is_draft:
             chat = await self._adopted(chat)
         if chat is None:

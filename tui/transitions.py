@@ -23,10 +23,13 @@ def models_listed(state: State, models: Iterable[JsonObject]) -> State:
     return replace(state, models=tuple(listed))
 
 
-def chats_listed(state: State, conversations: Iterable[JsonObject], *, has_more: bool) -> State:
-    """Take the server's list in. What is loaded of a chat stays, and so does a chat made since the list was."""
+def chats_listed(state: State, conversations: Iterable[JsonObject], *, has_more: bool, known: int = 0) -> State:
+    """Take the server's list in. What is loaded of a chat stays, and so does a chat made since the list was.
+
+    `known` is the newest change that was known when the list was asked for: of what it lacks, only later ones stay.
+    """
     bodies = list(conversations)
-    newest = max((body.get("change") or 0 for body in bodies), default=0)
+    newest = max([known, *(body.get("change") or 0 for body in bodies)])
     listed = tuple(_described(state.find(body["id"]), body) for body in bodies)
     ids = {chat.id for chat in listed}
     others = (chat for chat in state.chats if chat.id not in ids)

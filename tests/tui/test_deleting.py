@@ -5,7 +5,7 @@ import pytest
 from tests.tui.conftest import OpenApp
 from tests.tui.fake_server import FakeServer
 from tests.tui.held import held
-from tests.tui.screens import chat_app, say, until, until_shown
+from tests.tui.screens import chat_app, say, screen_text, until, until_shown
 
 
 @pytest.mark.parametrize("told", ["before its maker is answered", "later"])
@@ -28,3 +28,33 @@ async def test_a_chat_that_is_deleted_while_it_is_made_leaves_nothing(
         await until(pilot, lambda: session.background.is_idle)
         assert not session.state.chats
         assert not server.creates
+
+
+async def test_what_was_deleted_elsewhere_while_the_server_was_away_leaves_the_list(
+    open_app: OpenApp, server: FakeServer
+) -> None:
+    server.add_conversation("Old", ("a", "old"))
+    newest = server.add_conversation("Newest", ("a", "new"))
+    async with open_app() as pilot:
+        await until_shown(pilot, "live", "new")
+        await say(pilot, "/open old")
+        await until_shown(pilot, "old\n")
+        server.accepts = False
+        await server.drop_sockets()
+        await until_shown(pilot, "offline")
+        del server.conversations[newest], server.items[newest]
+        server.accepts = True
+        await until(pilot, lambda: "Newest" not in screen_text(pilot.app))
+
+
+async def test_a_chat_that_turns_out_to_be_deleted_when_it_is_opened_says_so(
+    open_app: OpenApp, server: FakeServer
+) -> None:
+    old = server.add_conversation("Old", ("a", "old"))
+    server.add_conversation("Newest", ("a", "new"))
+    async with open_app() as pilot:
+        await until_shown(pilot, "live", "new")
+        del server.conversations[old], server.items[old]
+        await say(pilot, "/open old")
+        await until_shown(pilot, "“Old” was deleted elsewhere.", "Say hello.")
+        assert [chat.title for chat in chat_app(pilot.app).session.state.chats] == ["Newest"]

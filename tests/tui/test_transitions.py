@@ -197,6 +197,14 @@ def test_an_older_state_never_replaces_a_newer_one() -> None:
     assert [(chat.id, chat.title) for chat in state.chats] == [("b", "About b"), ("a", "New")]
 
 
+def test_of_what_a_list_lacks_only_what_came_after_it_was_asked_for_stays() -> None:
+    state = transitions.chats_listed(State(), [body("a", 9), body("b", 8)], has_more=False)
+    state = transitions.chat_changed(state, body("c", 10), None)
+    state = transitions.chats_listed(state, [body("b", 8)], has_more=False, known=9)
+    assert [chat.id for chat in state.chats] == ["c", "b"]
+    assert transitions.chats_listed(state, [], has_more=False, known=10).chats == ()
+
+
 def test_a_chat_that_others_deleted_leaves_a_word_where_it_was_open() -> None:
     state = transitions.opened(listed("a", "b"), "a")
     gone = transitions.vanished(state, "a")
