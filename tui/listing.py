@@ -5,6 +5,8 @@ from tui import transitions
 from tui.shown import Shown
 
 CHATS_PAGE = 50
+LONGEST_PAGE = 1000
+"""What the server lists at once."""
 
 
 class Listing:
@@ -22,10 +24,10 @@ class Listing:
         return chat_id in self._gone
 
     async def load(self) -> None:
-        """Read the newest page, or as much as is shown already."""
+        """Read the newest page, or as much as is shown already and can be had at once."""
         chats = self._shown.state.chats
         known = max((chat.change for chat in chats), default=0)
-        page = await self._client.conversations(limit=max(CHATS_PAGE, len(chats)))
+        page = await self._client.conversations(limit=min(max(CHATS_PAGE, len(chats)), LONGEST_PAGE))
         state, left = self._shown.state, self._left(page)
         self._shown.set(transitions.chats_listed(state, left, has_more=page.has_more, known=known))
 

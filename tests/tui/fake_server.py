@@ -21,6 +21,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 # Any: JSON as it goes over the wire.
 Json = dict[str, Any]
 
+MAX_PAGE = 1000
 ASSISTANT = {"type": "message", "role": "assistant"}
 
 
@@ -395,6 +396,8 @@ async def _either(*waits: Any) -> None:
 
 def _page(rows: list[Json], request: Request) -> JSONResponse:
     after, limit = request.query_params.get("after"), int(request.query_params.get("limit", 20))
+    if limit > MAX_PAGE:
+        return _error(400, "invalid_value", f"limit: expected at most {MAX_PAGE}, got {limit}")
     if after and all(row["id"] != after for row in rows):
         return _error(404, "item_not_found", f"no {after}")
     start = next((n + 1 for n, row in enumerate(rows) if row["id"] == after), 0)

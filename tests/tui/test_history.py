@@ -5,11 +5,13 @@ from functools import partial
 
 import pytest
 
+from chatbot.client import Client
 from tests.tui.conftest import OpenApp
 from tests.tui.fake_server import FakeServer
 from tests.tui.screens import chat_app, say, screen_text, until, until_shown
-from tui.listing import CHATS_PAGE
+from tui.listing import CHATS_PAGE, LONGEST_PAGE, Listing
 from tui.session import Session
+from tui.shown import Shown
 from tui.widgets.editor import Editor
 from tui.widgets.transcript import Transcript
 
@@ -81,6 +83,19 @@ async def test_the_list_goes_on_when_its_last_conversation_was_deleted(open_app:
         session.load_more_chats()
         await until(pilot, lambda: not session.state.has_more_chats)
         assert len({chat.id for chat in session.state.chats}) == CHATS_PAGE + 19
+
+
+async def test_a_very_long_list_is_read_anew_as_far_as_the_server_gives_it(server: FakeServer) -> None:
+    for number in range(LONGEST_PAGE + 20):
+        server.add_conversation(f"Talk {number}")
+    async with Client(server.url) as client:
+        listing = Listing(client, shown := Shown(lambda: None))
+        await listing.load()
+        while shown.state.has_more_chats:
+            await listing.load_more()
+        await listing.load()
+        await listing.load_more()
+        assert len({chat.id for chat in shown.state.chats}) == len(shown.state.chats) == LONGEST_PAGE + 20
 
 
 async def test_a_chat_deleted_while_the_server_was_away_is_told(open_app: OpenApp, server: FakeServer) -> None:
