@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from textual.app import App
 from textual.binding import Binding, BindingType
+from textual.content import Content
 
 from chatbot.client import ChatbotError
 from tui import clipboard
@@ -23,6 +24,8 @@ from tui.widgets.transcript import Transcript
 
 QUIT_WINDOW_S = 2.0
 WIDE_COLUMNS = 100
+ASKED_TITLE = 40
+"""Columns of a title in a question, which has to fit the smallest screen."""
 
 
 class CommandedApp(App[int]):
@@ -249,7 +252,8 @@ class CommandedApp(App[int]):
     def _confirm_delete(self, chat_id: str) -> None:
         chat = self.session.state.find(chat_id)
         if chat:
-            question = f"Delete “{chat.title or 'New conversation'}” for good?"
+            title = Content(chat.title or "New conversation").truncate(ASKED_TITLE, ellipsis=True)
+            question = f"Delete “{title}” for good?"
             self.push_screen(Confirm(question), lambda yes: self._delete(chat.sheet) if yes else None)
 
     def _delete(self, sheet: str) -> None:

@@ -23,7 +23,7 @@ class AskLine(ModalScreen[str | None]):
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
-            yield Label(self._question, markup=False)
+            yield Label(self._question, markup=False, classes="line")
             yield Input(self._value, max_length=LONGEST_TITLE)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:

@@ -41,7 +41,7 @@ class Picker(ModalScreen[str | None]):
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
-            yield Label(self.question, markup=False)
+            yield Label(self.question, markup=False, classes="line")
             yield Input(self._query, placeholder=self.placeholder, select_on_focus=False)
             yield OptionList(markup=False, compact=True)
             yield Label("Nothing fits.", id="nothing", markup=False)
