@@ -35,7 +35,13 @@ class CommandedApp(App[int]):
         Binding("alt+up", "mark(-1)", show=False),
         Binding("alt+down", "mark(1)", show=False),
         *(
-            Binding(command.key, f"command('{command.name}')", command.name.capitalize(), id=command.name)
+            Binding(
+                command.key,
+                f"command('{command.name}')",
+                command.name.capitalize(),
+                id=command.name,
+                priority=command.name == "quit",  # dialogs keep all other keys to themselves
+            )
             for command in COMMANDS
             if command.key
         ),

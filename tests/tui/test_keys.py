@@ -162,3 +162,14 @@ async def test_ways_out(open_app: OpenApp, keys: tuple[str, ...]) -> None:
     async with open_app() as pilot:
         await pilot.press(*keys)
         await until(pilot, lambda: pilot.app.return_value == 0)
+
+
+@pytest.mark.parametrize("command", ["/help", "/delete", "/rename", "/persona", "/search"])
+async def test_the_key_to_leave_works_in_every_dialog(open_app: OpenApp, server: FakeServer, command: str) -> None:
+    server.add_conversation("Sea", ("a", "b"))
+    async with open_app() as pilot:
+        await until_shown(pilot, "chatbot-mini · live", "Sea")
+        await say(pilot, command)
+        await until(pilot, lambda: len(pilot.app.screen_stack) == 2)
+        await pilot.press("ctrl+q")
+        await until(pilot, lambda: pilot.app.return_value == 0)
