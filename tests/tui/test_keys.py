@@ -130,6 +130,37 @@ async def test_the_list_pages_and_deletes_by_key(open_app: OpenApp, server: Fake
         await until(pilot, lambda: listing.option_count == 54)
 
 
+async def test_reading_on_in_the_list_goes_on_at_the_first_of_the_older_ones(
+    open_app: OpenApp, server: FakeServer
+) -> None:
+    for number in range(105):
+        server.add_conversation(f"Chat {number}", ("a", "b"))
+    async with open_app() as pilot:
+        listing = pilot.app.query_one(ConversationList)
+        await until(pilot, lambda: listing.option_count == 51)
+        listing.focus()
+        await until(pilot, lambda: listing.has_focus)
+        for options, first in ((101, "conv_55"), (105, "conv_5")):
+            await pilot.press("end", "enter")
+            await until(pilot, lambda options=options: listing.option_count == options)  # type: ignore[misc]
+            assert listing.highlighted_option
+            assert listing.highlighted_option.id == first
+
+
+async def test_what_is_in_sight_of_the_list_stays_when_something_happens_elsewhere(
+    open_app: OpenApp, server: FakeServer
+) -> None:
+    for number in range(50):
+        server.add_conversation(f"Chat {number}", ("a", "b"))
+    async with open_app() as pilot:
+        await until_shown(pilot, "live", "Chat 49")
+        listing = pilot.app.query_one(ConversationList)
+        listing.scroll_to(y=20, animate=False, immediate=True)
+        server.tell_change(server.add_conversation("News", ("a", "b")))
+        await until(pilot, lambda: listing.option_count == 51)
+        assert listing.scroll_y == 20
+
+
 async def test_help_lists_the_keys_and_the_palette_the_commands(open_app: OpenApp) -> None:
     async with open_app() as pilot:
         await pilot.press("f1")

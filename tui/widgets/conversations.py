@@ -10,6 +10,8 @@ from textual.widgets.option_list import Option
 from tui.state import Chat, State
 
 MORE = "more"
+Lines = tuple[tuple[str, str], ...]
+"""Of each chat its id and what stands there."""
 
 
 class ConversationList(OptionList):
@@ -36,20 +38,37 @@ class ConversationList(OptionList):
     def __init__(self) -> None:
         super().__init__(id="conversations", markup=False, compact=True)
         self.border_title = "Conversations"
-        self._drawn: tuple[tuple[str, str], ...] = ()
+        self._drawn: Lines = ()
 
     def show(self, state: State) -> None:
         """Bring the list up to date, with the open chat highlighted, or what the user has gone to in the list."""
         lines = tuple((chat.id, label(chat)) for chat in state.chats)
         if state.has_more_chats:
             lines = (*lines, (MORE, "… older ones"))
-        chosen = self.highlighted_option.id if self.has_focus and self.highlighted_option else state.current
-        if lines != self._drawn:
+        option = self.highlighted_option
+        place = self._place(lines, state.current, option.id if self.has_focus and option else state.current)
+        if lines == self._drawn:
+            self.highlighted = place
+        else:
             self._drawn = lines
-            self.clear_options()
-            self.add_options([Option(Content(text), id=name) for name, text in lines])
+            self._draw(place, stays=option is not None and place is not None and option.id == lines[place][0])
+
+    def _place(self, lines: Lines, current: str | None, chosen: str | None) -> int | None:
+        """Where the highlight belongs in new lines: on what was chosen, or on the first of the older ones that came."""
         places = {name: place for place, (name, _) in enumerate(lines)}
-        self.highlighted = places.get(chosen or "", places.get(state.current or ""))
+        if chosen == MORE and (last := places.get(self._drawn[-2:][0][0])) is not None:
+            return min(last + 1, len(lines) - 1)
+        return places.get(chosen or "", places.get(current or ""))
+
+    def _draw(self, place: int | None, *, stays: bool) -> None:
+        """Draw all lines; where the highlight `stays` on its line, what is in sight does too."""
+        top = self.scroll_y
+        self.set_options([Option(Content(text), id=name) for name, text in self._drawn])
+        self.highlighted = place
+        if stays:
+            self.scroll_to(y=top, animate=False, immediate=True)
+            if self.has_focus:
+                self.scroll_to_highlight()
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         event.stop()
