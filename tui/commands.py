@@ -87,10 +87,11 @@ def parse(line: str) -> tuple[Command, str] | None:
     line = line.lstrip()
     if not line.startswith("/") or line.startswith("//"):
         return None
-    name, _, argument = line[1:].partition(" ")
+    name, argument = re.split(r"\s|$", line[1:], maxsplit=1)
     if "\n" in line and not any(name == command.name and command.takes_lines for command in COMMANDS):
         return None
-    command, argument = find(name.lower()), argument.strip()
+    command = find(name.lower())
+    argument = trimmed(argument) if command.takes_lines else argument.strip()
     if argument and not command.argument:
         raise UnknownCommand(f"/{command.name} takes nothing after it, but got “{argument}”; {AS_MESSAGE}")
     return command, argument

@@ -17,8 +17,18 @@ def test_a_line_is_a_command_or_a_message() -> None:
     assert edited is not None
     assert (edited[0].name, edited[1]) == ("edit", "one\ntwo")
     assert parse("//etc/passwd") is None
+    opened = parse("/open\tSea talk")
+    assert opened is not None
+    assert (opened[0].name, opened[1]) == ("open", "Sea talk")
     assert message_of("//etc/passwd") == "/etc/passwd"
     assert parse("  /new") is not None
+
+
+@pytest.mark.parametrize("before", [" ", "\n", " \n\n"])
+def test_what_edit_takes_is_a_message_and_keeps_its_indentation(before: str) -> None:
+    edited = parse(f"/edit{before}    if x:\n        y()\n")
+    assert edited is not None
+    assert (edited[0].name, edited[1]) == ("edit", "    if x:\n        y()")
 
 
 def test_only_what_would_be_a_command_needs_its_second_slash() -> None:
