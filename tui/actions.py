@@ -70,21 +70,24 @@ class CommandedApp(App[int]):
             self.command_search("")
 
     def _open(self, title: str) -> None:
-        wanted = title.lower()
-        chats = self.session.state.chats
-        found = [chat for chat in chats if chat.title.lower() == wanted]
-        found = found or [chat for chat in chats if wanted in chat.title.lower()]
+        found = next((chat for chat in self.session.state.chats if chat.title.lower() == title.lower()), None)
         if found:
-            self.session.open(found[0].id)
+            self.session.open(found.id)
         else:
             self.run_worker(self._open_unlisted(title), exclusive=True, group="open")
 
     async def _open_unlisted(self, title: str) -> None:
+        """Open the conversation that has a title at the server, or else one in the list that has it in its own."""
+        told = f"No conversation is called “{title}”."
         try:
-            told = "" if await self.session.open_titled(title) else f"No conversation is called “{title}”."
+            if await self.session.open_titled(title):
+                return
         except ChatbotError as error:
             told = f"Not in the list, and could not be looked up: {error}"
-        if told:
+        near = next((chat for chat in self.session.state.chats if title.lower() in chat.title.lower()), None)
+        if near:
+            self.session.open(near.id)
+        else:
             self.notify(told, severity="warning", markup=False)
 
     def command_search(self, words: str) -> None:

@@ -121,6 +121,18 @@ async def test_a_conversation_beyond_the_list_opens_by_its_title(open_app: OpenA
         await until(pilot, lambda: len(_found(pilot.app)) == CHATS_PAGE)
 
 
+async def test_the_whole_title_is_what_is_meant_before_a_part_of_another(open_app: OpenApp, server: FakeServer) -> None:
+    server.add_conversation("Sea", ("a", "bee"))
+    for number in range(CHATS_PAGE + 2):
+        server.add_conversation(f"Seaside {number}", ("c", "dee"))
+    async with open_app() as pilot:
+        await until_shown(pilot, "live", "dee")
+        await say(pilot, "/open Sea")
+        await until_shown(pilot, "bee")
+        await say(pilot, "/open side 9")
+        await until_shown(pilot, "Seaside 9\n", "dee")
+
+
 async def test_a_title_that_cannot_be_looked_up_is_not_said_to_be_nowhere(
     open_app: OpenApp, server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
