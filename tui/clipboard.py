@@ -40,8 +40,11 @@ def copy_with_tool(text: str) -> str | None:
     command = tool_command()
     if command is None:
         return None
+    nowhere = subprocess.DEVNULL  # a pipe would stay open for as long as a tool stays behind to serve the text
     try:
-        subprocess.run(command, input=text.encode(), check=True, timeout=TOOL_TIMEOUT_S, capture_output=True)  # noqa: S603
+        subprocess.run(  # noqa: S603
+            command, input=text.encode(), check=True, timeout=TOOL_TIMEOUT_S, stdout=nowhere, stderr=nowhere
+        )
     except (OSError, subprocess.SubprocessError):
         return None
     return os.path.basename(command[0])
