@@ -53,7 +53,9 @@ class Listing:
         return await self._client.conversation_titled(title)
 
     async def find(self, words: str) -> list[JsonObject]:
-        """Return the conversations in which words were said, newest first."""
+        """Return the conversations in which words were said, newest first; where the server is lost, say so at once."""
+        if self._shown.state.connection == "lost":
+            raise ServerUnreachable("no server answers")
         return (await self._client.conversations(limit=CHATS_PAGE, search=words)).data
 
     async def delete(self, chat_id: str, *, is_draft: bool) -> None:

@@ -107,6 +107,35 @@ async def test_enter_right_after_the_words_opens_what_they_find(
         await until_shown(pilot, "She must like the sea.")
 
 
+async def test_a_search_says_how_it_goes_and_is_tried_again(
+    open_app: OpenApp, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.add_conversation("Sea", ("my sister sails", "b"))
+    server.add_conversation("Land", ("a", "b"))
+    async with open_app() as pilot:
+        await until_shown(pilot, "chatbot-mini · live", "Land")
+        session = chat_app(pilot.app).session
+        goes_on, find = asyncio.Event(), session.client.conversations
+
+        async def refused(**_: object) -> None:
+            await goes_on.wait()
+            raise RequestRejected("the database is busy")
+
+        monkeypatch.setattr(session.client, "conversations", refused)
+        await say(pilot, "/search sister")
+        await until_shown(pilot, "searching…")
+        goes_on.set()
+        await until_shown(pilot, "the database is busy")
+        session._connection_changed("lost")
+        await pilot.press("enter")
+        await until_shown(pilot, "no server answers")
+        session._connection_changed("live")
+        monkeypatch.setattr(session.client, "conversations", find)
+        await pilot.press("enter")
+        await until(pilot, lambda: _found(pilot.app) == ["conv_1"])
+        assert "Enter tries again" not in screen_text(pilot.app)
+
+
 async def test_a_conversation_beyond_the_list_opens_by_its_title(open_app: OpenApp, server: FakeServer) -> None:
     server.add_conversation("Old one", ("a", "bee"))
     for number in range(CHATS_PAGE + 2):

@@ -55,7 +55,7 @@ async def test_each_dialog_can_be_used_on_the_smallest_screen(open_app: OpenApp,
         await until_shown(pilot, "What is the best")
         for command, texts in {
             "/delete": ("Delete “What", "…” for good?", "y: yes · Esc: no"),
-            "/persona": ("Who answers", "type to search", "poet"),
+            "/persona": ("Who answers", "type to search", "pirate"),
             "/search": ("Find a conv", "words", "boat alone?"),
             "/rename": ("New title", "boat alone?"),
         }.items():

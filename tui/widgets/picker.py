@@ -33,22 +33,28 @@ class Picker(ModalScreen[str | None]):
 
     def offer(self, options: Sequence[Option], highlighted: int = 0) -> None:
         """Show these options and no others; where there are none, say so."""
-        self.query_one("#nothing").display = not options
+        self.tell("" if options else "Nothing fits.")
         listing = self.query_one(OptionList)
         listing.clear_options()
         listing.add_options(options)
         listing.highlighted = highlighted if options else None
+
+    def tell(self, text: str) -> None:
+        """Say something below the options; nothing once there is nothing to say."""
+        told = self.query_one("#told", Label)
+        told.update(text)
+        told.display = bool(text)
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
             yield Label(self.question, markup=False, classes="line")
             yield Input(self._query, placeholder=self.placeholder, select_on_focus=False)
             yield OptionList(markup=False, compact=True)
-            yield Label("Nothing fits.", id="nothing", markup=False)
+            yield Label(id="told", markup=False)
 
     def on_mount(self) -> None:
         self.query_one(OptionList).can_focus = False
-        self.query_one("#nothing").display = False
+        self.tell("")
         self.look_up(self._query)
 
     def on_input_changed(self, event: Input.Changed) -> None:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from textual.content import Content
+from textual.widgets import Input
 from textual.widgets.option_list import Option
 
 from chatbot.client import ChatbotError, JsonObject
@@ -28,29 +29,38 @@ class Search(Picker):
         self.found: dict[str, JsonObject] = {}
         self._is_looking = False
         self._is_picked = False
+        self._has_failed = False
 
     def pick(self) -> None:
         """Return what is highlighted, and not before that was found for the words as they are now."""
         self._is_picked = self._is_looking
-        if not self._is_looking:
+        if self._has_failed:
+            self.look_up(self.query_one(Input).value)
+        elif not self._is_looking:
             super().pick()
 
     def look_up(self, query: str) -> None:
-        self._is_looking, self._is_picked = True, False
+        self._is_looking, self._is_picked, self._has_failed = True, False, False
         self.run_worker(self._look_up(query), exclusive=True)
 
     async def _look_up(self, query: str) -> None:
         await asyncio.sleep(PAUSE_S)  # the next letter, if there is one, ends this
+        self.tell("searching…")
         try:
             found = await self._find(query)
         except ChatbotError as error:
-            self.notify(str(error), severity="error", markup=False)
+            self._fail(error)
             return
         self.found |= {body["id"]: body for body in found}
         self.offer([Option(_line(body), id=body["id"]) for body in found])
         self._is_looking = False
         if self._is_picked:
             self.pick()
+
+    def _fail(self, error: ChatbotError) -> None:
+        self._is_looking, self._has_failed = False, True
+        self.offer([])
+        self.tell(f"Not searched: {error} · Enter tries again")
 
 
 def _line(body: JsonObject) -> Content:
