@@ -26,7 +26,7 @@ Ensure = Callable[[], Awaitable[str]]
 
 OPEN_TIMEOUT_S = 10.0
 STABLE_S = 5.0
-"""A socket that lived this long was of use even if nothing came."""
+"""A socket that lived this long was of use even if nothing came, and the next one is opened at once."""
 MAX_FRAME_BYTES = 16 * 1024 * 1024
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
@@ -77,6 +77,8 @@ class Connection:
         self._live = asyncio.Event()
         self._ended_by: ChatbotError | None = None
         self._is_closed = False
+        self._lasted = False
+        """Whether the newest socket was open for longer than a moment."""
 
     def start(self) -> None:
         """Begin to connect, unless that is under way. Raises ClientClosed."""
@@ -128,18 +130,19 @@ class Connection:
             raise
 
     async def _keep_alive(self) -> None:
-        """Return never; waits grow, and patience is used up, until a socket has proved useful."""
+        """Return never; waits grow until a socket has lasted, and patience is used up until one was of use."""
         await self._find_first()
         clock = asyncio.get_running_loop().time
         delays, gives_up_at = self._backoff.delays(), math.inf
         while True:
+            self._lasted = False
             problem = await self._attempt()
             self._announce("lost")
-            if problem is None:
+            if self._lasted:
                 delays, gives_up_at = self._backoff.delays(), math.inf
                 continue
             delay = next(delays)
-            gives_up_at = min(gives_up_at, clock() + self._patience_s)
+            gives_up_at = math.inf if problem is None else min(gives_up_at, clock() + self._patience_s)
             if clock() + delay > gives_up_at:
                 raise ServerUnreachable(f"no server answers at {self.url}") from problem
             await asyncio.sleep(delay)
@@ -158,8 +161,8 @@ class Connection:
         opened_at = asyncio.get_running_loop().time()
         async with socket:
             was_heard = await self._serve(socket)
-        is_stable = asyncio.get_running_loop().time() - opened_at > STABLE_S
-        return None if was_heard or is_stable else OSError("the server closed the socket at once")
+        self._lasted = asyncio.get_running_loop().time() - opened_at > STABLE_S
+        return None if was_heard or self._lasted else OSError("the server closed the socket at once")
 
     async def _connect(self) -> ClientConnection:
         base = self.url.rstrip("/").replace("http", "ws", 1)

@@ -1,6 +1,7 @@
 """The connection against servers that drop sockets, die, refuse to be found and come back."""
 
 import asyncio
+from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chatbot.client import (
+    Backoff,
     Client,
     ServerUnreachable,
 )
@@ -132,6 +134,26 @@ async def test_states_are_told_in_order(server: FakeServer) -> None:
         assert [await told.get(), await told.get()] == ["connecting", "live"]
         await server.drop_sockets()
         assert [await told.get(), await told.get()] == ["lost", "live"]
+
+
+async def test_a_server_that_answers_and_closes_at_once_is_met_with_growing_waits(server: FakeServer) -> None:
+    waits: list[float] = []
+
+    class Noted(Backoff):
+        def delays(self) -> Iterator[float]:
+            for delay in super().delays():
+                waits.append(delay)
+                yield delay
+
+    told: asyncio.Queue[object] = asyncio.Queue()
+    async with Client(server.url, patience_s=0, backoff=Noted(0.001, 0.01), on_event=told.put_nowait) as client:
+        await client.watch()
+        for _ in range(6):
+            await told.get()
+            await server.drop_sockets()
+        await told.get()
+        assert len(waits) == 6
+        assert waits[-1] > waits[0]
 
 
 async def test_a_socket_that_was_open_for_a_moment_only_does_not_look_like_a_closed_client(client: Client) -> None:
