@@ -108,10 +108,10 @@ class CommandedApp(App[int]):
             told = f"Not renamed: a title has at most {LONGEST_TITLE} characters, this one has {len(title)}."
             self.notify(told, severity="warning", markup=False)
         elif title:
-            self.session.rename(chat.id, title)
+            self.session.rename(chat, title)
         else:
             asked = AskLine("New title", chat.title)
-            self.push_screen(asked, lambda line: self.session.rename(chat.id, line) if line else None)
+            self.push_screen(asked, lambda line: self.session.rename(chat, line) if line else None)
 
     def command_delete(self, _: str) -> None:
         if self.session.state.current:
@@ -268,4 +268,4 @@ class CommandedApp(App[int]):
     def _delete(self, sheet: str) -> None:
         """Delete the chat that a sheet belongs to; the server may have given it an id since that was asked."""
         if chat := self.session.state.on_sheet(sheet):
-            self.session.delete(chat.id)
+            self.session.delete(chat)

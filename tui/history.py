@@ -118,7 +118,7 @@ class History:
     def acknowledged(self, chat: Chat | None) -> None:
         """Do what had to wait until the server has named what was sent."""
         if chat and chat.id in self._behind:
-            self._background.spawn(self.catch_up(chat.id))
+            self._background.spawn(self.catch_up(chat.id), chat.sheet)
 
     async def follow(self, reply: Reply, *, is_live: bool = True) -> None:
         """Take in what comes of a reply; one that is lost for good is marked so, and the reason told.
@@ -146,7 +146,8 @@ class History:
         for message in came:
             if message.response_id and message.status == "streaming":
                 running = await self._client.attach(message.response_id)
-                self._background.spawn(self.follow(running, is_live=False))
+                chat = self._shown.state.chat_of(key=message.key)
+                self._background.spawn(self.follow(running, is_live=False), chat.sheet if chat else None)
             elif message.response_id and message.status == "interrupted":
                 response = await self._client.response(message.response_id)
                 self._shown.receive({"type": "response.incomplete", "response": response})

@@ -42,8 +42,8 @@ class Session:
         on_change: Callable[[], None],
     ) -> None:
         self._shown = Shown(on_change)
-        self.note, self._set = self._shown.note, self._shown.set
-        self.background = Background(self.note)
+        self._set = self._shown.set
+        self.background = Background(self._shown)
         self._spawn = self.background.spawn
         self.client = Client(
             url,
@@ -163,17 +163,17 @@ class Session:
         self._spawn(self.client.cancel_response(reply.response_id))
         return True
 
-    def rename(self, chat_id: str, title: str) -> None:
-        self._spawn(self._describe(self.client.rename(chat_id, title)))
+    def rename(self, chat: Chat, title: str) -> None:
+        self._spawn(self._describe(self.client.rename(chat.id, title)), chat.sheet)
 
-    def delete(self, chat_id: str) -> None:
-        self._spawn(self._delete(chat_id))
+    def delete(self, chat: Chat) -> None:
+        self._spawn(self._delete(chat), chat.sheet)
 
     def choose_persona(self, sheet: str, name: str) -> None:
         """Let somebody else answer from now on in the chat that a sheet belongs to, or in the next new one."""
         self._set(transitions.persona_chosen(self.state, sheet, name))
         if chat := self.state.on_sheet(sheet):
-            self._spawn(self._choice.tell(chat.id))
+            self._spawn(self._choice.tell(chat.id), sheet)
 
     def load_older(self) -> None:
         """Fetch the page of history before what the open chat shows."""
@@ -228,7 +228,7 @@ class Session:
         self._set(transitions.acknowledged(self.state, key, reply.response))
         self.history.acknowledged(chat)
         if not chat.title:
-            self._spawn(self._describe(self.client.conversation(chat.id)))
+            self._spawn(self._describe(self.client.conversation(chat.id)), chat.sheet)
         await self.history.follow(reply)
 
     async def _made(self, chat: Chat | None) -> Chat:
@@ -253,7 +253,7 @@ class Session:
             return None
         self._set(transitions.adopted(self.state, draft.id, body, is_loaded=known is None))
         await self.history.load(body["id"])  # what was said there before, if it was known
-        self._spawn(self._choice.tell(body["id"]))  # what was chosen while it was being made
+        self._spawn(self._choice.tell(body["id"]), draft.sheet)  # what was chosen while it was being made
         return self.state.find(body["id"])
 
     async def _choose_version(self, chat_id: str, item: str) -> None:
@@ -264,9 +264,8 @@ class Session:
         body = await request
         self._set(transitions.chat_described(self.state, body))
 
-    async def _delete(self, chat_id: str) -> None:
-        chat = self.state.find(chat_id)
-        await self.listing.delete(chat_id, is_draft=chat is None or chat.is_draft)
+    async def _delete(self, chat: Chat) -> None:
+        await self.listing.delete(chat.id, is_draft=chat.is_draft)
         self.open(self.state.current)
 
     def _stray_event(self, event: Event) -> None:
@@ -278,7 +277,7 @@ class Session:
             case "chatbot:conversation.deleted":
                 self.listing.deleted_elsewhere(event["conversation"]["id"])
             case "error":
-                self.note(str((event.get("error") or {}).get("message") or "the server reported an error"))
+                self._shown.note(str((event.get("error") or {}).get("message") or "the server reported an error"))
 
     def _changed_elsewhere(self, body: JsonObject, running: str | None) -> None:
         """Bring the list up to date, and the open chat; others catch up when they are opened."""

@@ -23,6 +23,6 @@ class Shown:
         """Take in what a reply's stream says, now or, where it is not `is_live`, said before."""
         self.set(replies.received(self.state, event, time.monotonic() if is_live else None))
 
-    def note(self, text: str) -> None:
-        """Tell the user something in the transcript."""
-        self.set(transitions.noted(self.state, text))
+    def note(self, text: str, sheet: str | None = None) -> None:
+        """Tell the user something in the transcript of the chat that a sheet belongs to, or else of the open one."""
+        self.set(transitions.noted(self.state, text, sheet))

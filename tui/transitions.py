@@ -175,12 +175,14 @@ def refused(state: State, key: str, remark: str) -> State:
     return state.with_chat(chat.id, lambda chat: replace(chat, messages=kept))
 
 
-def noted(state: State, text: str) -> State:
-    """Add a line of ours to the open chat, or above the blank page."""
-    if state.chat is None:
+def noted(state: State, text: str, sheet: str | None = None) -> State:
+    """Add a line of ours to the chat that a sheet belongs to, or else to the open one, or above the blank page."""
+    chat = (state.on_sheet(sheet) if sheet else None) or state.chat
+    if chat is None:
         return replace(state, notice=safe_text(text))
-    note = Message(f"note_{len(state.chat.messages)}_{time.monotonic_ns()}", "note", safe_text(text))
-    return state.with_chat(state.current, lambda chat: replace(chat, messages=(*chat.messages, note)))
+    note = Message(f"note_{len(chat.messages)}_{time.monotonic_ns()}", "note", safe_text(text))
+    added = replace(chat, messages=(*chat.messages, note), is_unseen=chat.id != state.current)
+    return state.with_chat(chat.id, lambda _: added)
 
 
 def marked(state: State, step: int) -> State:

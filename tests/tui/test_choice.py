@@ -6,7 +6,7 @@ from textual.widgets import Input
 from tests.tui.conftest import OpenApp
 from tests.tui.fake_server import FakeServer
 from tests.tui.held import held
-from tests.tui.screens import chat_app, say, until, until_shown
+from tests.tui.screens import chat_app, say, screen_text, until, until_shown
 
 
 async def test_who_was_chosen_in_mid_answer_gets_the_next_message(
@@ -110,3 +110,23 @@ async def test_a_chat_that_is_made_while_its_deletion_is_asked_about_is_deleted(
         await pilot.press("y")
         await until(pilot, lambda: not server.conversations)
         await until_shown(pilot, "Say hello.")
+
+
+async def test_a_refusal_is_told_in_the_chat_for_which_it_was_asked(
+    open_app: OpenApp, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = server.add_conversation("Land", ("a", "on land"))
+    server.add_conversation("Sea", ("a", "at sea"))
+    async with open_app() as pilot:
+        await until_shown(pilot, "live", "at sea")
+        session = chat_app(pilot.app).session
+        server.refuses_changes = True
+        goes_on = held(monkeypatch, session.client, "rename")
+        await say(pilot, "/rename Ocean")
+        session.open(other)
+        await until_shown(pilot, "on land")
+        goes_on.set()
+        await until_shown(pilot, "● Sea", "on land")
+        assert "refused" not in screen_text(pilot.app)
+        await say(pilot, "/open sea")
+        await until_shown(pilot, "at sea", "The server refused: this cannot be changed")

@@ -21,7 +21,7 @@ async def test_a_chat_that_is_deleted_while_it_is_made_leaves_nothing(
             monkeypatch.setattr(server, "tell_change", lambda conversation: None)
         await say(pilot, "a secret")
         await until(pilot, lambda: bool(server.conversations))
-        session.delete(session.state.chats[0].id)
+        session.delete(session.state.chats[0])
         await until_shown(pilot, "Say hello.")
         answered.set()
         await until(pilot, lambda: not server.conversations)

@@ -6,6 +6,7 @@ from textual.pilot import Pilot
 from tests.tui.conftest import OpenApp
 from tests.tui.fake_server import FakeServer
 from tests.tui.screens import chat_app, say, until, until_shown
+from tests.tui.states import chat_in
 from tui.widgets.conversations import ConversationList
 from tui.widgets.editor import Editor
 
@@ -139,7 +140,7 @@ async def test_a_deleted_chat_takes_its_draft_along_and_no_other(open_app: OpenA
         await say(pilot, "/open hill")
         await until_shown(pilot, "up there")
         await pilot.press(*"gone")
-        chat_app(pilot.app).session.delete("conv_2")
+        chat_app(pilot.app).session.delete(chat_in(chat_app(pilot.app).session.state, "conv_2"))
         await until(pilot, lambda: list(server.conversations) == ["conv_1"])
         await until(pilot, lambda: editor.text == "half")
 

@@ -78,7 +78,7 @@ async def test_the_list_goes_on_when_its_last_conversation_was_deleted(open_app:
     async with open_app() as pilot:
         session = chat_app(pilot.app).session
         await until(pilot, lambda: len(session.state.chats) == CHATS_PAGE)
-        session.delete(session.state.chats[-1].id)
+        session.delete(session.state.chats[-1])
         await until(pilot, lambda: len(session.state.chats) == CHATS_PAGE - 1)
         session.load_more_chats()
         await until(pilot, lambda: not session.state.has_more_chats)
