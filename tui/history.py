@@ -1,6 +1,7 @@
 """What was said in a chat: its items page by page, what others add or delete, and the replies that still run."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 
 from chatbot.client import ChatbotError, Client, NotFound, Page, Reply
@@ -149,8 +150,9 @@ class History:
                 chat = self._shown.state.chat_of(key=message.key)
                 self._background.spawn(self.follow(running, is_live=False), chat.sheet if chat else None)
             elif message.response_id and message.status == "interrupted":
-                response = await self._client.response(message.response_id)
-                self._shown.receive({"type": "response.incomplete", "response": response})
+                with contextlib.suppress(NotFound):  # deleted elsewhere meanwhile
+                    response = await self._client.response(message.response_id)
+                    self._shown.receive({"type": "response.incomplete", "response": response})
 
 
 def _key_of(chat: Chat, item: str) -> str | None:

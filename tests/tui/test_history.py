@@ -156,6 +156,25 @@ async def test_history_goes_on_though_the_oldest_shown_message_was_deleted(
         ]
 
 
+async def test_a_reply_that_was_deleted_meanwhile_keeps_no_other_from_being_taken_up(
+    open_app: OpenApp, server: FakeServer
+) -> None:
+    server.ending = "incomplete"
+    conversation = server.add_conversation("Sea")
+    async with Client(server.url) as client:
+        await (await client.send("one", conversation=conversation)).text()
+        server.gate.clear()
+        running = await client.send("two", conversation=conversation)
+        del server.responses["resp_1"]
+        async with open_app() as pilot:
+            await until_shown(pilot, "live", "writing…")
+            server.gate.set()
+            await running.text()
+            await until(pilot, lambda: "writing…" not in screen_text(pilot.app))
+            await until_shown(pilot, "Hello there.")
+            assert "refused" not in screen_text(pilot.app)
+
+
 async def test_what_is_typed_while_the_list_comes_stays_though_others_speak(
     open_app: OpenApp, server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
