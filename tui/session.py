@@ -61,6 +61,8 @@ class Session:
         self._has_chosen = False
         """Whether a chat was opened, the blank page included, so that the newest need not be."""
         self._sending = asyncio.Lock()
+        self._unsent: dict[str, str] = {}
+        """By its key, what the server does not have yet, as it was typed: what is shown of it may lack characters."""
 
     @property
     def state(self) -> State:
@@ -112,6 +114,7 @@ class Session:
     def submit(self, text: str) -> None:
         """Send a message in the open chat; it shows at once and goes out in order."""
         key = f"key_{uuid.uuid4().hex}"
+        self._unsent[key] = text
         self._set(transitions.submitted(self.state, key, text))
         self._spawn(self._send(key, partial(self.client.send, text)))
 
@@ -126,9 +129,10 @@ class Session:
             return False  # the server has not named it yet, and would take its newest
         self.stop()
         key = f"key_{uuid.uuid4().hex}"
-        self._set(transitions.asked_anew(self.state, key, text or question.text))
+        words = self._unsent[key] = text or self._unsent.pop(question.key, question.text)
+        self._set(transitions.asked_anew(self.state, key, words))
         again = partial(self.client.retry, text, item=question.item)
-        ask = again if is_stored else partial(self.client.send, text or question.text)
+        ask = again if is_stored else partial(self.client.send, words)
         self._spawn(self._send(key, ask))
         return True
 
@@ -225,6 +229,7 @@ class Session:
             self._set(transitions.refused(self.state, key, str(error)))
             self.history.acknowledged(held)
             return
+        self._unsent.pop(key, None)
         self._set(transitions.acknowledged(self.state, key, reply.response))
         self.history.acknowledged(chat)
         if not chat.title:

@@ -150,6 +150,18 @@ async def test_a_refusal_stands_at_the_message(open_app: OpenApp, server: FakeSe
         await until_shown(pilot, "(not sent: the message is too long)")
 
 
+async def test_what_was_refused_is_sent_again_as_it_was_typed(open_app: OpenApp, server: FakeServer) -> None:
+    server.refusal = {"status": 429, "error": {"code": "engine_full", "message": "try again"}}
+    async with open_app() as pilot:
+        await until_shown(pilot, "live")
+        await say(pilot, "שלום\u200f (ahoy)")
+        await until_shown(pilot, "(not sent: try again)")
+        server.refusal = None
+        await say(pilot, "/retry")
+        await until_shown(pilot, "Hello there.")
+        assert [frame["input"] for frame in server.creates] == ["שלום\u200f (ahoy)"] * 2
+
+
 async def test_a_wrong_key_is_told_on_the_blank_page(open_app: OpenApp, server: FakeServer) -> None:
     server.denies = True
     async with open_app() as pilot:
