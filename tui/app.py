@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 
 from textual import events
 from textual.app import ComposeResult, SystemCommand
@@ -147,7 +148,7 @@ class ChatApp(CommandedApp):
     def _remember(self) -> None:
         editor = self.query_one(Editor)
         if not editor.text:
-            editor.remember(self._typed.within(self.session.state))
+            editor.remember(partial(self._typed.within, self.session.state))
 
     def _turn_to_sheet(self) -> None:
         """Keep what is being typed with its chat, at once: the next key belongs to what is open now."""

@@ -20,7 +20,7 @@ class Typed:
 
     def within(self, state: State) -> list[str]:
         """Return what can be sent again in the open chat; what was said in it before, or elsewhere, comes first."""
-        ours = [line for sheet, line in self._lines if sheet in (ANYWHERE, state.sheet)]
+        ours = {line: None for sheet, line in self._lines if sheet in (ANYWHERE, state.sheet)}
         messages = state.chat.messages if state.chat else ()
-        said = [line_of(message.text) for message in messages if message.role == "user"]
+        said = (line_of(message.text) for message in messages if message.role == "user")
         return [*(line for line in said if line not in ours), *ours]

@@ -1,5 +1,6 @@
 """What is being written: completed, kept with its chat, undone, and brought back."""
 
+import pytest
 from textual import events
 from textual.pilot import Pilot
 
@@ -7,6 +8,7 @@ from tests.tui.conftest import OpenApp
 from tests.tui.fake_server import FakeServer
 from tests.tui.screens import chat_app, say, until, until_shown
 from tests.tui.states import chat_in
+from tui.commands import line_of
 from tui.widgets.conversations import ConversationList
 from tui.widgets.editor import Editor
 
@@ -59,6 +61,28 @@ async def test_up_brings_back_commands_and_what_was_said_in_the_open_chat(
         await until_shown(pilot, "ahoy")
         for line in ("/open sea", "/open hill", "/persona pirate", "ahoy", "//etc is what?"):
             await _up_brings(pilot, line)
+
+
+async def test_what_up_brings_back_is_worked_out_when_it_is_pressed(
+    open_app: OpenApp, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes long for a chat of many messages, and the screen is drawn many times a second."""
+    asked: list[str] = []
+
+    def noted(message: str) -> str:
+        asked.append(message)
+        return line_of(message)
+
+    monkeypatch.setattr("tui.typed.line_of", noted)
+    server.add_conversation("Sea", ("earlier", "b"))
+    async with open_app() as pilot:
+        await until_shown(pilot, "earlier", "live")
+        await say(pilot, "hi")
+        await until_shown(pilot, "Hello there.")
+        assert not asked
+        await _up_brings(pilot, "hi")
+        await _up_brings(pilot, "earlier")
+        assert asked == ["earlier", "hi"]
 
 
 async def test_code_is_sent_as_it_was_pasted(open_app: OpenApp, server: FakeServer) -> None:

@@ -1,5 +1,6 @@
 """The place to write: Enter sends, Shift+Enter or ^J makes a new line, the arrows at its edges walk what was sent."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -54,12 +55,13 @@ class Editor(TextArea):
             id="editor", placeholder="Message… (/ for commands)", highlight_cursor_line=False, compact=True
         )
         self.folds = Folds()
+        self._recall: Callable[[], list[str]] = list
         self._sent: list[str] = []
         self._place = 0
 
-    def remember(self, texts: list[str]) -> None:
-        """Set what the up arrow brings back."""
-        self._sent, self._place = texts, len(texts)
+    def remember(self, recall: Callable[[], list[str]]) -> None:
+        """Set who knows what the up arrow brings back; that is asked once the arrow is pressed."""
+        self._recall, self._sent, self._place = recall, [], 0
 
     async def _on_key(self, event: events.Key) -> None:
         if self._takes(event.key):
@@ -102,9 +104,13 @@ class Editor(TextArea):
     def _walk(self, step: int) -> bool:
         """Bring back an earlier message; only from an empty editor or from one brought back before."""
         text = self.folds.unfolded(self.text)
-        is_walking = self._place < len(self._sent) and text == self._sent[self._place]
+        begins = not text and step < 0
+        if begins:
+            self._sent = self._recall()
+            self._place = len(self._sent)
+        is_walking = begins or (self._place < len(self._sent) and text == self._sent[self._place])
         target = self._place + step
-        if not (is_walking or (not self.text and step < 0)) or not 0 <= target <= len(self._sent):
+        if not is_walking or not 0 <= target <= len(self._sent):
             return False
         self._place = target
         self.replace_all(self._sent[target] if target < len(self._sent) else "")
