@@ -12,6 +12,7 @@ from tui.ask import FAILED, OK, PATIENCE_S, Ensure, guarded, print_text, talk, t
 from tui.commands import COMMANDS, Command, UnknownCommand, message_of, parse, trimmed
 from tui.export import export
 from tui.safe_text import safe_line, safe_text
+from tui.state import named
 from tui.typed_lines import TypedLines
 
 
@@ -104,7 +105,7 @@ class PlainChat:
     async def _print(self, reply: Reply) -> int:
         self._reply = reply
         if self._lines.is_terminal:
-            print(f"{safe_line(str(reply.response.get('model') or 'Assistant')).capitalize()}: ", end="")
+            print(f"{named(safe_line(reply.response.get('model') or ''))}: ", end="")
         return await print_text(reply)
 
     async def _run(self, command: Command, argument: str) -> int:
@@ -178,7 +179,7 @@ class PlainChat:
     async def _print_end(self, conversation: str) -> None:
         end = await self._client.items(conversation, order="desc", limit=2)
         for said in reversed(end.data):
-            name = "You" if said["role"] == "user" else _named(said.get("model"))
+            name = "You" if said["role"] == "user" else named(said.get("model"))
             print(f"{safe_line(name)}: {safe_text(item_text(said))}", flush=True)
 
     async def _version(self, conversation: str, step: int) -> str | None:
@@ -203,7 +204,7 @@ class PlainChat:
             return FAILED
         chat = await self._client.conversation(self._conversation["id"])
         try:
-            path = await export(self._client, chat["id"], safe_line(chat.get("title") or ""), _named, file)
+            path = await export(self._client, chat["id"], safe_line(chat.get("title") or ""), named, file)
         except OSError as error:
             talk(f"Nothing was written: {error}")
             return FAILED
@@ -231,7 +232,3 @@ class PlainChat:
 
     async def command_quit(self, _: str) -> None:
         self._is_over = True
-
-
-def _named(model: str | None) -> str:
-    return (model or "Assistant").capitalize()

@@ -20,6 +20,11 @@ DRAFT = "draft_"
 SETTLED: frozenset[MessageStatus] = frozenset({"completed", "stopped", "interrupted", "cut", "failed", "unsent"})
 
 
+def named(persona: str | None) -> str:
+    """Return the name that stands before what a persona says."""
+    return persona[:1].upper() + persona[1:] if persona else "Assistant"
+
+
 @dataclass(frozen=True, slots=True)
 class Versions:
     """What was said in the place of a message that was changed or asked again, and which of it the message is."""
@@ -223,6 +228,4 @@ class State:
     def speaker(self, model: str | None) -> str:
         """The name that stands before a reply."""
         known = next((entry for entry in self.models if entry.id == model), None)
-        if model is None or (known and not known.is_persona):
-            return "Assistant"
-        return model[:1].upper() + model[1:]
+        return named(model if known is None or known.is_persona else None)

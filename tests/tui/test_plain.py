@@ -185,13 +185,14 @@ def type_on_a_terminal(monkeypatch: pytest.MonkeyPatch, *lines: str) -> None:
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
 
 
+@pytest.mark.parametrize(("persona", "name"), [("pirate", "Pirate"), ("myPirate", "MyPirate")])
 async def test_a_terminal_shows_who_speaks(
-    server: FakeServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    server: FakeServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, persona: str, name: str
 ) -> None:
-    server.add_conversation("Sea", model="pirate")
+    server.add_conversation("Sea", model=persona)
     type_on_a_terminal(monkeypatch, "hi")
-    assert await run_plain(server.url, conversation="Sea", model="pirate") == 0
-    assert capsys.readouterr().out == "You: Pirate: Hello there.\nYou: \n"
+    assert await run_plain(server.url, conversation="Sea", model=persona) == 0
+    assert capsys.readouterr().out == f"You: {name}: Hello there.\nYou: \n"
 
 
 async def test_a_terminal_shows_what_was_said_last(
