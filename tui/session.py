@@ -42,9 +42,7 @@ class Session:
         on_change: Callable[[], None],
     ) -> None:
         self._shown = Shown(on_change)
-        self._set = self._shown.set
         self.background = Background(self._shown)
-        self._spawn = self.background.spawn
         self.client = Client(
             url,
             api_key,
@@ -71,8 +69,8 @@ class Session:
     def start(self, conversation: str | None = None) -> None:
         """Load the list and open a conversation by id or title: by default the newest."""
         self._wanted = conversation
-        self._set(replace(self.state, new_title=conversation or ""))
-        self._spawn(self.client.watch())
+        self._shown.set(replace(self.state, new_title=conversation or ""))
+        self.background.spawn(self.client.watch())
 
     async def close(self) -> None:
         self.background.cancel()
@@ -80,7 +78,7 @@ class Session:
 
     def open(self, chat_id: str | None) -> None:
         """Show a chat, or the blank page of a new one."""
-        self._set(transitions.opened(self.state, chat_id))
+        self._shown.set(transitions.opened(self.state, chat_id))
         self._opened()
 
     def _opened(self) -> None:
@@ -88,9 +86,9 @@ class Session:
         self._has_chosen = True
         chat = self.state.chat
         if chat and not chat.is_loaded:
-            self._spawn(self.history.load(chat.id))
+            self.background.spawn(self.history.load(chat.id))
         elif chat and not chat.is_draft and self.state.connection == "live":
-            self._spawn(self.history.catch_up(chat.id))
+            self.background.spawn(self.history.catch_up(chat.id))
 
     async def open_titled(self, title: str) -> bool:
         """Look a conversation up by its title, in the list or not, and show it; False if there is none."""
@@ -104,19 +102,19 @@ class Session:
         self.listing.add(body)
         self.open(body["id"])
         if found := body.get("found"):
-            self._spawn(self._mark_found(body["id"], found["item_id"]))
+            self.background.spawn(self._mark_found(body["id"], found["item_id"]))
 
     async def _mark_found(self, chat_id: str, item: str) -> None:
         key = await self.history.reach(chat_id, item)
         if self.state.current == chat_id:
-            self._set(transitions.marked_at(self.state, key))
+            self._shown.set(transitions.marked_at(self.state, key))
 
     def submit(self, text: str) -> None:
         """Send a message in the open chat; it shows at once and goes out in order."""
         key = f"key_{uuid.uuid4().hex}"
         self._unsent[key] = text
-        self._set(transitions.submitted(self.state, key, text))
-        self._spawn(self._send(key, partial(self.client.send, text)))
+        self._shown.set(transitions.submitted(self.state, key, text))
+        self.background.spawn(self._send(key, partial(self.client.send, text)))
 
     def retry(self, text: str | None = None) -> bool:
         """Have the newest or marked message answered anew, or `text` in its place; False if the server has none."""
@@ -130,20 +128,20 @@ class Session:
         self.stop()
         key = f"key_{uuid.uuid4().hex}"
         words = self._unsent[key] = text or self._unsent.pop(question.key, question.text)
-        self._set(transitions.asked_anew(self.state, key, words))
+        self._shown.set(transitions.asked_anew(self.state, key, words))
         again = partial(self.client.retry, text, item=question.item)
         ask = again if is_stored else partial(self.client.send, words)
-        self._spawn(self._send(key, ask))
+        self.background.spawn(self._send(key, ask))
         return True
 
     def mark(self, step: int) -> None:
         """Choose the message before (-1) or after (1) the one that is chosen, for what is done next."""
-        self._set(transitions.marked(self.state, step))
+        self._shown.set(transitions.marked(self.state, step))
 
     def unmark(self) -> bool:
         """Choose no message any more; False if none was."""
         is_marked = self.state.chat is not None and self.state.chat.marked is not None
-        self._set(transitions.marked_at(self.state, None))
+        self._shown.set(transitions.marked_at(self.state, None))
         return is_marked
 
     def show_version(self, step: int, key: str | None = None) -> bool:
@@ -156,7 +154,7 @@ class Session:
         item = message.versions.beside(step) if message and message.versions else None
         if chat is None or item is None:
             return False
-        self._spawn(self._choose_version(chat.id, item))
+        self.background.spawn(self._choose_version(chat.id, item))
         return True
 
     def stop(self) -> bool:
@@ -164,20 +162,20 @@ class Session:
         reply = self.state.chat.open_reply if self.state.chat else None
         if reply is None or reply.response_id is None:
             return False
-        self._spawn(self.client.cancel_response(reply.response_id))
+        self.background.spawn(self.client.cancel_response(reply.response_id))
         return True
 
     def rename(self, chat: Chat, title: str) -> None:
-        self._spawn(self._describe(self.client.rename(chat.id, title)), chat.sheet)
+        self.background.spawn(self._describe(self.client.rename(chat.id, title)), chat.sheet)
 
     def delete(self, chat: Chat) -> None:
-        self._spawn(self._delete(chat), chat.sheet)
+        self.background.spawn(self._delete(chat), chat.sheet)
 
     def choose_persona(self, sheet: str, name: str) -> None:
         """Let somebody else answer from now on in the chat that a sheet belongs to, or in the next new one."""
-        self._set(transitions.persona_chosen(self.state, sheet, name))
+        self._shown.set(transitions.persona_chosen(self.state, sheet, name))
         if chat := self.state.on_sheet(sheet):
-            self._spawn(self._choice.tell(chat.id), sheet)
+            self.background.spawn(self._choice.tell(chat.id), sheet)
 
     def load_older(self) -> None:
         """Fetch the page of history before what the open chat shows."""
@@ -186,7 +184,7 @@ class Session:
             self.history.load_older(chat)
 
     def load_more_chats(self) -> None:
-        self._spawn(self.listing.load_more())
+        self.background.spawn(self.listing.load_more())
 
     async def refresh_models(self) -> None:
         """Ask who can answer, for a persona may have been trained since; without a server keep what is known."""
@@ -204,7 +202,7 @@ class Session:
         self._is_loaded = True
         chosen = [chat.id for chat in self.state.chats if wanted in (None, chat.id, chat.title)]
         if chosen and self.state.current is None and not self._has_chosen:
-            self._set(transitions.begun_with(self.state, chosen[0]))
+            self._shown.set(transitions.begun_with(self.state, chosen[0]))
             self._opened()
 
     async def _come_back(self) -> None:
@@ -217,7 +215,7 @@ class Session:
 
     async def _load_models(self) -> None:
         models = await self.client.models()
-        self._set(transitions.models_listed(self.state, models))
+        self._shown.set(transitions.models_listed(self.state, models))
 
     async def _send(self, key: str, ask: Ask) -> None:
         try:
@@ -226,14 +224,14 @@ class Session:
                 reply = await ask(conversation=chat.id, model=chat.persona, idempotency_key=key)
         except ChatbotError as error:
             held = self.state.chat_of(key=key)
-            self._set(transitions.refused(self.state, key, str(error)))
+            self._shown.set(transitions.refused(self.state, key, str(error)))
             self.history.acknowledged(held)
             return
         self._unsent.pop(key, None)
-        self._set(transitions.acknowledged(self.state, key, reply.response))
+        self._shown.set(transitions.acknowledged(self.state, key, reply.response))
         self.history.acknowledged(chat)
         if not chat.title:
-            self._spawn(self._describe(self.client.conversation(chat.id)), chat.sheet)
+            self.background.spawn(self._describe(self.client.conversation(chat.id)), chat.sheet)
         await self.history.follow(reply)
 
     async def _made(self, chat: Chat | None) -> Chat:
@@ -256,9 +254,9 @@ class Session:
             if known is None:
                 await self.listing.delete(body["id"], is_draft=False)
             return None
-        self._set(transitions.adopted(self.state, draft.id, body, is_loaded=known is None))
+        self._shown.set(transitions.adopted(self.state, draft.id, body, is_loaded=known is None))
         await self.history.load(body["id"])  # what was said there before, if it was known
-        self._spawn(self._choice.tell(body["id"]), draft.sheet)  # what was chosen while it was being made
+        self.background.spawn(self._choice.tell(body["id"]), draft.sheet)  # what was chosen while it was being made
         return self.state.find(body["id"])
 
     async def _choose_version(self, chat_id: str, item: str) -> None:
@@ -267,7 +265,7 @@ class Session:
 
     async def _describe(self, request: Awaitable[dict[str, Any]]) -> None:
         body = await request
-        self._set(transitions.chat_described(self.state, body))
+        self._shown.set(transitions.chat_described(self.state, body))
 
     async def _delete(self, chat: Chat) -> None:
         await self.listing.delete(chat.id, is_draft=chat.is_draft)
@@ -276,7 +274,7 @@ class Session:
     def _stray_event(self, event: Event) -> None:
         match event.get("type"):
             case "chatbot:conversations.watched":  # on every new socket, and when too much changed to be told
-                self._spawn(self._come_back() if self._is_loaded else self._load())
+                self.background.spawn(self._come_back() if self._is_loaded else self._load())
             case "chatbot:conversation.updated":
                 self._changed_elsewhere(event["conversation"], event.get("running_response_id"))
             case "chatbot:conversation.deleted":
@@ -288,9 +286,9 @@ class Session:
         """Bring the list up to date, and the open chat; others catch up when they are opened."""
         if self.listing.is_gone(body["id"]):
             return
-        self._set(transitions.chat_changed(self.state, body, running))
+        self._shown.set(transitions.chat_changed(self.state, body, running))
         if body["id"] == self.state.current:
-            self._spawn(self.history.catch_up(body["id"]))
+            self.background.spawn(self.history.catch_up(body["id"]))
 
     def _connection_changed(self, connection: ConnectionState) -> None:
-        self._set(transitions.connection_changed(self.state, connection))
+        self._shown.set(transitions.connection_changed(self.state, connection))

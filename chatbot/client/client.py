@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from chatbot.client.connection import Backoff, Connection, ConnectionState, Ensure
 from chatbot.client.errors import ChatbotError, ClientClosed, NotFound, RequestRejected, rejection
-from chatbot.client.http_api import HttpApi, _without_none
+from chatbot.client.http_api import HttpApi, without_none
 from chatbot.client.isolated import isolated
 from chatbot.client.reply import Event, JsonObject, Reply, item_text
 from chatbot.protocol.frames import write_object
@@ -128,7 +128,7 @@ class Client(HttpApi):
         frame |= {"instructions": instructions, "idempotency_key": idempotency_key or send_id}
         frame |= {"event_id": send_id, "stream_id": send_id}
         async with self._sending:
-            waiting = _Unacknowledged(_without_none(frame) | options, asyncio.get_running_loop().create_future())
+            waiting = _Unacknowledged(without_none(frame) | options, asyncio.get_running_loop().create_future())
             self._unacknowledged = waiting
             try:
                 await self._connection.send(waiting.frame)

@@ -79,7 +79,7 @@ class HttpApi:
     ) -> JsonObject:
         """Create one conversation, even if an answer is lost, with first messages if any are given, and return it."""
         body = {"title": title, "model": model, "instructions": instructions, "metadata": metadata, "items": items}
-        return await self._request("POST", "/v1/conversations", body=_without_none(body), key=secrets.token_hex(16))
+        return await self._request("POST", "/v1/conversations", body=without_none(body), key=secrets.token_hex(16))
 
     async def rename(self, conversation: str, title: str) -> JsonObject:
         return await self._request("POST", _path("conversations", conversation), body={"title": title})
@@ -174,7 +174,7 @@ class HttpApi:
 
     async def _page(self, path: str, params: JsonObject) -> Page:
         given = {name: storable(value) if isinstance(value, str) else value for name, value in params.items()}
-        body = await self._request("GET", path, params=_without_none(given))
+        body = await self._request("GET", path, params=without_none(given))
         return Page(list(body["data"]), bool(body.get("has_more")), body.get("last_id"))
 
     async def _request(
@@ -252,7 +252,8 @@ def _path(collection: str, name: str) -> str:
     return f"/v1/{collection}/{quote(storable(name), safe='')}"
 
 
-def _without_none(fields: JsonObject) -> JsonObject:
+def without_none(fields: JsonObject) -> JsonObject:
+    """Return the fields that say something."""
     return {name: value for name, value in fields.items() if value is not None}
 
 
