@@ -3,31 +3,19 @@
 Knows no widget. `on_change` is told after every step; it must be quick, and decides itself what to draw.
 """
 
-import asyncio
-import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
-from chatbot.client import (
-    ChatbotError,
-    Client,
-    ConnectionState,
-    Event,
-    JsonObject,
-    Reply,
-)
+from chatbot.client import Client, ConnectionState, Event, JsonObject
 from tui import transitions
 from tui.background import Background
 from tui.choice import Choice
 from tui.history import History
 from tui.listing import Listing
+from tui.outbox import Outbox
 from tui.shown import Shown
 from tui.state import Chat, State
-
-Ask = Callable[..., Awaitable[Reply]]
-"""Asks the server for a reply, given a conversation, who answers and an idempotency key."""
 
 
 class Session:
@@ -54,13 +42,18 @@ class Session:
         self.listing = Listing(self.client, self._shown)
         self.history = History(self.client, self._shown, self.background, self.listing.deleted_elsewhere)
         self._choice = Choice(self.client, self._shown)
+        self._outbox = Outbox(
+            self.client,
+            self._shown,
+            self.background,
+            listing=self.listing,
+            history=self.history,
+            choice=self._choice,
+        )
         self._wanted: str | None = None
         self._is_loaded = False
         self._has_chosen = False
         """Whether a chat was opened, the blank page included, so that the newest need not be."""
-        self._sending = asyncio.Lock()
-        self._unsent: dict[str, str] = {}
-        """By its key, what the server does not have yet, as it was typed: what is shown of it may lack characters."""
 
     @property
     def state(self) -> State:
@@ -111,10 +104,7 @@ class Session:
 
     def submit(self, text: str) -> None:
         """Send a message in the open chat; it shows at once and goes out in order."""
-        key = f"key_{uuid.uuid4().hex}"
-        self._unsent[key] = text
-        self._shown.set(transitions.submitted(self.state, key, text))
-        self.background.spawn(self._send(key, partial(self.client.send, text)))
+        self._outbox.say(text)
 
     def retry(self, text: str | None = None) -> bool:
         """Have the newest or marked message answered anew, or `text` in its place; False if the server has none."""
@@ -122,16 +112,10 @@ class Session:
         question = chat.question if chat else None
         if chat is None or question is None or question.status == "sending":
             return False
-        is_stored = question.status != "unsent"
-        if is_stored and chat.marked and question.item is None:
+        if question.status != "unsent" and chat.marked and question.item is None:
             return False  # the server has not named it yet, and would take its newest
         self.stop()
-        key = f"key_{uuid.uuid4().hex}"
-        words = self._unsent[key] = text or self._unsent.pop(question.key, question.text)
-        self._shown.set(transitions.asked_anew(self.state, key, words))
-        again = partial(self.client.retry, text, item=question.item)
-        ask = again if is_stored else partial(self.client.send, words)
-        self.background.spawn(self._send(key, ask))
+        self._outbox.say_again(question, text)
         return True
 
     def mark(self, step: int) -> None:
@@ -216,48 +200,6 @@ class Session:
     async def _load_models(self) -> None:
         models = await self.client.models()
         self._shown.set(transitions.models_listed(self.state, models))
-
-    async def _send(self, key: str, ask: Ask) -> None:
-        try:
-            async with self._sending:
-                chat = await self._made(self.state.chat_of(key=key))
-                reply = await ask(conversation=chat.id, model=chat.persona, idempotency_key=key)
-        except ChatbotError as error:
-            held = self.state.chat_of(key=key)
-            self._shown.set(transitions.refused(self.state, key, str(error)))
-            self.history.acknowledged(held)
-            return
-        self._unsent.pop(key, None)
-        self._shown.set(transitions.acknowledged(self.state, key, reply.response))
-        self.history.acknowledged(chat)
-        if not chat.title:
-            self.background.spawn(self._describe(self.client.conversation(chat.id)), chat.sheet)
-        await self.history.follow(reply)
-
-    async def _made(self, chat: Chat | None) -> Chat:
-        """Return the chat of a message, made on the server if it was only a draft."""
-        if chat and not chat.is_loaded:
-            await self.history.load(chat.id)  # before the message is stored, or it would show twice
-            chat = self.state.find(chat.id)
-        if chat and chat.is_draft:
-            chat = await self._adopted(chat)
-        if chat is None:
-            raise ChatbotError("the conversation was deleted")
-        return chat
-
-    async def _adopted(self, draft: Chat) -> Chat | None:
-        """Return what became of a draft at the server; None if it was deleted meanwhile, there too if it is new."""
-        title = draft.title or None
-        known = await self.client.conversation_titled(title) if title else None
-        body = known or await self.client.create_conversation(title=title, model=draft.persona)
-        if self.state.find(draft.id) is None:
-            if known is None:
-                await self.listing.delete(body["id"], is_draft=False)
-            return None
-        self._shown.set(transitions.adopted(self.state, draft.id, body, is_loaded=known is None))
-        await self.history.load(body["id"])  # what was said there before, if it was known
-        self.background.spawn(self._choice.tell(body["id"]), draft.sheet)  # what was chosen while it was being made
-        return self.state.find(body["id"])
 
     async def _choose_version(self, chat_id: str, item: str) -> None:
         await self.client.choose_version(chat_id, item)
