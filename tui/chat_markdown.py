@@ -1,9 +1,8 @@
-"""Markdown as it is written in chats, as live widgets read it and as one settled text."""
+"""Markdown as it is written in chats, laid out for a terminal."""
 
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
-from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from rich.console import Console
 from rich.markdown import Markdown as RichMarkdown
@@ -14,27 +13,12 @@ from textual.content import Content
 from tui.safe_text import safe_markdown
 
 
-def chat_markdown() -> MarkdownIt:
-    """Return a reader of Markdown in which a line ends where the writer ended it, and links tell where they lead."""
-    markdown = MarkdownIt("gfm-like")
-    markdown.core.ruler.push("line_ends", lambda state: end_lines(state.tokens))
-    markdown.core.ruler.push("addresses", lambda state: tell_addresses(state.tokens))
-    return markdown
-
-
-def end_lines(tokens: Iterable[Token]) -> None:
-    """Make every end of a line one that is shown: Markdown would fill paragraphs, verses too."""
-    for token in tokens:
-        for child in token.children or ():
-            if child.type == "softbreak":
-                child.type = "hardbreak"
-
-
 def rendered(text: str, width: int) -> Content:
     """Return Markdown as it looks at a width, as selectable content."""
     console = Console(file=io.StringIO(), width=width, color_system="truecolor", force_terminal=True)
     markdown = RichMarkdown(safe_markdown(text), hyperlinks=False, code_theme="ansi_dark")
     end_lines(markdown.parsed)
+    tell_once(markdown.parsed)
     lines = console.render_lines(markdown, console.options.update(width=width), pad=False)
     result = Text()
     for number, line in enumerate(lines):
@@ -46,18 +30,15 @@ def rendered(text: str, width: int) -> Content:
     return Content.from_rich_text(result, console=console)
 
 
-def tell_addresses(tokens: Iterable[Token]) -> None:
-    """Put the address of a link behind it, where it does not stand there already: nothing opens it on a terminal."""
+def end_lines(tokens: Iterable[Token]) -> None:
+    """Make every end of a line one that is shown: Markdown would fill paragraphs, verses too."""
     for token in tokens:
-        if token.children:
-            token.children = list(_with_addresses(token.children))
+        for child in token.children or ():
+            if child.type == "softbreak":
+                child.type = "hardbreak"
 
 
-def _with_addresses(children: Iterable[Token]) -> Iterator[Token]:
-    address = ""
-    for child in children:
-        yield child
-        if child.type == "link_open":
-            address = "" if child.info == "auto" else str(child.attrs["href"])
-        elif child.type == "link_close" and address:
-            yield Token("text", "", 0, content=f" ({address})")
+def tell_once(tokens: Iterable[Token]) -> None:
+    """Make mere text of an address that is a link by itself: Rich puts the address behind every link."""
+    for token in tokens:
+        token.children = [child for child in token.children or () if child.info != "auto"]

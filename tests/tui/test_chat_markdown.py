@@ -1,12 +1,31 @@
-"""What Markdown comes to on a terminal, while it is live and once it is settled."""
-
-from textual.widgets import Markdown
+"""What Markdown comes to on a terminal."""
 
 from tests.tui.conftest import OpenApp
 from tests.tui.fake_server import FakeServer
 from tests.tui.screens import chat_app, say, screen_text, until, until_shown
 from tui.chat_markdown import rendered
-from tui.widgets.message import FrozenReply
+
+SHAPES = """# Plan
+
+- a
+- b
+
+1. x
+2. y
+
+```python
+print(1)
+```
+
+> quote
+
+| a | b |
+|---|---|
+| 1 | 2 |
+
+The end.
+
+"""
 
 
 async def test_all_of_a_long_line_of_code_is_shown(open_app: OpenApp, server: FakeServer) -> None:
@@ -26,19 +45,22 @@ async def test_a_link_tells_where_it_leads(open_app: OpenApp, server: FakeServer
         assert "(https://plain.org" not in screen_text(pilot.app)
 
 
-def test_a_settled_link_does_too() -> None:
-    assert "the page (https://example.com)" in rendered("[the page](https://example.com)", 80).plain
+def test_an_address_that_is_its_own_link_is_told_once() -> None:
+    assert rendered("see <https://example.com>, *please*", 80).plain == "see https://example.com, please"
 
 
-async def test_one_reply_is_live_and_earlier_ones_are_frozen(open_app: OpenApp, server: FakeServer) -> None:
-    async with open_app() as pilot:
-        for number in range(3):
-            server.gate.clear()
-            await say(pilot, f"m{number}")
-            await until_shown(pilot, f"m{number}", "writing…", "Hello\n")
-            server.gate.set()
-            await until(pilot, lambda: "writing…" not in screen_text(chat_app(pilot.app)))
-        await until(pilot, lambda: (len(pilot.app.query(FrozenReply)), len(pilot.app.query(Markdown))) == (2, 1))
+async def test_a_reply_keeps_its_shape_when_the_next_comes(open_app: OpenApp, server: FakeServer) -> None:
+    server.pieces = [SHAPES[place : place + 7] for place in range(0, len(SHAPES), 7)]
+    async with open_app(size=(70, 60)) as pilot:
+        await say(pilot, "first")
+        await until_shown(pilot, "The end.")
+        await until(pilot, lambda: "writing…" not in screen_text(chat_app(pilot.app)))
+        written = screen_text(pilot.app)
+        shape = written[written.index("Assistant") : written.index("The end.")]
+        server.pieces = ["later"]
+        await say(pilot, "next")
+        await until_shown(pilot, "later")
+        assert shape in screen_text(pilot.app)
 
 
 async def test_what_a_model_writes_cannot_steer_the_terminal(open_app: OpenApp, server: FakeServer) -> None:
@@ -52,14 +74,14 @@ async def test_what_a_model_writes_cannot_steer_the_terminal(open_app: OpenApp, 
 async def test_lines_end_where_the_model_ended_them_while_they_stream_and_after(
     open_app: OpenApp, server: FakeServer
 ) -> None:
-    server.add_conversation("Sea", ("a", "one, plain\ntwo, plain"), ("b", "one, *frozen*\ntwo, frozen"))
+    server.add_conversation("Sea", ("a", "one, plain\ntwo, plain"), ("b", "one, *styled*\ntwo, styled"))
     server.pieces = ["one, live\n", "two, live"]
     async with open_app() as pilot:
-        await until_shown(pilot, "two, frozen")
+        await until_shown(pilot, "two, styled")
         await say(pilot, "hi")
         await until_shown(pilot, "two, live")
         shown = [line.strip(" │") for line in screen_text(chat_app(pilot.app)).splitlines()]
-        assert [f"{word}, {kind}" in shown for kind in ("plain", "frozen", "live") for word in ("one", "two")] == [
+        assert [f"{word}, {kind}" in shown for kind in ("plain", "styled", "live") for word in ("one", "two")] == [
             True
         ] * 6
 
@@ -67,9 +89,9 @@ async def test_lines_end_where_the_model_ended_them_while_they_stream_and_after(
 async def test_what_a_model_spells_as_a_reference_cannot_turn_text_around(
     open_app: OpenApp, server: FakeServer
 ) -> None:
-    server.add_conversation("Sea", ("a", "**frozen** &#x202e;txt &lt;"))
+    server.add_conversation("Sea", ("a", "**settled** &#x202e;txt &lt;"))
     server.pieces = ["live &rl", "m;txt ", "&lt;"]
     async with open_app() as pilot:
-        await until_shown(pilot, "live", "frozen &#x202e;txt <")
+        await until_shown(pilot, "live", "settled &#x202e;txt <")
         await say(pilot, "hi")
         await until_shown(pilot, "live &rlm;txt <")

@@ -15,4 +15,4 @@ async def test_two_hundred_settled_messages_mount_a_window_of_few_widgets(
         await until_shown(pilot, "q 99")
         await say(pilot, "go")
         await until_shown(pilot, "writing…", "Hello")
-        assert len(pilot.app.query_one(Transcript).query("*")) < 40 * 3 + 60
+        assert len(pilot.app.query_one(Transcript).query("*")) < 40 * 3 + 10

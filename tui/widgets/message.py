@@ -1,21 +1,20 @@
 """One message: who speaks, how it stands, and the text.
 
-A reply that is being written is a live `Markdown` widget (dozens of nodes). Once settled it can be frozen to a
-single widget that holds the rendered text, because Textual's layout cost grows with every node on the page.
+A reply is one widget that holds the rendered text, because Textual's layout cost grows with every node on the page.
+It looks the same while it is being written and after.
 """
 
 import re
+import time
 
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
 from textual.geometry import Size
-from textual.widget import Widget
-from textual.widgets import Markdown, Static
+from textual.widgets import Static
 
-from tui.chat_markdown import chat_markdown, rendered
+from tui.chat_markdown import rendered
 from tui.folds import LONGEST
-from tui.safe_text import safe_markdown
 from tui.state import Message, MessageStatus
 from tui.widgets.headline import Headline
 
@@ -30,6 +29,9 @@ ENDINGS: dict[MessageStatus, str] = {
 LINES_OF_LONG = 12
 CHARACTERS_OF_LONG = 1_000
 """How much is shown of a message that is too long to be shown whole."""
+
+RESTS = 4
+"""How many times as long as it took to render a text it is left as it is while it grows."""
 
 _MARKUP = re.compile(
     r"[*_`#|\[\]<>~]|&#?\w+;|^\s*(?:[-+]|\d+[.)])\s|^ {4}|^-{3,}|\n\S.*\n[=-]{2,}|https?:", re.MULTILINE
@@ -58,14 +60,19 @@ def beginning(text: str) -> str:
     return f"{shown}\n… and {len(text) - len(shown):,} more characters"
 
 
-class FrozenReply(Static):
-    """A settled reply in one node. It is rendered when its width is known, and again when that changes."""
+class ReplyText(Static):
+    """A reply in one node. It is rendered when its width is known, and again when that or the text changes."""
 
     def __init__(self, text: str) -> None:
         super().__init__(markup=False)
         self._text = text
-        self._is_plain = _MARKUP.search(text) is None
         self._rendered: tuple[int, Content] = (0, Content(""))
+        self._rests_until = 0.0
+
+    @property
+    def is_rested(self) -> bool:
+        """Whether it may be rendered again: a text that grows costs more each time, and has to leave time for keys."""
+        return time.monotonic() >= self._rests_until
 
     def render(self) -> Content:
         return self._at(self.size.width)
@@ -74,18 +81,23 @@ class FrozenReply(Static):
         return self._at(width).get_height({}, width)
 
     def change(self, text: str) -> None:
-        """Show another text: the server knew better."""
+        """Show another text: there is more of it, or the server knew better."""
         if text != self._text:
             self._text, self._rendered = text, (0, Content(""))
-            self._is_plain = _MARKUP.search(text) is None
             self.refresh(layout=True)
 
     def _at(self, width: int) -> Content:
-        if self._is_plain:
-            return Content(self._text)
         if width > 0 and self._rendered[0] != width:
-            self._rendered = (width, rendered(self._text, width))
+            started_at = time.monotonic()
+            self._rendered = (width, _laid_out(self._text, width))
+            ended_at = time.monotonic()
+            self._rests_until = ended_at + RESTS * (ended_at - started_at)
         return self._rendered[1]
+
+
+def _laid_out(text: str, width: int) -> Content:
+    """Return a reply as it looks at a width."""
+    return rendered(text, width) if _MARKUP.search(text) else Content(text.strip("\n"))
 
 
 class MessageView(Vertical):
@@ -99,7 +111,6 @@ class MessageView(Vertical):
         self._headline = Headline(message, speaker)
         self._body = self._new_body()
         self._ending = Static(ending(message), classes="ending", markup=False)
-        self._shown = message.text if isinstance(self._body, FrozenReply) else ""
 
     def compose(self) -> ComposeResult:
         yield self._headline
@@ -108,16 +119,18 @@ class MessageView(Vertical):
             yield self._ending
 
     @property
-    def is_live(self) -> bool:
-        return isinstance(self._body, Markdown)
+    def is_rested(self) -> bool:
+        """Whether more of its text may be shown already."""
+        return not isinstance(self._body, ReplyText) or self._body.is_rested
 
     async def show(self, message: Message, speaker: str) -> None:
-        """Show a newer form of the same message: only what is new of a streamed text is parsed."""
+        """Show a newer form of the same message."""
         if self._line_of(message, speaker) != self._line_of(self.message, self._speaker):
             self._headline.show(message, speaker, is_marked=self.is_marked)
             await self._tell(ending(message))
         self.message, self._speaker = message, speaker
-        await self.catch_up()
+        if isinstance(self._body, ReplyText):
+            self._body.change(message.text)
 
     def mark(self, is_marked: bool) -> None:
         """Show whether the user has chosen this message, and bring it into sight then."""
@@ -138,30 +151,7 @@ class MessageView(Vertical):
         if end and not self._ending.is_attached:
             await self.mount(self._ending)
 
-    async def catch_up(self) -> None:
-        """Bring the text on the screen up to the message."""
-        if isinstance(self._body, FrozenReply):
-            self._body.change(self.message.text)
-        text = safe_markdown(self.message.text)
-        if not isinstance(self._body, Markdown) or text == self._shown:
-            return
-        if text.startswith(self._shown):
-            await self._body.append(text[len(self._shown) :])
-        else:
-            await self._body.update(text)
-        self._shown = text
-
-    async def freeze(self) -> None:
-        """Trade the live widgets for one, once the text is final."""
-        if self.is_live and self.message.is_settled:
-            frozen = FrozenReply(self.message.text)
-            await self.mount(frozen, after=self._headline)
-            await self._body.remove()
-            self._body = frozen
-
-    def _new_body(self) -> Widget:
-        if self.message.role != "assistant":
-            return Static(beginning(self.message.text), classes="body", markup=False)
-        if self.message.is_settled:
-            return FrozenReply(self.message.text)
-        return Markdown(parser_factory=chat_markdown, open_links=False, classes="body")
+    def _new_body(self) -> Static:
+        if self.message.role == "assistant":
+            return ReplyText(self.message.text)
+        return Static(beginning(self.message.text), classes="body", markup=False)

@@ -1,7 +1,7 @@
 """The messages of the open chat. It follows the newest text, but never moves a reader who has scrolled up.
 
-Cost stays flat: text is drawn at most 15 times a second, one reply is live, the rest are frozen, and only a window
-of the newest messages is mounted; it grows when the reader reaches its top.
+Cost stays flat: text is drawn at most 15 times a second, long text less often, and only a window of the newest
+messages is mounted; it grows when the reader reaches its top.
 """
 
 from collections.abc import Iterator
@@ -109,7 +109,6 @@ class Transcript(VerticalScroll):
             self._window = max(self._window, len(chat.messages) - chat.messages.index(chat.marked))
         messages = chat.messages[-self._window :]
         await self._drop_all_but({message.key for message in messages})
-        newest_settled = next((m.key for m in reversed(messages) if m.role == "assistant" and m.is_settled), None)
         new: list[tuple[Message, int]] = []
         for place, message in enumerate(messages):
             view = self._views.get(message.key)
@@ -117,8 +116,6 @@ class Transcript(VerticalScroll):
                 new.append((message, place))
             elif view.message is not message:
                 await self._update(view, message)
-            elif message.key != newest_settled and self.is_at_bottom:
-                await view.freeze()
         if new:
             await self._mount_new(new, messages)
         self._show_mark(chat)
@@ -133,7 +130,7 @@ class Transcript(VerticalScroll):
                     self.release_anchor()
 
     async def _update(self, view: MessageView, message: Message) -> None:
-        if self.is_at_bottom or message.is_settled:
+        if message.is_settled or (self.is_at_bottom and view.is_rested):
             await view.show(message, self._state.speaker(message.persona))
         else:
             self._is_stale = True  # text is not drawn under a reader; it catches up at the bottom
@@ -148,8 +145,6 @@ class Transcript(VerticalScroll):
         for run, following in self._runs(messages, views):
             await self.mount_all(run, before=following)
         self._views |= views
-        for view in views.values():
-            await view.catch_up()
         if above and old_first is not None and not self.is_at_bottom:
             self._pinned = _Pinned(old_first, y_before, above)
             self.call_after_refresh(self._keep_place)
