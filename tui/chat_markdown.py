@@ -3,6 +3,7 @@
 import io
 from collections.abc import Iterable
 
+from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from rich.console import Console
 from rich.markdown import Markdown as RichMarkdown
@@ -12,11 +13,15 @@ from textual.content import Content
 
 from tui.safe_text import safe_markdown
 
+READER = MarkdownIt("commonmark", {"html": False}).enable(["strikethrough", "table"])
+"""Reads tags as text: nothing here draws HTML, and `vector<int>` is none."""
+
 
 def rendered(text: str, width: int) -> Content:
     """Return Markdown as it looks at a width, as selectable content."""
     console = Console(file=io.StringIO(), width=width, color_system="truecolor", force_terminal=True)
-    markdown = RichMarkdown(safe_markdown(text), hyperlinks=False, code_theme="ansi_dark")
+    markdown = RichMarkdown("", hyperlinks=False, code_theme="ansi_dark")
+    markdown.parsed = READER.parse(safe_markdown(text))
     end_lines(markdown.parsed)
     tell_once(markdown.parsed)
     lines = console.render_lines(markdown, console.options.update(width=width), pad=False)

@@ -49,6 +49,11 @@ def test_an_address_that_is_its_own_link_is_told_once() -> None:
     assert rendered("see <https://example.com>, *please*", 80).plain == "see https://example.com, please"
 
 
+def test_what_stands_in_angle_brackets_is_shown() -> None:
+    for text in ("#include <stdio.h>, vector<int> and <Enter>", "<think>\nplan\n</think>", "<!-- note --> <br/>"):
+        assert rendered(f"*Say:*\n\n{text}", 80).plain.split() == ["Say:", *text.split()]
+
+
 async def test_a_reply_keeps_its_shape_when_the_next_comes(open_app: OpenApp, server: FakeServer) -> None:
     server.pieces = [SHAPES[place : place + 7] for place in range(0, len(SHAPES), 7)]
     async with open_app(size=(70, 60)) as pilot:
