@@ -25,14 +25,16 @@ def rendered(text: str, width: int) -> Content:
     end_lines(markdown.parsed)
     tell_once(markdown.parsed)
     lines = console.render_lines(markdown, console.options.update(width=width), pad=False)
-    result = Text()
-    for number, line in enumerate(lines):
-        if number:
-            result.append("\n")
-        for segment in Segment.simplify(line):
-            result.append(segment.text, segment.style)
+    result = Text("\n").join(unpadded(line) for line in lines)
     result.rstrip()
     return Content.from_rich_text(result, console=console)
+
+
+def unpadded(line: Iterable[Segment]) -> Text:
+    """Return a line without the blanks that fill it up to the width: they would be copied with it."""
+    text = Text.assemble(*((segment.text, segment.style or "") for segment in Segment.simplify(line)))
+    text.rstrip()
+    return text
 
 
 def end_lines(tokens: Iterable[Token]) -> None:

@@ -54,6 +54,11 @@ def test_what_stands_in_angle_brackets_is_shown() -> None:
         assert rendered(f"*Say:*\n\n{text}", 80).plain.split() == ["Say:", *text.split()]
 
 
+def test_no_line_is_filled_up_with_blanks_that_would_be_copied() -> None:
+    lines = rendered(f"{SHAPES}\n\nand *then* one", 60).plain.split("\n")
+    assert [line for line in lines if line != line.rstrip()] == []
+
+
 async def test_a_reply_keeps_its_shape_when_the_next_comes(open_app: OpenApp, server: FakeServer) -> None:
     server.pieces = [SHAPES[place : place + 7] for place in range(0, len(SHAPES), 7)]
     async with open_app(size=(70, 60)) as pilot:
