@@ -1,13 +1,18 @@
 """Markdown as it is written in chats, laid out for a terminal."""
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import dropwhile
+from typing import ClassVar
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.markdown import Markdown as RichMarkdown
+from rich.markdown import MarkdownElement, TableElement
+from rich.measure import Measurement
 from rich.segment import Segment
+from rich.table import Table
 from rich.text import Text
 from textual.content import Content
 
@@ -16,16 +21,46 @@ from tui.safe_text import safe_markdown
 READER = MarkdownIt("commonmark", {"html": False}).enable(["strikethrough", "table"])
 """Reads tags as text: nothing here draws HTML, and `vector<int>` is none."""
 
+NARROWEST_COLUMN = 8
+UNLIMITED = 10_000
+
+
+class WholeTable(TableElement):
+    """A table of which nothing is cut off: what is too wide for a column is broken, too many columns become lines."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for table in super().__rich_console__(console, options):
+            assert isinstance(table, Table)
+            for column in table.columns:
+                column.overflow = "fold"
+            needed = Measurement.get(console, options.update(width=UNLIMITED), table).minimum
+            is_crowded = options.max_width < min(needed, len(table.columns) * NARROWEST_COLUMN)
+            yield from self._lines() if is_crowded else [table]
+
+    def _lines(self) -> Iterator[Text]:
+        """Yield each cell behind the head of its column, and an empty line after each row."""
+        heads = [cell.content for cell in self.header.row.cells] if self.header and self.header.row else []
+        for row in self.body.rows if self.body else []:
+            for head, cell in zip(heads, row.cells, strict=False):
+                yield Text.assemble(head, ": " if head else "", cell.content)
+            yield Text()
+
+
+class ChatMarkdown(RichMarkdown):
+    """Markdown whose tables are shown whole."""
+
+    elements: ClassVar[dict[str, type[MarkdownElement]]] = {**RichMarkdown.elements, "table_open": WholeTable}
+
 
 def rendered(text: str, width: int) -> Content:
     """Return Markdown as it looks at a width, as selectable content."""
     console = Console(file=io.StringIO(), width=width, color_system="truecolor", force_terminal=True)
-    markdown = RichMarkdown("", hyperlinks=False, code_theme="ansi_dark")
+    markdown = ChatMarkdown("", hyperlinks=False, code_theme="ansi_dark")
     markdown.parsed = READER.parse(safe_markdown(text))
     end_lines(markdown.parsed)
     tell_once(markdown.parsed)
     lines = console.render_lines(markdown, console.options.update(width=width), pad=False)
-    result = Text("\n").join(unpadded(line) for line in lines)
+    result = Text("\n").join(dropwhile(lambda line: not line, map(unpadded, lines)))
     result.rstrip()
     return Content.from_rich_text(result, console=console)
 

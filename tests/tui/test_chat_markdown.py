@@ -1,5 +1,7 @@
 """What Markdown comes to on a terminal."""
 
+import pytest
+
 from tests.tui.conftest import OpenApp
 from tests.tui.fake_server import FakeServer
 from tests.tui.screens import chat_app, say, screen_text, until, until_shown
@@ -57,6 +59,21 @@ def test_what_stands_in_angle_brackets_is_shown() -> None:
 def test_no_line_is_filled_up_with_blanks_that_would_be_copied() -> None:
     lines = rendered(f"{SHAPES}\n\nand *then* one", 60).plain.split("\n")
     assert [line for line in lines if line != line.rstrip()] == []
+
+
+@pytest.mark.parametrize("columns", [2, 4, 14])
+def test_a_table_that_is_too_wide_is_shown_whole(columns: int) -> None:
+    rows = [[f"heading{n}" for n in range(columns)], ["---"] * columns, [f"value number{n}" for n in range(columns)]]
+    shown = rendered("\n".join(f"| {' | '.join(row)} |" for row in rows), 20).plain
+    assert "…" not in shown
+    assert all(shown.count(letter) == columns for letter in "hdgvlmb")
+
+
+def test_a_table_with_too_many_columns_becomes_lines() -> None:
+    assert rendered("|a one|b two|c three|\n|-|-|-|\n|*first*|second|third|\n|x|y|z|", 16).plain.split("\n") == [
+        *("a one: first", "b two: second", "c three: third", ""),
+        *("a one: x", "b two: y", "c three: z"),
+    ]
 
 
 async def test_a_reply_keeps_its_shape_when_the_next_comes(open_app: OpenApp, server: FakeServer) -> None:
