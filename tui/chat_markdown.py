@@ -8,10 +8,11 @@ from typing import ClassVar
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from rich.console import Console, ConsoleOptions, RenderResult
+from rich.markdown import CodeBlock, ListItem, MarkdownElement, TableElement
 from rich.markdown import Markdown as RichMarkdown
-from rich.markdown import MarkdownElement, TableElement
 from rich.measure import Measurement
 from rich.segment import Segment
+from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 from textual.content import Content
@@ -46,10 +47,33 @@ class WholeTable(TableElement):
             yield Text()
 
 
-class ChatMarkdown(RichMarkdown):
-    """Markdown whose tables are shown whole."""
+class PointedItem(ListItem):
+    """An item of a list whose number has the point that Rich leaves out."""
 
-    elements: ClassVar[dict[str, type[MarkdownElement]]] = {**RichMarkdown.elements, "table_open": WholeTable}
+    def render_number(
+        self, console: Console, options: ConsoleOptions, number: object, last_number: object
+    ) -> RenderResult:
+        return super().render_number(console, options, f"{number}.", f"{last_number}.")  # type: ignore[arg-type]
+
+
+class CloseCode(CodeBlock):
+    """Code that takes no more lines than it has."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        code = str(self.text).rstrip()
+        yield Syntax(code, self.lexer_name, theme=self.theme, word_wrap=True, padding=(0, 1))
+
+
+class ChatMarkdown(RichMarkdown):
+    """Markdown as Rich lays it out, but for these."""
+
+    elements: ClassVar[dict[str, type[MarkdownElement]]] = {
+        **RichMarkdown.elements,
+        "table_open": WholeTable,
+        "list_item_open": PointedItem,
+        "fence": CloseCode,
+        "code_block": CloseCode,
+    }
 
 
 def rendered(text: str, width: int) -> Content:

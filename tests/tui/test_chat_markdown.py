@@ -76,6 +76,14 @@ def test_a_table_with_too_many_columns_becomes_lines() -> None:
     ]
 
 
+def test_the_numbers_of_a_list_have_points() -> None:
+    assert rendered("9. x\n10. y", 80).plain == "  9. x\n 10. y"
+
+
+def test_code_is_set_off_by_one_empty_line() -> None:
+    assert rendered("so:\n```py\nx = 1\n\n\ny = 2\n```\nthen", 80).plain == "so:\n\n x = 1\n\n\n y = 2\n\nthen"
+
+
 async def test_a_reply_keeps_its_shape_when_the_next_comes(open_app: OpenApp, server: FakeServer) -> None:
     server.pieces = [SHAPES[place : place + 7] for place in range(0, len(SHAPES), 7)]
     async with open_app(size=(70, 60)) as pilot:
