@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from itertools import dropwhile
 from typing import ClassVar
 
@@ -94,6 +95,12 @@ def unpadded(line: Iterable[Segment]) -> Text:
     text = Text.assemble(*((segment.text, segment.style or "") for segment in Segment.simplify(line)))
     text.rstrip()
     return text
+
+
+@lru_cache(maxsize=128)
+def kept(text: str, width: int) -> Content:
+    """Return what `rendered` does, at once for a text that was seen not long ago."""
+    return rendered(text, width)
 
 
 def end_lines(tokens: Iterable[Token]) -> None:

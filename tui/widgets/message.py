@@ -1,22 +1,14 @@
-"""One message: who speaks, how it stands, and the text.
-
-A reply is one widget that holds the rendered text, because Textual's layout cost grows with every node on the page.
-It looks the same while it is being written and after.
-"""
-
-import re
-import time
+"""One message: who speaks, how it stands, and the text."""
 
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
-from textual.geometry import Size
 from textual.widgets import Static
 
-from tui.chat_markdown import rendered
 from tui.folds import LONGEST
 from tui.state import Message, MessageStatus
 from tui.widgets.headline import Headline
+from tui.widgets.reply_text import ReplyText
 
 ENDINGS: dict[MessageStatus, str] = {
     "unsent": "not sent",
@@ -29,13 +21,6 @@ ENDINGS: dict[MessageStatus, str] = {
 LINES_OF_LONG = 12
 CHARACTERS_OF_LONG = 1_000
 """How much is shown of a message that is too long to be shown whole."""
-
-RESTS = 4
-"""How many times as long as it took to render a text it is left as it is while it grows."""
-
-_MARKUP = re.compile(
-    r"[*_`#|\[\]<>~]|&#?\w+;|^\s*(?:[-+]|\d+[.)])\s|^ {4}|^-{3,}|\n\S.*\n[=-]{2,}|https?:", re.MULTILINE
-)
 
 
 def ending(message: Message) -> Content:
@@ -58,46 +43,6 @@ def beginning(text: str) -> str:
     lines = text[:LONGEST].split("\n")[:LINES_OF_LONG]
     shown = "\n".join(lines)[:CHARACTERS_OF_LONG]
     return f"{shown}\n… and {len(text) - len(shown):,} more characters"
-
-
-class ReplyText(Static):
-    """A reply in one node. It is rendered when its width is known, and again when that or the text changes."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(markup=False)
-        self._text = text
-        self._rendered: tuple[int, Content] = (0, Content(""))
-        self._rests_until = 0.0
-
-    @property
-    def is_rested(self) -> bool:
-        """Whether it may be rendered again: a text that grows costs more each time, and has to leave time for keys."""
-        return time.monotonic() >= self._rests_until
-
-    def render(self) -> Content:
-        return self._at(self.size.width)
-
-    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        return self._at(width).get_height({}, width)
-
-    def change(self, text: str) -> None:
-        """Show another text: there is more of it, or the server knew better."""
-        if text != self._text:
-            self._text, self._rendered = text, (0, Content(""))
-            self.refresh(layout=True)
-
-    def _at(self, width: int) -> Content:
-        if width > 0 and self._rendered[0] != width:
-            started_at = time.monotonic()
-            self._rendered = (width, _laid_out(self._text, width))
-            ended_at = time.monotonic()
-            self._rests_until = ended_at + RESTS * (ended_at - started_at)
-        return self._rendered[1]
-
-
-def _laid_out(text: str, width: int) -> Content:
-    """Return a reply as it looks at a width."""
-    return rendered(text, width) if _MARKUP.search(text) else Content(text.strip("\n"))
 
 
 class MessageView(Vertical):
@@ -130,7 +75,7 @@ class MessageView(Vertical):
             await self._tell(ending(message))
         self.message, self._speaker = message, speaker
         if isinstance(self._body, ReplyText):
-            self._body.change(message.text)
+            self._body.change(message)
 
     def mark(self, is_marked: bool) -> None:
         """Show whether the user has chosen this message, and bring it into sight then."""
@@ -153,5 +98,5 @@ class MessageView(Vertical):
 
     def _new_body(self) -> Static:
         if self.message.role == "assistant":
-            return ReplyText(self.message.text)
+            return ReplyText(self.message)
         return Static(beginning(self.message.text), classes="body", markup=False)
