@@ -192,12 +192,8 @@ class ChatApp(CommandedApp):
         transcript = self.query_one(Transcript)
         if event.direction == 0:
             transcript.follow()
-        elif transcript.max_scroll_y == 0:
-            return  # a short page would lose its hold of the end
-        elif event.direction < 0:
-            transcript.scroll_page_up(animate=False)
-        else:
-            transcript.scroll_page_down(animate=False)
+        elif transcript.max_scroll_y > 0:  # a short page would lose its hold of the end
+            transcript.turn_page(event.direction)
 
     def on_transcript_reading_place(self, event: Transcript.ReadingPlace) -> None:
         self.query_one("#more").display = event.has_more_below

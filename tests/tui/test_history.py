@@ -1,6 +1,7 @@
 """What was said before or elsewhere comes, once, and does not move who reads."""
 
 import asyncio
+import re
 from functools import partial
 
 import pytest
@@ -14,6 +15,7 @@ from tui.session import Session
 from tui.shown import Shown
 from tui.widgets.editor import Editor
 from tui.widgets.transcript import Transcript
+from tui.widgets.window import LIMIT, NEWEST
 
 
 async def test_the_reader_is_not_moved_and_comes_back_by_a_key(open_app: OpenApp, server: FakeServer) -> None:
@@ -119,6 +121,42 @@ async def test_older_history_comes_when_the_reader_reaches_the_top(open_app: Ope
             await until(pilot, partial(_has_messages, transcript, mounted))
             await until(pilot, lambda: transcript.scroll_y > 0)
             await until_shown(pilot, f"question {first_shown};")  # what was read stays in view
+
+
+async def test_a_long_chat_is_read_back_and_on_with_few_messages_mounted(open_app: OpenApp, server: FakeServer) -> None:
+    server.add_conversation("Long", *[(f"question {n};", f"answer {n};") for n in range(100)])
+    async with open_app() as pilot:
+        await until_shown(pilot, "answer 99;")
+        transcript, seen = pilot.app.query_one(Transcript), set[str]()
+
+        def has_shown_all(pages: int) -> bool:
+            transcript.turn_page(pages)
+            assert len(transcript.query(".message")) <= LIMIT
+            seen.update(re.findall(r"(?:question|answer) \d+;", screen_text(pilot.app)))
+            return len(seen) == 200
+
+        await until(pilot, partial(has_shown_all, -1), "every message on the way up")
+        await until_shown(pilot, "question 0;", "more below")
+        seen.clear()
+        await until(pilot, partial(has_shown_all, 1), "every message on the way down")
+        await until(pilot, lambda: "more below" not in screen_text(chat_app(pilot.app)))
+        await until(pilot, lambda: len(transcript.query(".message")) == NEWEST)
+
+
+async def test_from_far_back_a_key_leads_to_the_end_with_few_messages_mounted(
+    open_app: OpenApp, server: FakeServer
+) -> None:
+    server.add_conversation("Long", *[(f"question {n};", f"answer {n};") for n in range(100)])
+    async with open_app() as pilot:
+        await until_shown(pilot, "answer 99;")
+        transcript = pilot.app.query_one(Transcript)
+        while "question 20;" not in screen_text(pilot.app):
+            transcript.scroll_home(animate=False, immediate=True)
+            await pilot.pause()
+        await say(pilot, "hi")
+        await until_shown(pilot, "Hello there.")
+        await until(pilot, lambda: len(transcript.query(".message")) == NEWEST)
+        await until(pilot, lambda: "more below" not in screen_text(chat_app(pilot.app)))
 
 
 async def test_history_that_is_asked_for_twice_at_once_comes_once(open_app: OpenApp, server: FakeServer) -> None:

@@ -78,12 +78,10 @@ class MessageView(Vertical):
             self._body.change(message)
 
     def mark(self, is_marked: bool) -> None:
-        """Show whether the user has chosen this message, and bring it into sight then."""
+        """Show whether the user has chosen this message."""
         self.is_marked = is_marked
         self.set_class(is_marked, "marked")
         self._headline.show(self.message, self._speaker, is_marked=is_marked)
-        if is_marked:
-            self.scroll_visible(animate=False)
 
     def _line_of(self, message: Message, speaker: str) -> tuple[object, ...]:
         """Everything but the text."""
