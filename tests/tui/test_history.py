@@ -5,10 +5,13 @@ import re
 from functools import partial
 
 import pytest
+from starlette.requests import Request
+from starlette.responses import JSONResponse
 
 from chatbot.client import Client
+from tests.tui import fake_server
 from tests.tui.conftest import OpenApp
-from tests.tui.fake_server import FakeServer
+from tests.tui.fake_server import FakeServer, Json
 from tests.tui.screens import chat_app, say, screen_text, until, until_shown
 from tui.listing import CHATS_PAGE, LONGEST_PAGE, Listing
 from tui.session import Session
@@ -121,6 +124,38 @@ async def test_older_history_comes_when_the_reader_reaches_the_top(open_app: Ope
             await until(pilot, partial(_has_messages, transcript, mounted))
             await until(pilot, lambda: transcript.scroll_y > 0)
             await until_shown(pilot, f"question {first_shown};")  # what was read stays in view
+
+
+async def test_a_server_that_fails_at_older_messages_is_asked_again_by_the_reader_alone(
+    open_app: OpenApp, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.add_conversation("Long", *[(f"question {n};", f"answer {n};") for n in range(45)])
+    page, asked = fake_server._page, list[str]()
+
+    def failing(rows: list[Json], request: Request) -> JSONResponse:
+        if "after" not in request.query_params:
+            return page(rows, request)
+        asked.append(request.query_params["after"])
+        return fake_server._error(500, "internal_error", "something broke")
+
+    monkeypatch.setattr(fake_server, "_page", failing)
+    async with open_app() as pilot:
+        await until_shown(pilot, "answer 44;")
+        transcript, session = pilot.app.query_one(Transcript), chat_app(pilot.app).session
+
+        def has_asked_at_the_top() -> bool:
+            transcript.scroll_to(y=0, animate=False, immediate=True)
+            return bool(asked)
+
+        await until(pilot, has_asked_at_the_top)
+        for times in (1, 2):
+            for _ in range(5):
+                await until(pilot, lambda: session.background.is_idle)
+                transcript._watch_edges()
+                await pilot.pause()
+            assert len(asked) == times
+            transcript.turn_page(-1)
+            await until(pilot, lambda: len(asked) > times)  # noqa: B023
 
 
 async def test_a_long_chat_is_read_back_and_on_with_few_messages_mounted(open_app: OpenApp, server: FakeServer) -> None:

@@ -40,7 +40,7 @@ class Transcript(VerticalScroll):
 
     @dataclass
     class OlderWanted(Notice):
-        """The reader has come to the top of what is here."""
+        """The reader has come to the top of what is here; he is not asked for again while he stays there."""
 
     @dataclass
     class ReadingPlace(Notice):
@@ -56,6 +56,8 @@ class Transcript(VerticalScroll):
         self._window = Window()
         self._marked_key: str | None = None
         self._is_stale = True
+        self._asked_for: str | None = None
+        """The item before which more was asked for, since the reader came to the top."""
         self._is_leaping = False
         """Whether the reader goes somewhere else, so that what he read need not stay where it is."""
         self._had_more_below = False
@@ -81,6 +83,7 @@ class Transcript(VerticalScroll):
 
     def turn_page(self, pages: int) -> None:
         """Scroll at once: a place that is gone to later would miss what is put above the text meanwhile."""
+        self._asked_for = None
         self.scroll_to(y=self.scroll_y + pages * self.scrollable_content_region.height, animate=False, immediate=True)
 
     @property
@@ -216,7 +219,9 @@ class Transcript(VerticalScroll):
             self.post_message(self.ReadingPlace(has_more_below))
         if chat and self.scroll_y <= 0 and self.max_scroll_y > 0:
             self._reach_up(chat)
-        elif not has_more_below:
+            return
+        self._asked_for = None
+        if not has_more_below:
             self._move(Window())
         elif self._is_at_edge:
             self.release_anchor()
@@ -225,7 +230,8 @@ class Transcript(VerticalScroll):
     def _reach_up(self, chat: Chat) -> None:
         if self._window.span(self._keys)[0] > 0:
             self._move(self._window.earlier(self._keys))
-        elif chat.oldest_item:
+        elif chat.oldest_item and chat.oldest_item != self._asked_for:
+            self._asked_for = chat.oldest_item
             self.post_message(self.OlderWanted())
 
     def _move(self, window: Window) -> None:
