@@ -134,16 +134,18 @@ class ChatApp(CommandedApp):
         self.query_one(ConversationList).show(state)
         self.query_one(Transcript).show(state)
         self.query_one(StatusLine).show(state)
-        self.query_one("#title", Static).update(
-            state.chat.title if state.chat else state.new_title or "New conversation"
-        )
+        self._write_line("#title", state.chat.title if state.chat else state.new_title or "New conversation")
         self.query_one(Editor).border_subtitle = MARKED if state.chat and state.chat.marked else ""
-        banner = self.query_one("#banner", Static)
-        text = state.notice or (LOST if state.connection == "lost" else "")
-        banner.display = bool(text)
-        if text != banner.content:
-            banner.update(text)
+        notice = state.notice or (LOST if state.connection == "lost" else "")
+        self.query_one("#banner").display = bool(notice)
+        self._write_line("#banner", notice)
         self._remember()
+
+    def _write_line(self, name: str, text: str) -> None:
+        """Have a line show a text; the same again would be laid out again."""
+        line = self.query_one(name, Static)
+        if text != line.content:
+            line.update(text)
 
     def _remember(self) -> None:
         editor = self.query_one(Editor)

@@ -1,6 +1,7 @@
 """What is drawn costs little in a long chat, and of a long reply: widgets and characters are counted, not seconds."""
 
 import pytest
+from textual.widgets import Static
 
 from tests.tui.conftest import OpenApp
 from tests.tui.fake_server import FakeServer
@@ -20,6 +21,19 @@ async def test_two_hundred_settled_messages_mount_a_window_of_few_widgets(
         await say(pilot, "go")
         await until_shown(pilot, "writing…", "Hello")
         assert len(pilot.app.query_one(Transcript).query("*")) < 40 * 3 + 10
+
+
+async def test_a_title_that_stays_is_not_laid_out_again(
+    open_app: OpenApp, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.add_conversation("Sea", ("a", "b"))
+    async with open_app() as pilot:
+        await until_shown(pilot, "live", "Sea")
+        titles = list[object]()
+        monkeypatch.setattr(pilot.app.query_one("#title", Static), "update", titles.append)
+        await say(pilot, "go")
+        await until_shown(pilot, "Hello there.")
+        assert titles == []
 
 
 async def test_of_a_very_long_reply_the_beginning_is_laid_out(open_app: OpenApp, server: FakeServer) -> None:
