@@ -1,11 +1,13 @@
 """What is drawn costs little in a long chat, and of a long reply: widgets and characters are counted, not seconds."""
 
+import math
+
 import pytest
 from textual.widgets import Static
 
 from tests.tui.conftest import OpenApp
 from tests.tui.fake_server import FakeServer
-from tests.tui.screens import say, until_shown
+from tests.tui.screens import say, until, until_shown
 from tui.folds import LONGEST
 from tui.widgets.reply_text import ReplyText, reply_at
 from tui.widgets.transcript import Transcript
@@ -50,14 +52,16 @@ def test_a_settled_reply_that_is_drawn_again_is_not_laid_out_again() -> None:
     assert reply_at(80, "some *words*", is_settled=True) is first
 
 
-async def test_a_text_that_took_long_to_draw_is_left_as_it_is_until_it_ends(
+async def test_a_text_that_took_long_to_draw_rests_but_its_end_is_drawn(
     open_app: OpenApp, server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tui.widgets.reply_text.RESTS", 1e9)
     server.gate.clear()
     async with open_app() as pilot:
         await say(pilot, "go")
         await until_shown(pilot, "writing…", "Hello")
-        assert not pilot.app.query_one(ReplyText).is_rested
+        reply = pilot.app.query_one(ReplyText)
+        await until(pilot, lambda: reply.is_rested)
+        monkeypatch.setattr(reply, "_rests_until", math.inf)
+        assert not reply.is_rested
         server.gate.set()
         await until_shown(pilot, "Hello there.")
