@@ -17,9 +17,7 @@ from tui.state import Message
 RESTS = 4
 """How many times as long as it took to render a text it is left as it is while it grows."""
 
-_MARKUP = re.compile(
-    r"[*_`#|\[\]<>~]|&#?\w+;|^\s*(?:[-+]|\d+[.)])\s|^ {4}|^-{3,}|\n\S.*\n[=-]{2,}|https?:", re.MULTILINE
-)
+_MARKUP = re.compile(r"[*_`#|\[\]<>~]|&#?\w+;|^\s*(?:[-+]|\d+[.)])\s|^ {4}|^-{3,}|\n\S.*\n[=-]{2,}", re.MULTILINE)
 
 
 class ReplyText(Static):
