@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
-from chatbot.protocol.requests import Message, Metadata, Request, Title
+from chatbot.protocol.requests import ListOf, Message, Metadata, Request, Title
 from chatbot.protocol.resources import conversation_resource
 from storage.records import ArchivedItem, Conversation, SettledState
 
@@ -53,8 +53,8 @@ class ArchivedConversation(Request):
     model: str | None = None
     instructions: str | None = None
     metadata: Metadata | None = None
-    messages: list[ArchivedMessage]
-    branches: Annotated[list[ArchivedMessage], Field(default_factory=list)]
+    messages: ListOf[ArchivedMessage]
+    branches: Annotated[ListOf[ArchivedMessage], Field(default_factory=list)]
 
 
 def archived_conversation(conversation: Conversation) -> dict[str, Any]:

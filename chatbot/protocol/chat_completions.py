@@ -9,7 +9,7 @@ from pydantic import model_validator
 
 from chatbot.protocol.errors import InvalidRequest, ServerFault
 from chatbot.protocol.events import Event
-from chatbot.protocol.requests import MaxTokens, Message, Request, ResponseCreate, TextPart, TurnOptions
+from chatbot.protocol.requests import ListOf, MaxTokens, Message, Request, ResponseCreate, TextPart, TurnOptions
 from chatbot.protocol.unsupported import CHAT_COMPLETIONS, refuse_unsupported
 from storage.records import Response
 
@@ -18,7 +18,7 @@ Chunk = dict[str, Any]
 
 class ChatMessage(Request):
     role: Literal["system", "developer", "user", "assistant"]
-    content: str | list[TextPart] | None = None
+    content: str | ListOf[TextPart] | None = None
 
     @property
     def is_instruction(self) -> bool:
@@ -38,7 +38,7 @@ class Turn(ResponseCreate):
 class ChatCompletionCreate(TurnOptions):
     """The body of `POST /v1/chat/completions`."""
 
-    messages: list[ChatMessage]
+    messages: ListOf[ChatMessage]
     max_completion_tokens: MaxTokens | None = None
     max_tokens: MaxTokens | None = None
     """The older name of `max_completion_tokens`, which goes first."""

@@ -4,15 +4,37 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
-from pydantic_core import ErrorDetails
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import ErrorDetails, PydanticCustomError
 
 from chatbot.protocol.errors import InvalidRequest
 from chatbot.protocol.unsupported import RESPONSES, refuse_unsupported
 
+T = TypeVar("T")
+MOST_METADATA = 16
+
+
+def _in_number(given: object) -> object:
+    """Refuse metadata of too many keys before any of them is read."""
+    if isinstance(given, dict) and len(given) > MOST_METADATA:
+        expected = "Dictionary should have at most {most} items, not {given}"
+        raise PydanticCustomError("too_long", expected, {"most": MOST_METADATA, "given": len(given)})
+    return given
+
+
+ListOf = Annotated[list[T], Field(fail_fast=True)]
+"""A list that is read up to its first wrong element, for no other is told: one of nothing else costs no more."""
 Metadata = Annotated[
     dict[Annotated[str, StringConstraints(max_length=64)], Annotated[str, StringConstraints(max_length=512)]],
-    Field(max_length=16),
+    BeforeValidator(_in_number),
 ]
 UserName = Annotated[str, StringConstraints(max_length=256)]
 MaxTokens = Annotated[int, Field(ge=1, le=1_000_000)]
@@ -31,7 +53,7 @@ class TextPart(Request):
 class Message(Request):
     type: Literal["message"] = "message"
     role: Literal["user", "assistant", "system", "developer"] = "user"
-    content: str | list[TextPart]
+    content: str | ListOf[TextPart]
 
     @property
     def text(self) -> str:
@@ -56,7 +78,7 @@ class TurnOptions(Request):
     repetition_penalty: Annotated[float | None, Field(gt=0, le=10)] = None
     frequency_penalty: Annotated[float | None, Field(ge=-2, le=2)] = None
     presence_penalty: Annotated[float | None, Field(ge=-2, le=2)] = None
-    stop: str | Annotated[list[str], Field(max_length=8)] | None = None
+    stop: str | Annotated[ListOf[str], Field(max_length=8)] | None = None
     seed: Annotated[int | None, Field(ge=0, lt=2**63)] = None
     metadata: Metadata | None = None
     stream: bool | None = None
@@ -69,7 +91,7 @@ class TurnOptions(Request):
 class ResponseCreate(TurnOptions):
     """One turn: the body of `POST /v1/responses` and the `response.create` event."""
 
-    input: str | list[Message]
+    input: str | ListOf[Message]
     conversation: str | ConversationReference | None = None
     previous_response_id: str | None = None
     parent_item_id: str | None = None
@@ -146,7 +168,7 @@ CLIENT_EVENTS: Mapping[str, type[Request]] = {
 
 
 class ConversationCreate(Request):
-    items: Annotated[list[Message], Field(max_length=20)] | None = None
+    items: Annotated[ListOf[Message], Field(max_length=20)] | None = None
     metadata: Metadata | None = None
     title: Title | None = None
     model: str | None = None
@@ -162,7 +184,7 @@ class ConversationUpdate(Request):
 
 
 class ItemsCreate(Request):
-    items: Annotated[list[Message], Field(min_length=1, max_length=20)]
+    items: Annotated[ListOf[Message], Field(min_length=1, max_length=20)]
 
 
 RequestT = TypeVar("RequestT", bound=Request)
@@ -208,12 +230,6 @@ def _check_place(request: ResponseCreate) -> None:
         raise InvalidRequest("unsupported_parameter", message, "background")
 
 
-def _path(location: tuple[int | str, ...]) -> list[int | str]:
-    """Return the fields and indexes of an error's place, without the names of union branches."""
-    branches = {"str", "ConversationReference"}
-    return [part for part in location if isinstance(part, int) or (part.isidentifier() and part not in branches)]
-
-
 def _invalid(error: ValidationError) -> InvalidRequest:
     meant = _meant(error)
     first = meant[0]
@@ -228,7 +244,16 @@ def _invalid(error: ValidationError) -> InvalidRequest:
 def _meant(error: ValidationError) -> list[ErrorDetails]:
     """Return the problems of one field, of those branches of its union that got furthest, or liked its type."""
     problems = error.errors(include_url=False)
-    rank = [(len(_path(problem["loc"])), not problem["type"].endswith("_type")) for problem in problems]
-    place = _path(problems[rank.index(max(rank))]["loc"])
-    ranked = zip(problems, rank, strict=True)
-    return [problem for problem, its in ranked if its == max(rank) and _path(problem["loc"]) == place]
+    furthest = max(problems, key=_rank)
+    place, rank = _path(furthest["loc"]), _rank(furthest)
+    return [problem for problem in problems if _path(problem["loc"]) == place and _rank(problem) == rank]
+
+
+def _rank(problem: ErrorDetails) -> tuple[int, bool]:
+    return len(_path(problem["loc"])), not problem["type"].endswith("_type")
+
+
+def _path(location: tuple[int | str, ...]) -> list[int | str]:
+    """Return the fields and indexes of an error's place, without the names of union branches."""
+    branches = {"str", "ConversationReference"}
+    return [part for part in location if isinstance(part, int) or (part.isidentifier() and part not in branches)]
