@@ -19,6 +19,8 @@ from chatbot.protocol.errors import InvalidRequest
 from chatbot.protocol.unsupported import RESPONSES, refuse_unsupported
 
 T = TypeVar("T")
+Place = list[int | str]
+"""The fields and indexes that lead to a part of a body."""
 MOST_METADATA = 16
 
 
@@ -195,7 +197,7 @@ def validate(kind: type[RequestT], body: dict[str, Any]) -> RequestT:
     try:
         return kind.model_validate(body)
     except ValidationError as error:
-        raise _invalid(error) from None
+        raise _invalid(error, body) from None
 
 
 def is_stream_id(value: object) -> bool:
@@ -230,30 +232,31 @@ def _check_place(request: ResponseCreate) -> None:
         raise InvalidRequest("unsupported_parameter", message, "background")
 
 
-def _invalid(error: ValidationError) -> InvalidRequest:
-    meant = _meant(error)
-    first = meant[0]
-    where = ".".join(str(part) for part in _path(first["loc"]))
-    expected = " or ".join([first["msg"], *(other["msg"].removeprefix("Input should be ") for other in meant[1:])])
-    expected = re.sub(r"a valid dictionary or instance of \w+", "an object", expected)
+def _invalid(error: ValidationError, body: Mapping[str, Any]) -> InvalidRequest:
+    place, meant = _meant(error, body)
+    first, where = meant[0], ".".join(map(str, place))
+    told = [first["msg"], *(other["msg"].removeprefix("Input should be ") for other in meant[1:])]
+    expected = re.sub(r"a valid dictionary or instance of \w+", "an object", " or ".join(dict.fromkeys(told)))
     got = "" if first["type"] == "missing" else f", got {str(first['input'])[:60]!r}"
     code = "missing_required_parameter" if first["type"] == "missing" else "invalid_parameter"
     return InvalidRequest(code, f"{where or 'request'}: {expected}{got}", where or None)
 
 
-def _meant(error: ValidationError) -> list[ErrorDetails]:
+def _meant(error: ValidationError, body: Mapping[str, Any]) -> tuple[Place, list[ErrorDetails]]:
     """Return the problems of one field, of those branches of its union that got furthest, or liked its type."""
-    problems = error.errors(include_url=False)
-    furthest = max(problems, key=_rank)
-    place, rank = _path(furthest["loc"]), _rank(furthest)
-    return [problem for problem in problems if _path(problem["loc"]) == place and _rank(problem) == rank]
+    placed = [(_place(problem, body), problem) for problem in error.errors(include_url=False)]
+    ranks = [(len(place), not problem["type"].endswith("_type")) for place, problem in placed]
+    rank, (place, _) = max(zip(ranks, placed, strict=True), key=lambda ranked: ranked[0])
+    return place, [its for (where, its), other in zip(placed, ranks, strict=True) if (where, other) == (place, rank)]
 
 
-def _rank(problem: ErrorDetails) -> tuple[int, bool]:
-    return len(_path(problem["loc"])), not problem["type"].endswith("_type")
-
-
-def _path(location: tuple[int | str, ...]) -> list[int | str]:
-    """Return the fields and indexes of an error's place, without the names of union branches."""
-    branches = {"str", "ConversationReference"}
-    return [part for part in location if isinstance(part, int) or (part.isidentifier() and part not in branches)]
+def _place(problem: ErrorDetails, body: Mapping[str, Any]) -> Place:
+    """Return the fields and indexes that lead to a problem; names of union branches are left out, as in the body."""
+    place: Place = []
+    value: Any = body
+    for part in problem["loc"]:
+        is_there = part in value if isinstance(value, dict) else isinstance(value, list) and isinstance(part, int)
+        if is_there:
+            place.append(part)
+            value = value[part]
+    return [*place, problem["loc"][-1]] if problem["type"] == "missing" else place

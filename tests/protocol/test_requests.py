@@ -44,11 +44,15 @@ def test_a_conversation_may_be_named_by_id_or_by_object() -> None:
         ({"max_output_tokens": 0}, "max_output_tokens"),
         ({"max_output_tokens": -(2**70)}, "max_output_tokens"),
         ({"metadata": {"k": 1}}, "metadata.k"),
+        ({"metadata": {"user-id": 1}}, "metadata.user-id"),
+        ({"metadata": {"str": 1, "my key": 1}}, "metadata.str"),
+        ({"metadata": {"k" * 65: "v"}}, "metadata." + "k" * 65),
         ({"metadata": {str(n): "v" for n in range(17)}}, "metadata"),
         ({"seed": -1}, "seed"),
         ({"idempotency_key": 5}, "idempotency_key"),
         ({"input": 5}, "input"),
         ({"conversation": 3}, "conversation"),
+        ({"conversation": {"id": 3}}, "conversation.id"),
         ({"input": [{"role": "robot", "content": "x"}]}, "input.0.role"),
         ({"input": [{"role": "user", "content": [{"type": "input_image", "image_url": "x"}]}]}, None),
     ],
@@ -68,6 +72,7 @@ def test_a_wrong_field_is_named(fields: dict[str, Any], param: str | None) -> No
         ({"conversation": 5}, "conversation: Input should be a valid string or an object, got '5'"),
         ({"stop": ["a"] * 9}, "stop: List should have at most 8 items after validation, not 9, got"),
         ({"stop": ["a", 1]}, "stop.1: Input should be a valid string, got '1'"),
+        ({"metadata": {"user-id": 1, "my key": 2}}, "metadata.user-id: Input should be a valid string, got '1'"),
     ],
 )
 def test_what_was_expected_is_all_that_is_allowed(fields: dict[str, Any], expected: str) -> None:
@@ -80,6 +85,9 @@ def test_a_missing_input_is_said_to_be_missing() -> None:
     with pytest.raises(InvalidRequest, match="input") as caught:
         validate(ResponseCreate, {})
     assert caught.value.code == "missing_required_parameter"
+    with pytest.raises(InvalidRequest) as caught:
+        create(conversation={})
+    assert (caught.value.code, caught.value.param) == ("missing_required_parameter", "conversation.id")
 
 
 @pytest.mark.parametrize(
