@@ -98,7 +98,7 @@ class Replies:
 
     def _add(self, row: Generation, token: int, now: float) -> None:
         if token == NO_TOKEN:
-            raise GenerationFailed("the model's logits are not finite")
+            raise GenerationFailed("the logits are not finite, or not after penalties and temperature")
         if row.first_token_at is None:
             row.first_token_at = now
             with self._lock:

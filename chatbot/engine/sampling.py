@@ -98,25 +98,28 @@ class RowSampler:
 
 
 def sample(logits: torch.Tensor, rows: Sequence[RowSampler]) -> list[int]:
-    """Return the next token of each row from logits `[rows, vocabulary]`; NO_TOKEN where they are not finite."""
+    """Return the next token of each row from logits `[rows, vocabulary]`.
+
+    NO_TOKEN where they are not finite, or not after penalties and temperature; such a row has drawn nothing.
+    """
     logits = logits.float()
     if any(row.has_penalty for row in rows):
         logits = torch.stack(
             [row.penalised(one) if row.has_penalty else one for row, one in zip(rows, logits, strict=True)]
         )
-    tokens, best = _likeliest(logits)
-    is_finite = [math.isfinite(value) for value in best]
-    chosen = [i for i, row in enumerate(rows) if is_finite[i] and not row.is_greedy]
+    tokens = [token if math.isfinite(best) else NO_TOKEN for token, best in _likeliest(logits)]
+    chosen = [i for i, row in enumerate(rows) if tokens[i] != NO_TOKEN and not row.is_greedy]
     if chosen:
         picked = logits if len(chosen) == len(rows) else logits[chosen]
         for i, token in zip(chosen, _draw(picked, [rows[i] for i in chosen]), strict=True):
             tokens[i] = token
     for row, token in zip(rows, tokens, strict=True):
-        row.accept(token)
-    return [token if fine else NO_TOKEN for token, fine in zip(tokens, is_finite, strict=True)]
+        if token != NO_TOKEN:
+            row.accept(token)
+    return tokens
 
 
-def _likeliest(logits: torch.Tensor) -> tuple[list[int], list[float]]:
+def _likeliest(logits: torch.Tensor) -> list[tuple[int, float]]:
     """Return each row's likeliest token and its logit; what is not a number counts as the largest.
 
     On a CPU numpy finds it among 32 rows of 8,192 in 0.03 ms, torch in 0.6.
@@ -124,9 +127,9 @@ def _likeliest(logits: torch.Tensor) -> tuple[list[int], list[float]]:
     if logits.device.type == "cpu":
         values = logits.numpy()
         found = values.argmax(-1).tolist()
-        return found, [float(row[token]) for row, token in zip(values, found, strict=True)]
+        return [(token, float(row[token])) for row, token in zip(values, found, strict=True)]
     best, likeliest = logits.max(-1)
-    return likeliest.tolist(), best.tolist()
+    return list(zip(likeliest.tolist(), best.tolist(), strict=True))
 
 
 def _draw(logits: torch.Tensor, rows: Sequence[RowSampler]) -> list[int]:
@@ -138,7 +141,7 @@ def _draw(logits: torch.Tensor, rows: Sequence[RowSampler]) -> list[int]:
     cumulative = scaled.softmax(-1).cumsum(-1)
     target = _column(logits, [row.uniform() for row in rows]) * cumulative[:, -1:]
     drawn: list[int] = torch.searchsorted(cumulative, target, right=True)[:, 0].tolist()
-    return drawn
+    return [token if token < logits.shape[-1] else NO_TOKEN for token in drawn]  # past the end: no distribution
 
 
 def _filter(scaled: torch.Tensor, settings: Sequence[Sampling]) -> torch.Tensor:

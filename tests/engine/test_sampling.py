@@ -173,6 +173,17 @@ def test_logits_that_are_no_numbers_give_no_token_and_leave_the_others_alone() -
     assert first == sample(logits[:1], [_row(seed=1, temperature=1)])[0]
 
 
+@pytest.mark.parametrize("settings", [{}, {"top_k": 5}, {"top_p": 0.5}, {"min_p": 0.5}])
+def test_settings_that_leave_no_distribution_give_no_token_and_leave_the_others_alone(settings: dict[str, Any]) -> None:
+    logits = _logits(2)
+    logits[0, 1] = 5.0
+    spoilt = _row(seed=1, temperature=0.01, repetition_penalty=1e-37, **settings)
+    broken, other = sample(logits, [spoilt, _row(seed=1)])
+    assert broken == NO_TOKEN
+    assert spoilt.position == 0
+    assert other == sample(logits[1:], [_row(seed=1)])[0]
+
+
 def test_a_token_of_probability_zero_is_never_drawn() -> None:
     logits = torch.full((1, VOCABULARY), -math.inf)
     logits[0, [3, 299]] = 0.0

@@ -41,6 +41,7 @@ def test_a_conversation_may_be_named_by_id_or_by_object() -> None:
         ({"temperature": True}, "temperature"),
         ({"temperature": "1"}, "temperature"),
         ({"top_p": -0.1}, "top_p"),
+        ({"repetition_penalty": 1e-37}, "repetition_penalty"),
         ({"max_output_tokens": 0}, "max_output_tokens"),
         ({"max_output_tokens": -(2**70)}, "max_output_tokens"),
         ({"metadata": {"k": 1}}, "metadata.k"),
