@@ -87,7 +87,18 @@ def _fields(model: type[BaseModel]) -> Iterator[str]:
         kinds = described.get("anyOf", [described])
         names = [kind.get("type") or kind["$ref"].rsplit("/", 1)[-1] for kind in kinds]
         shown = " or ".join(name for name in names if name != "null")
-        yield f"| `{name}` | {shown} | {'required' if name in required else ''} |"
+        told = ["required"] if name in required else [text for kind in kinds if (text := _range(kind))]
+        yield f"| `{name}` | {shown} | {', '.join(told)} |"
+
+
+def _range(kind: dict[str, Any]) -> str:
+    """Return the numbers that a type takes, or nothing if that is all of them."""
+    match kind:
+        case {"minimum": low, "maximum": high}:
+            return f"{low} to {high}"
+        case {"minimum": low}:
+            return f"from {low}"
+    return ""
 
 
 def _notices() -> list[str]:
