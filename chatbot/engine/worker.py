@@ -20,7 +20,6 @@ from chatbot.engine.forward import Computed, Forward
 from chatbot.engine.generation import Event, Generation
 from chatbot.engine.heartbeat import Clock, Heartbeat
 from chatbot.engine.kv_tiers import KVTiers
-from chatbot.engine.out_of_memory import is_out_of_memory
 from chatbot.engine.prefill_budget import PrefillBudget
 from chatbot.engine.replies import Replies
 from chatbot.engine.runner import Runner
@@ -210,23 +209,25 @@ class Worker:
         self._forward.note(step, computed, time.perf_counter() - started)
 
     def _draw(self, computed: Computed) -> None:
-        """Draw the tokens of all rows, one row after the other where memory does not suffice for all at once."""
+        """Draw the tokens of all rows, or of one after the other if that fails; a row that fails alone is ended.
+
+        What fails is what all rows share, before any of them has remembered its token; a row's own faults end it there.
+        """
         try:
             self._replies.draw(computed.rows, computed.logits)
         except Exception as error:
-            if len(computed.rows) == 1 or not is_out_of_memory(error):
+            if is_device_broken(error):
                 raise
+            why = str(error)
         else:
             return
-        log.warning("out of memory while drawing tokens for %d rows; drawing them one by one", len(computed.rows))
+        log.warning("tokens of %d rows could not be drawn: %s", len(computed.rows), why)
+        if len(computed.rows) == 1:
+            self._replies.fail(computed.rows[0][0], f"no token could be drawn: {why}")
+            return
         self._runner.free_memory()
         for one in computed.one_by_one():
-            try:
-                self._replies.draw(one.rows, one.logits)
-            except Exception as error:  # not enough for this one; those before it have gone on
-                if is_device_broken(error):
-                    raise
-                self._replies.fail(one.rows[0][0], f"no token could be drawn: {error}")
+            self._draw(one)
 
     def _flush(self) -> None:
         events = self._replies.take_events()

@@ -13,6 +13,7 @@ from chatbot.engine.base import GenerationFailed, GenerationRequest, Sampling
 from chatbot.engine.local import LocalEngine
 from chatbot.engine.replies import Replies
 from chatbot.engine.runner import Runner
+from chatbot.engine.sampling import RowSampler, sample
 from chatbot.engine.slots import SlotTable
 from tests.engine.alone import Alone
 from tests.engine.talk import GREEDY, ask, says
@@ -109,6 +110,18 @@ async def test_logits_that_are_no_numbers_end_one_reply(
 
     _spoil(monkeypatch, "prefill", spoil)
     _check(await _ask_three(engine), tiny, "not finite")
+
+
+async def test_a_draw_that_fails_ends_one_reply(
+    engine: LocalEngine, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def draw(logits: torch.Tensor, rows: Sequence[RowSampler]) -> list[int]:
+        if any(POISON in row.prompt for row in rows):
+            raise IndexError("index 300 is out of bounds")
+        return sample(logits, rows)
+
+    monkeypatch.setattr("chatbot.engine.replies.sample", draw)
+    _check(await _ask_three(engine), tiny, "no token could be drawn: index 300 is out of bounds")
 
 
 async def test_kv_that_is_no_number_does_not_reach_who_comes_next(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
