@@ -1,14 +1,17 @@
 """What the model gets to see: the system prompt and the newest messages, whole, within a token budget.
 
-Pure. The window moves in large steps: when the history outgrows the budget, its oldest exchanges are dropped until
-it fills two thirds of it. Between steps the prompt only grows at its end, so the engine's KV stays valid
-(trimming one turn per turn would make every turn a full prefill). Once something was dropped, a part of the budget is
-kept for what the newest message recalls of it.
+Pure. The window moves in large steps: when the history outgrows the budget, its oldest exchanges are dropped, a third
+of the budget at a time. Between steps the prompt only grows at its end, so the engine's KV stays valid (trimming one
+turn per turn would make every turn a full prefill). Steps are counted from where the window began, or from the first
+message: so a chat that nobody remembers begins its window in the same place each time it comes, until the next step.
+Once something was dropped, a part of the budget is kept for what the newest message recalls of it.
 """
 
+import math
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import chain, islice
 from typing import Any
 
@@ -19,10 +22,10 @@ from chatbot.engine.base import ChatMessage
 from storage.records import Item
 
 CountTokens = Callable[[Sequence[ChatMessage]], int]
-CountExchanges = Callable[[Sequence[Sequence[Item]]], int]
+CountFrom = Callable[[int], int]
 
 KEPT_SHARE = 2 / 3
-"""How full the window is after a step."""
+"""How full the window is after a step from where it was just outgrown; the rest is what a step drops."""
 RECALL_SHARE = 1 / 5
 """The most that recalled messages may take of the budget."""
 MOST_TRIED = 20
@@ -89,18 +92,20 @@ def build_context(
 
     standing = [item for item in history if item.role == "system"]
 
-    def tokens_of(shown: Sequence[Sequence[Item]]) -> int:
-        return count_tokens(render(system, [*standing, *chain.from_iterable(shown)]))
-
     exchanges = _exchanges([item for item in history if item.role != "system"])
-    begin = _index_of(exchanges, window_start)
+
+    @cache
+    def tokens_from(first: int) -> int:
+        return count_tokens(render(system, [*standing, *chain.from_iterable(exchanges[first:])]))
+
     reserved = min(recall_tokens, int(budget_tokens * RECALL_SHARE))
-    if tokens_of(exchanges[begin:]) > budget_tokens - (reserved if begin else 0):
-        begin = _step(exchanges, begin, budget_tokens, (budget_tokens - reserved) * KEPT_SHARE, tokens_of)
+    begin = _index_of(exchanges, window_start)
+    if tokens_from(begin) > budget_tokens - (reserved if begin else 0):
+        begin = _step(begin, len(exchanges) - 1, budget_tokens, reserved, tokens_from)
     dropped = list(chain.from_iterable(exchanges[:begin]))
     left_out = {item.id for item in dropped}
     kept = [item for item in history if item.id not in left_out]
-    room = min(reserved, budget_tokens - tokens_of(exchanges[begin:]))
+    room = min(reserved, budget_tokens - tokens_from(begin))
     recalled = _recalled(history[-1], dropped, room, count_tokens, said)
     while recalled and count_tokens(render(system, kept, recalled)) > budget_tokens:
         del recalled[0]  # next to other text, the same text may take a token more
@@ -165,17 +170,22 @@ def render(system: str, items: Sequence[Item], recalled: Sequence[Item] = ()) ->
     return tuple(message for message in messages if message.text)
 
 
-def _step(
-    exchanges: list[list[Item]], begin: int, budget_tokens: int, target_tokens: float, tokens_of: CountExchanges
-) -> int:
-    """Return the first exchange to keep so that the window has the target's tokens at most."""
-    last = len(exchanges) - 1
+def _step(begin: int, last: int, budget_tokens: int, reserved: int, tokens_from: CountFrom) -> int:
+    """Return the first exchange to keep of a window that began at `begin` and was outgrown.
+
+    Whole steps are dropped. How many is all that depends on the end of the chat, so a longer one is cut in the same
+    place until it takes one more.
+    """
+    room = budget_tokens - reserved
+    before = room if begin else budget_tokens  # as long as nothing was dropped, nothing is to be recalled
+    step = room * (1 - KEPT_SHARE)
+    tokens = tokens_from(begin)
+    kept = tokens - (before - room) - math.ceil((tokens - before) / step) * step
     fits = range(begin, last)  # fewer exchanges are fewer tokens, so the first that fits is found by halves
-    begin += bisect_left(fits, True, key=lambda first: tokens_of(exchanges[first:]) <= target_tokens)
-    tokens = tokens_of(exchanges[begin:])
-    if tokens > budget_tokens:
-        raise ContextTooLong(tokens, budget_tokens)
-    return begin
+    first = begin + bisect_left(fits, True, key=lambda first: tokens_from(first) <= kept)
+    if tokens_from(first) > budget_tokens:
+        raise ContextTooLong(tokens_from(first), budget_tokens)
+    return first
 
 
 def _exchanges(history: Sequence[Item]) -> list[list[Item]]:

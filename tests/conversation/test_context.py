@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -75,12 +76,27 @@ def test_the_window_moves_in_a_large_step_and_then_stays() -> None:
         history.append(item(2 * turn, "user", words(4)))
         context = build_context("be kind", history, budget_tokens=100, count_tokens=count, window_start=start)
         if starts and context.kept[0] != starts[-1]:
-            assert context.tokens <= 100 * KEPT_SHARE
+            assert context.tokens <= 100 * KEPT_SHARE + 10  # what the last turn brought
         start = context.kept[0]
         starts.append(start)
         history.append(item(2 * turn + 1, "assistant", words(4)))
     moves = sum(before != after for before, after in zip(starts, starts[1:], strict=False))
     assert 5 <= moves <= 40 / 3
+
+
+@pytest.mark.parametrize("recall_tokens", [0, 50])
+def test_the_window_of_a_chat_that_nobody_remembers_moves_in_large_steps_too(recall_tokens: int) -> None:
+    history: list[Item] = []
+    dropped: list[int] = []
+    for turn in range(60):
+        history.append(item(2 * turn, "user", words(1 + 7 * turn % 9)))
+        context = build_context("be kind", history, budget_tokens=100, count_tokens=count, recall_tokens=recall_tokens)
+        dropped.append(len(context.dropped))
+        history.append(item(2 * turn + 1, "assistant", words(4)))
+    moves = sum(before != after for before, after in pairwise(dropped))
+    step_tokens = (100 - min(recall_tokens, 100 * RECALL_SHARE)) * (1 - KEPT_SHARE)
+    assert dropped == sorted(dropped)
+    assert 10 <= moves <= count(render("be kind", history)) / step_tokens
 
 
 def test_a_message_over_the_budget_is_refused_with_both_numbers() -> None:
