@@ -8,13 +8,14 @@ normalizer) are no places to cut.
 
 import re
 from array import array
-from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache
+from collections.abc import Iterable, Sequence
 from itertools import chain, pairwise
 from typing import Any
 
-MOST = 1024
-"""Segments whose tokens are remembered."""
+from chatbot.engine.recent_texts import RecentTexts
+
+MOST_CHARACTERS = 2**20
+"""How much text is remembered with its tokens: 5 MB at most where it is ASCII, and a long day of chats."""
 
 
 class Segments:
@@ -28,8 +29,8 @@ class Segments:
         """Control tokens before which a prompt may be cut."""
         self._place = _any_of(self.places)
         self._control = _any_of(names)
-        self._ids: Callable[[str], array[int]] = lru_cache(MOST)(
-            lambda text: array("I", tokenizer.encode(text, add_special_tokens=False))
+        self._known = RecentTexts(
+            lambda text: array("I", tokenizer.encode(text, add_special_tokens=False)), MOST_CHARACTERS
         )
 
     def can_encode(self, texts: Iterable[str]) -> bool:
@@ -40,11 +41,11 @@ class Segments:
         """Return the token ids of a prompt, its control tokens as such."""
         cuts = [0, *(place.start() for place in self._place.finditer(prompt)), len(prompt)]
         segments = (prompt[start:end] for start, end in pairwise(cuts))
-        return list(chain.from_iterable(map(self._ids, segments)))
+        return list(chain.from_iterable(map(self._known.ids, segments)))
 
     def forget(self) -> None:
         """Forget what was said. For any thread."""
-        self._ids.cache_clear()  # type: ignore[attr-defined]
+        self._known.forget()
 
 
 def _any_of(tokens: Iterable[str]) -> re.Pattern[str]:

@@ -10,7 +10,7 @@ from tokenizers import AddedToken, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from chatbot.engine.base import ChatMessage
-from chatbot.engine.segments import Segments
+from chatbot.engine.segments import MOST_CHARACTERS, Segments
 from chatbot.engine.template import ChatTemplate
 from tests.tiny import CONTROL_TOKENS, make_tiny_tokenizer
 
@@ -75,6 +75,16 @@ def test_only_what_is_new_is_encoded_and_nothing_is_kept_that_was_forgotten(tmp_
         template.forget()
         template.render(said)
         assert "<|user|>my name is Ada" in [call.args[0] for call in encode.call_args_list]
+
+
+def test_long_texts_are_kept_only_as_far_as_there_is_room() -> None:
+    tokenizer = make_tiny_tokenizer()
+    segments = Segments(tokenizer)
+    long = [f"<|user|>{digit}" + "x" * (MOST_CHARACTERS // 2) for digit in "123"]
+    with patch.object(tokenizer, "encode", return_value=[0]) as encode:
+        for text in (*long, *long):
+            segments.encode(text)
+    assert [call.args[0] for call in encode.call_args_list if call.args[0]] == [*long, *long]
 
 
 def test_text_that_spells_a_control_token_is_not_for_segments() -> None:
