@@ -26,6 +26,11 @@ class Slot:
     adapter: str | None = None
     """Content digest of the adapter that made the KV; None is the plain base."""
     session: str | None = None
+    """Whose it is; None if nobody's, as that of a chat which its client keeps."""
+    asked: int = 0
+    """How many tokens its last prompt had."""
+    found: int = 0
+    """How many tokens that one had in common with whom it came after: with its own chat's last prompt, or any other."""
     last_used: float = 0.0
     is_busy: bool = False
 
@@ -65,11 +70,13 @@ class SlotTable:
     def admit(self, session: str, prompt: Sequence[int], adapter: str | None) -> Admission | None:
         """Take a slot for this prompt, or return None while all are busy.
 
-        The session's own slot comes first, then an empty one, then the idle one that was used longest ago.
+        The session's own slot comes first, then one of nobody's with a chat that this prompt goes on with, then an
+        empty one, then the idle one that was used longest ago.
         If KV that was kept elsewhere begins with more of the prompt than all slots, it is brought in. If another slot
         begins with more of it (a persona's instructions, a forked conversation), that is the donor.
         """
-        slot = self._own(session) or self._next()
+        grown = self._own(session) or self._gone_on_with(prompt, adapter)
+        slot = grown or self._next()
         if slot is None:
             return None
         wanted = prompt[:-1]
@@ -83,6 +90,8 @@ class SlotTable:
         cached = own if donor is None else theirs
         slot.tokens = list(prompt[:cached])
         slot.adapter, slot.session, slot.is_busy = adapter, session, True
+        slot.found = max(own, theirs) if grown is None else min(cached, slot.asked - 1)
+        slot.asked = len(prompt)
         return Admission(slot, cached, donor)
 
     def resident(self, prompt: Sequence[int], adapter: str | None) -> int:
@@ -111,6 +120,17 @@ class SlotTable:
 
     def _own(self, session: str) -> Slot | None:
         return next((slot for slot in self.slots if slot.session == session and not slot.is_busy), None)
+
+    def _gone_on_with(self, prompt: Sequence[int], adapter: str | None) -> Slot | None:
+        """Return the idle slot of nobody's whose chat has grown to this prompt, so that it need not be held twice.
+
+        It has most of that slot's last prompt, and more than that one had in common with whom it came after. Chats
+        which share their instructions have no more in common than these.
+        """
+        idle = [slot for slot in self.slots if slot.session is None and not slot.is_busy]
+        shared = {slot.index: _shared(slot, prompt, adapter) for slot in idle}
+        grown = (slot for slot in idle if shared[slot.index] > max(slot.found, slot.asked / 2))
+        return max(grown, key=lambda slot: shared[slot.index], default=None)
 
     def _next(self) -> Slot | None:
         """Return the slot that the next new conversation takes."""

@@ -15,6 +15,15 @@ def _talk(table: SlotTable, session: str, tokens: list[int], adapter: str | None
     return admission.slot.index, admission.cached, None if admission.donor is None else admission.donor.index
 
 
+def _talk_of_nobody(table: SlotTable, prompt: list[int], reply: list[int]) -> tuple[int, int]:
+    """Run a turn of a chat that its client keeps, and return slot and cached tokens."""
+    admission = table.admit("a name of its own", prompt, None)
+    assert admission is not None
+    admission.slot.tokens, admission.slot.session = [*prompt, *reply], None
+    table.release(admission.slot)
+    return admission.slot.index, admission.cached
+
+
 def test_the_next_turn_of_a_session_finds_its_kv() -> None:
     table = SlotTable(4)
     slot, cached, _ = _talk(table, "a", [1, 2, 3])
@@ -65,6 +74,51 @@ def test_empty_slots_go_before_old_ones_and_old_before_new() -> None:
     assert first != second
     assert _talk(table, "c", [5, 6])[0] == first
     assert _talk(table, "b", [3, 4, 5])[:2] == (second, 2)
+
+
+def test_a_chat_that_its_client_keeps_stays_in_its_slot_as_it_grows() -> None:
+    table = SlotTable(4)
+    other, *_ = _talk(table, "b", list(range(100, 200)))
+    chat = list(range(20))
+    slots = set()
+    for turn in range(10):
+        slot, cached = _talk_of_nobody(table, chat, [1000 + turn] * 5)
+        slots.add(slot)
+        assert cached == (len(chat) - 20 if turn else 0)
+        chat = [*chat, *[1000 + turn] * 5, *[2000 + turn] * 20]
+    assert len(slots) == 1
+    assert _talk(table, "b", list(range(100, 210))) == (other, 100, None)
+
+
+def test_it_stays_there_though_messages_are_recalled_before_some_of_its_newest() -> None:
+    table = SlotTable(4)
+    chat = list(range(60))
+    slots = set()
+    for turn in range(12):
+        newest, reply = [2000 + turn] * 5, [1000 + turn] * 5
+        recalled = [7] * 10 if turn % 4 in (1, 2) else []
+        slots.add(_talk_of_nobody(table, [*chat, *recalled, *newest], reply)[0])
+        chat = [*chat, *newest, *reply]
+    assert len(slots) == 1
+
+
+def test_a_prompt_that_comes_again_stays_in_its_slot() -> None:
+    table = SlotTable(4)
+    assert {_talk_of_nobody(table, list(range(50)), [1000 + turn] * 5)[0] for turn in range(5)} == {0}
+
+
+def test_chats_that_only_share_their_instructions_stay_in_slots_of_their_own() -> None:
+    table = SlotTable(4)
+    instructions = list(range(100))
+    chats = {name: [*instructions, *[name] * 5] for name in (1001, 1002, 1003)}
+    taken = []
+    for turn in range(5):
+        for name, chat in chats.items():
+            slot, cached = _talk_of_nobody(table, chat, [turn] * 3)
+            taken.append((slot, name))
+            assert turn < 2 or cached == len(chat) - 5
+            chats[name] = [*chat, *[turn] * 3, *[2000 + turn] * 5]
+    assert len(set(taken[-9:])) == 3
 
 
 def test_none_is_admitted_while_all_slots_are_busy() -> None:
