@@ -82,7 +82,7 @@ class TurnOptions(Request):
     frequency_penalty: Annotated[float | None, Field(ge=-2, le=2)] = None
     presence_penalty: Annotated[float | None, Field(ge=-2, le=2)] = None
     stop: str | Annotated[ListOf[str], Field(max_length=8)] | None = None
-    seed: Annotated[int | None, Field(ge=0, lt=2**63)] = None
+    seed: Annotated[int | None, Field(ge=-(2**63), le=2**63 - 1)] = None
     metadata: Metadata | None = None
     stream: bool | None = None
     safety_identifier: UserName | None = None

@@ -116,6 +116,10 @@ def test_positions_of_one_seed_and_seeds_of_one_position_differ() -> None:
     assert len({_row(seed=seed).uniform() for seed in range(100)}) == 100
 
 
+def test_a_negative_seed_is_a_seed_like_any_other() -> None:
+    assert _row(seed=-1).uniform() == _row(seed=-1).uniform() != _row(seed=1).uniform()
+
+
 def test_the_numbers_are_uniform() -> None:
     numbers = sorted(_row(seed=seed).uniform() for seed in range(4000))
     assert max(abs(number - i / 4000) for i, number in enumerate(numbers)) < 0.03

@@ -25,6 +25,7 @@ def test_unknown_fields_are_ignored() -> None:
 
 def test_what_asks_for_nothing_unusual_is_taken() -> None:
     assert create(top_p=0).top_p == 0
+    assert create(seed=-1).seed == -1
     assert create(user="").asks_for is None
     assert create(safety_identifier="", user="mira").asks_for == "mira"
 
@@ -49,7 +50,8 @@ def test_a_conversation_may_be_named_by_id_or_by_object() -> None:
         ({"metadata": {"str": 1, "my key": 1}}, "metadata.str"),
         ({"metadata": {"k" * 65: "v"}}, "metadata." + "k" * 65),
         ({"metadata": {str(n): "v" for n in range(17)}}, "metadata"),
-        ({"seed": -1}, "seed"),
+        ({"seed": -(2**63) - 1}, "seed"),
+        ({"seed": 2**63}, "seed"),
         ({"idempotency_key": 5}, "idempotency_key"),
         ({"input": 5}, "input"),
         ({"conversation": 3}, "conversation"),
