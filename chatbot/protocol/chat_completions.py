@@ -80,28 +80,33 @@ def completion(response: Response) -> Chunk:
     return {**_head(response, "chat.completion"), "choices": [choice], "usage": _usage(response)}
 
 
-def chunk(response: Response, event: Event) -> Chunk | None:
+def chunk(response: Response, event: Event, *, includes_usage: bool) -> Chunk | None:
     """Return what an event is to a reader of chunks: the role or a piece of the reply; most are nothing."""
     match event:
         case {"type": "response.created"}:
-            return _chunk(response, {"role": "assistant", "content": "", "refusal": None})
+            delta = {"role": "assistant", "content": "", "refusal": None}
+            return _chunk(response, delta, includes_usage=includes_usage)
         case {"type": "response.output_text.delta", "delta": text}:
-            return _chunk(response, {"content": text})
+            return _chunk(response, {"content": text}, includes_usage=includes_usage)
         case _:
             return None
 
 
 def last_chunks(response: Response, *, includes_usage: bool) -> list[Chunk]:
     """Return what follows the pieces of an ended reply. Raises ServerFault for one that failed."""
-    ended = [_chunk(response, {}, _finish_reason(response))]
+    ended = [_chunk(response, {}, _finish_reason(response), includes_usage=includes_usage)]
     if includes_usage:
         ended.append({**_head(response, "chat.completion.chunk"), "choices": [], "usage": _usage(response)})
     return ended
 
 
-def _chunk(response: Response, delta: dict[str, Any], finish_reason: str | None = None) -> Chunk:
+def _chunk(
+    response: Response, delta: dict[str, Any], finish_reason: str | None = None, *, includes_usage: bool
+) -> Chunk:
+    """Return a piece; where the last chunk brings the usage, the others say that they do not."""
     choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
-    return {**_head(response, "chat.completion.chunk"), "choices": [choice]}
+    usage = {"usage": None} if includes_usage else {}
+    return {**_head(response, "chat.completion.chunk"), "choices": [choice], **usage}
 
 
 def _head(response: Response, kind: str) -> Chunk:

@@ -45,7 +45,7 @@ async def _frames(log: ResponseLog, *, includes_usage: bool) -> AsyncIterator[st
     async for event in with_pings(log.events()):
         if event is None:
             yield PING
-        elif (piece := chunk(log.response, event)) is not None:
+        elif (piece := chunk(log.response, event, includes_usage=includes_usage)) is not None:
             yield _encode(piece)
     try:
         for piece in last_chunks(log.response, includes_usage=includes_usage):

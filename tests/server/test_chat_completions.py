@@ -60,6 +60,7 @@ async def test_a_stream_brings_the_role_the_pieces_the_reason_and_the_usage(clie
     assert [choice.finish_reason for choice in choices] == [None] * (len(choices) - 1) + ["stop"]
     assert chunks[-1].choices == []
     assert chunks[-1].usage is not None
+    assert all("usage" in chunk.model_fields_set and chunk.usage is None for chunk in chunks[:-1])
     assert len({chunk.id for chunk in chunks}) == 1
 
 
@@ -101,6 +102,7 @@ async def test_a_failure_is_told_whole_or_in_the_stream(
     frames = (await http.post("/v1/chat/completions", json=body)).text.removesuffix("\n\n").split("\n\n")
     told: list[dict[str, Any]] = [json.loads(frame.removeprefix("data: ")) for frame in frames[:-1]]
     assert told[1]["choices"][0]["delta"] == {"content": "half"}
+    assert "usage" not in told[1]
     assert told[-1]["error"]["code"] == "generation_failed"
     assert frames[-1] == "data: [DONE]"
 
