@@ -10,7 +10,7 @@ from pydantic import model_validator
 from chatbot.protocol.errors import InvalidRequest, ServerFault
 from chatbot.protocol.events import Event
 from chatbot.protocol.requests import ListOf, MaxTokens, Message, Request, ResponseCreate, TextPart, TurnOptions
-from chatbot.protocol.unsupported import CHAT_COMPLETIONS, refuse_unsupported
+from chatbot.protocol.unsupported import CHAT_COMPLETIONS, CHAT_MESSAGE, refuse_unsupported
 from storage.records import Response
 
 Chunk = dict[str, Any]
@@ -48,6 +48,10 @@ class ChatCompletionCreate(TurnOptions):
     @classmethod
     def _refuse_unsupported(cls, body: dict[str, Any]) -> dict[str, Any]:
         refuse_unsupported(body, CHAT_COMPLETIONS)
+        messages = body.get("messages")
+        for number, message in enumerate(messages if isinstance(messages, list) else ()):
+            if isinstance(message, dict) and not CHAT_MESSAGE.keys().isdisjoint(message):
+                refuse_unsupported(message, CHAT_MESSAGE, f"messages.{number}.")
         return body
 
     @property

@@ -3,7 +3,7 @@
 What only says how work is to be paid for or kept in a cache, or bounds tools that are never called, is let pass.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from chatbot.protocol.errors import InvalidRequest
@@ -18,12 +18,12 @@ _NEVER_THERE = (
     "web_search_call.results",
 )
 """What may be included of items that no reply here has."""
-Honoured = Mapping[str, tuple[object, ...]]
-"""The values of each field that ask for nothing else than is done anyway; of a list, what may be in it."""
+Honoured = Mapping[str, tuple[object, ...] | list[object]]
+"""The values of each field that ask for nothing else than is done anyway; where the field is a list, its elements."""
 RESPONSES: Honoured = {
-    "context_management": (),
+    "context_management": [],
     "generate": (True,),
-    "include": _NEVER_THERE,
+    "include": [*_NEVER_THERE],
     "moderation": (),
     "prompt": (),
     "reasoning.effort": ("none",),
@@ -32,17 +32,17 @@ RESPONSES: Honoured = {
     "text.format.type": ("text",),
     "text.verbosity": ("medium",),
     "tool_choice": ("none", "auto"),
-    "tools": (),
+    "tools": [],
     "top_logprobs": (0,),
     "truncation": ("auto",),
 }
 CHAT_COMPLETIONS: Honoured = {
     "audio": (),
     "function_call": ("none", "auto"),
-    "functions": (),
+    "functions": [],
     "logit_bias": ({},),
     "logprobs": (False,),
-    "modalities": ("text",),
+    "modalities": ["text"],
     "moderation": (),
     "n": (1,),
     "prediction": (),
@@ -51,20 +51,28 @@ CHAT_COMPLETIONS: Honoured = {
     "store": (False,),
     "stream_options.include_obfuscation": (False,),
     "tool_choice": ("none", "auto"),
-    "tools": (),
+    "tools": [],
     "top_logprobs": (0,),
     "verbosity": ("medium",),
     "web_search_options": (),
 }
 
 
-def refuse_unsupported(body: Mapping[str, Any], table: Honoured) -> None:
-    """Raise InvalidRequest naming the first field that cannot be honoured."""
+CHAT_MESSAGE: Honoured = {"audio": (), "function_call": (), "tool_calls": []}
+
+
+def refuse_unsupported(body: Mapping[str, Any], table: Honoured, place: str = "") -> None:
+    """Raise InvalidRequest naming the first field that cannot be honoured, after the place of the body in a request."""
     for field, honoured in table.items():
         given = _at(body, field)
-        for value in given if isinstance(given, list) else [given]:
-            if value is not None and value not in honoured:
-                raise InvalidRequest("unsupported_parameter", _refusal(field, honoured, value), field)
+        for value in given if isinstance(given, list) and isinstance(honoured, list) else [given]:
+            if value is not None and not any(_is_same(value, one) for one in honoured):
+                raise InvalidRequest("unsupported_parameter", _refusal(place + field, honoured, value), place + field)
+
+
+def _is_same(value: object, other: object) -> bool:
+    """Whether two values are the same in JSON, where true is no number."""
+    return value == other and isinstance(value, bool) == isinstance(other, bool)
 
 
 def _at(body: Mapping[str, Any], field: str) -> Any:
@@ -75,6 +83,6 @@ def _at(body: Mapping[str, Any], field: str) -> Any:
     return value
 
 
-def _refusal(field: str, honoured: tuple[object, ...], value: object) -> str:
+def _refusal(field: str, honoured: Sequence[object], value: object) -> str:
     expected = f"expected {' or '.join(map(repr, honoured))}, or " if honoured else ""
     return f"{field}: {str(value)[:60]!r} is not supported by this server; {expected}leave it out"

@@ -92,6 +92,13 @@ def test_a_chat_ends_with_the_user(messages: list[dict[str, Any]]) -> None:
     [
         ({"tools": [{"type": "function"}]}, "tools"),
         ({"n": 2}, "n"),
+        ({"n": True}, "n"),
+        ({"n": [1]}, "n"),
+        ({"n": []}, "n"),
+        ({"logit_bias": []}, "logit_bias"),
+        ({"modalities": ["text", "audio"]}, "modalities"),
+        ({"messages": [{"role": "assistant", "tool_calls": [{"id": "call_1"}]}, HI]}, "messages.0.tool_calls"),
+        ({"messages": [HI, {"role": "assistant", "function_call": {}}, HI]}, "messages.1.function_call"),
         ({"logprobs": True}, "logprobs"),
         ({"response_format": {"type": "json_object"}}, "response_format.type"),
         ({"store": True}, "store"),
@@ -108,6 +115,8 @@ def test_what_is_not_done_is_refused_by_name(given: dict[str, Any], param: str) 
 
 def test_what_clients_send_without_meaning_anything_by_it_is_let_pass() -> None:
     usual = {"n": 1, "logprobs": False, "tools": [], "tool_choice": "auto", "response_format": {"type": "text"}}
+    answered = [HI, {"role": "assistant", "content": "hello", "tool_calls": [], "audio": None}, HI]
+    assert turn_of(messages=answered, modalities=["text"]) == {"store": False}
     assert turn_of(**usual, logit_bias={}, stream_options={"include_usage": True}) == {"store": False}
 
 
