@@ -124,9 +124,10 @@ class Personas:
 
     async def _not_found(self, name: str) -> NotFound:
         known = [persona.name for persona in await self.all()]
-        near = difflib.get_close_matches(name, known, n=1)
+        shown = name[:60]  # a name of any length may come, and is compared with all
+        near = difflib.get_close_matches(shown, known, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
-        return NotFound("model_not_found", f"no model or persona is called {name!r}; {hint}", "model")
+        return NotFound("model_not_found", f"no model or persona is called {shown!r}; {hint}", "model")
 
 
 def _persona(adapter: AdapterFolder) -> Persona:

@@ -99,6 +99,12 @@ async def test_a_newer_version_on_another_base_does_not_hide_one_that_fits(world
     assert [persona.version for persona in await world.personas.all()] == [None, 1]
 
 
+async def test_of_a_long_name_that_nobody_has_only_the_beginning_is_told(world: World) -> None:
+    with pytest.raises(NotFound) as caught:
+        await world.personas.resolve("x" * 200_000)
+    assert caught.value.message == f"no model or persona is called {'x' * 60!r}; known are fake"
+
+
 async def test_an_unknown_name_is_answered_with_the_nearest(world: World) -> None:
     world.publish("pirate")
     with pytest.raises(NotFound, match="did you mean 'pirate'"):
