@@ -1,5 +1,6 @@
 """Request bodies in, errors out: what every HTTP route does the same way."""
 
+import re
 from typing import Any
 
 import structlog
@@ -41,10 +42,7 @@ def query_int(request: Request, name: str, default: int, *, low: int, high: int)
     given = request.query_params.get(name)
     if given is None:
         return default
-    try:
-        value = int(given)
-    except ValueError:
-        value = low - 1
+    value = int(given) if re.fullmatch(r"-?[0-9]{1,19}", given) else low - 1
     if not low <= value <= high:
         message = f"{name}: expected a number from {low} to {high}, got {given[:40]!r}"
         raise InvalidRequest("invalid_parameter", message, name)

@@ -198,7 +198,13 @@ async def test_input_items_come_in_pages(
 
 @pytest.mark.parametrize(
     ("query", "code"),
-    [("limit=0", "invalid_parameter"), ("order=up", "invalid_parameter"), ("after=x", "item_not_found")],
+    [
+        ("limit=0", "invalid_parameter"),
+        ("limit=1_0", "invalid_parameter"),
+        ("limit=٣", "invalid_parameter"),
+        ("order=up", "invalid_parameter"),
+        ("after=x", "item_not_found"),
+    ],
 )
 async def test_a_wrong_page_of_input_items_is_refused(http: httpx.AsyncClient, query: str, code: str) -> None:
     response_id = (await http.post("/v1/responses", json={"input": "hi"})).json()["id"]
