@@ -201,9 +201,7 @@ class Reply:
         log = self.log
         for wait_s in (*_SAVE_RETRY_S, None):
             try:
-                return await store.finish_response(
-                    log.response.id, text=log.text, delta_lengths=log.delta_lengths, **end
-                )
+                return await self._store_end(store, end)
             except (StorageFull, StorageBusy) as passing:
                 error: Exception = passing
                 if wait_s is None or self._waits_no_longer.is_set():
@@ -219,21 +217,22 @@ class Reply:
         told = _failure(as_protocol_error(error))
         return dataclasses.replace(log.response, text=log.text, delta_lengths=log.delta_lengths, **told)
 
-    async def settle_late(self, store: Store) -> None:
-        """Go on trying to store an end that could not be stored in time, until it is or the store is broken."""
-        while self._unstored_end is not None:
-            await asyncio.sleep(_SAVE_RETRY_S[-1])
-            log = self.log
-            try:
-                await store.finish_response(
-                    log.response.id, text=log.text, delta_lengths=log.delta_lengths, **self._unstored_end
-                )
-            except (StorageFull, StorageBusy):
-                continue
-            except StorageError as error:
-                logger.error("reply never stored", response_id=log.response.id, fault=type(error).__name__)
-                return
+    async def try_to_settle(self, store: Store) -> bool:
+        """Store an end that could not be stored in time; False if that should be tried again."""
+        assert self._unstored_end is not None
+        try:
+            await self._store_end(store, self._unstored_end)
+        except (StorageFull, StorageBusy):
+            return False
+        except StorageError as error:
+            logger.error("reply never stored", response_id=self.log.response.id, fault=type(error).__name__)
+        else:
             self._unstored_end = None
+        return True
+
+    async def _store_end(self, store: Store, end: dict[str, Any]) -> Response:
+        log = self.log
+        return await store.finish_response(log.response.id, text=log.text, delta_lengths=log.delta_lengths, **end)
 
     @property
     def is_stored(self) -> bool:

@@ -6,19 +6,21 @@ acknowledgement). From then on the turn belongs to the server: sockets come and 
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import ExitStack
+from functools import partial
 from typing import Any, TypeVar
 
 from chatbot.conversation.context import ContextTooLong, shown_items
 from chatbot.conversation.faults import told_in_protocol
 from chatbot.conversation.feed import Feed
 from chatbot.conversation.lane import Lanes
+from chatbot.conversation.late import go_on_trying
 from chatbot.conversation.new_turn import fingerprint, new_turn
 from chatbot.conversation.personas import Persona
 from chatbot.conversation.reply import Backend, Reply
 from chatbot.conversation.stream import ResponseLog
-from chatbot.conversation.unstored import delete_late, try_to_delete
+from chatbot.conversation.unstored import try_to_delete
 from chatbot.engine.base import ChatMessage
 from chatbot.protocol.errors import Unavailable
 from chatbot.protocol.requests import ResponseCreate, check_supported
@@ -229,7 +231,7 @@ class Turns:
             await self._drop(reply)
             return
         if not reply.is_stored:
-            self._go_on_late(reply, reply.settle_late(self._store))
+            self._go_on_late(reply, partial(reply.try_to_settle, self._store))
         self.feed.changed(settled.conversation_id)
 
     async def _drop(self, reply: Reply) -> None:
@@ -240,13 +242,13 @@ class Turns:
         else:
             await self.forget(response.conversation_id)
         if not await try_to_delete(self._store, response.id):
-            self._go_on_late(reply, delete_late(self._store, response.id))
+            self._go_on_late(reply, partial(try_to_delete, self._store, response.id))
 
-    def _go_on_late(self, reply: Reply, work: Coroutine[Any, Any, None]) -> None:
+    def _go_on_late(self, reply: Reply, attempt: Callable[[], Awaitable[bool]]) -> None:
         """Go on storing or deleting a reply, which is found here until then and not as it is stored."""
         response_id, conversation_id = reply.log.response.id, reply.log.response.conversation_id
         self._unstored[response_id] = reply
-        late = asyncio.create_task(work)
+        late = asyncio.create_task(go_on_trying(attempt))
         self._late.add(late)
         late.add_done_callback(lambda _: self._unstored.pop(response_id, None))
         late.add_done_callback(self._late.discard)

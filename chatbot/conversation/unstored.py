@@ -1,15 +1,11 @@
 """Deletes replies that are not to be stored, however long the disk is full."""
 
-import asyncio
-
 import structlog
 
 from storage.errors import NotFound, StorageBusy, StorageError, StorageFull
 from storage.store import Store
 
 logger = structlog.get_logger(__name__)
-
-_RETRY_S = 8.0
 
 
 async def try_to_delete(store: Store, response_id: str) -> bool:
@@ -23,11 +19,3 @@ async def try_to_delete(store: Store, response_id: str) -> bool:
     except StorageError as error:  # the server's next start deletes it
         logger.error("reply not deleted", response_id=response_id, fault=type(error).__name__)
     return True
-
-
-async def delete_late(store: Store, response_id: str) -> None:
-    """Go on trying to delete what could not be deleted in time."""
-    while True:
-        await asyncio.sleep(_RETRY_S)
-        if await try_to_delete(store, response_id):
-            return

@@ -78,6 +78,7 @@ async def test_an_end_that_could_not_be_stored_is_stored_once_there_is_room(
 
     monkeypatch.setattr(store, "finish_response", failing)
     monkeypatch.setattr("chatbot.conversation.reply._SAVE_RETRY_S", (0.01,))
+    monkeypatch.setattr("chatbot.conversation.late.RETRY_S", 0.01)
     told = await end_of(await turns.create(say("hi")))
     assert (told.state, told.error_code) == ("failed", "storage_full")
     is_full = False

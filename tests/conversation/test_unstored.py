@@ -70,7 +70,7 @@ async def test_what_is_not_to_be_stored_is_gone_once_a_full_disk_has_room(
     monkeypatch.setattr(store, "finish_response", with_room(finish))
     monkeypatch.setattr(store, "delete_response", with_room(delete))
     monkeypatch.setattr("chatbot.conversation.reply._SAVE_RETRY_S", (0.01,))
-    monkeypatch.setattr("chatbot.conversation.unstored._RETRY_S", 0.01)
+    monkeypatch.setattr("chatbot.conversation.late.RETRY_S", 0.01)
     told = await end_of(await turns.create(say("secret", store=False)))
     while turns._tasks:
         await asyncio.wait(turns._tasks)
