@@ -25,14 +25,21 @@ from storage.errors import (
     StorageFull,
 )
 
-_NOT_FOUND: dict[type[StorageError], tuple[type[ProtocolError], str, str]] = {
+_TOLD_AS: dict[type[Exception], tuple[type[ProtocolError], str, str | None]] = {
     ConversationNotFound: (NotFound, "conversation_not_found", "conversation"),
     ParentItemNotFound: (NotFound, "item_not_found", "parent_item_id"),
     ItemNotFound: (NotFound, "item_not_found", "item_id"),
     PreviousResponseNotFound: (InvalidRequest, "previous_response_not_found", "previous_response_id"),
     ResponseNotFound: (NotFound, "response_not_found", "response_id"),
+    IdempotencyKeyReused: (Conflict, "idempotency_key_reused", "idempotency_key"),
+    ContextTooLong: (InvalidRequest, "context_length_exceeded", "input"),
+    PromptTooLong: (InvalidRequest, "context_length_exceeded", "input"),
+    AdapterRejected: (InvalidRequest, "adapter_rejected", "model"),
+    AdapterUnknown: (InvalidRequest, "adapter_rejected", "model"),
+    EngineBusy: (Overloaded, "engine_busy", None),
 }
-"""The first that fits counts. That of a previous response is what OpenAI's clients know."""
+"""Those that say themselves what a client can do; the first that fits counts. That of a previous response is what
+OpenAI's clients know."""
 
 
 @contextmanager
@@ -51,18 +58,10 @@ def told_in_protocol(**called: str) -> Iterator[None]:
 
 def as_protocol_error(error: Exception) -> ProtocolError:
     """Return the error as clients see it: no internals, but what they can do."""
-    for kind, (told_as, code, param) in _NOT_FOUND.items():
+    for kind, (told_as, code, param) in _TOLD_AS.items():
         if isinstance(error, kind):
             return told_as(code, str(error), param)
     match error:
-        case IdempotencyKeyReused():
-            return Conflict("idempotency_key_reused", str(error), "idempotency_key")
-        case ContextTooLong() | PromptTooLong():
-            return InvalidRequest("context_length_exceeded", str(error), "input")
-        case AdapterRejected() | AdapterUnknown():
-            return InvalidRequest("adapter_rejected", str(error), "model")
-        case EngineBusy():
-            return Overloaded("engine_busy", str(error))
         case StorageFull():
             return Unavailable("storage_full", "the server's disk is full; nothing was changed")
         case StorageError():
