@@ -5,7 +5,7 @@ import { element } from "./element.js";
 import { inline } from "./inline.js";
 import { beginsTable, table } from "./table.js";
 
-const FENCE = /^ {0,3}(```+|~~~+)/;
+const FENCE = /^ {0,3}(`{3,}(?=[^`]*$)|~{3,})/; // with more backticks behind it is code inside a line
 const QUOTE = /^ {0,3}> ?/;
 const BULLET = /^\s*[-*+]\s+/;
 const NUMBER = /^\s*(\d{1,9})[.)]\s+/;
@@ -48,9 +48,14 @@ function nextBlock(lines, depth) {
 /** A fence that is not closed yet, for its reply is still on its way, goes to the end. */
 function code(lines) {
   const fence = lines.shift().match(FENCE)[1];
-  const inside = taken(lines, (line) => !line.trim().startsWith(fence));
+  const inside = taken(lines, (line) => !closes(line, fence));
   lines.shift();
   return codeBox(inside.join("\n"));
+}
+
+/** A fence is closed by one as long without words behind it, which would be lost, or open a block in the block. */
+function closes(line, fence) {
+  return line.trim().startsWith(fence) && !line.trim().replaceAll(fence[0], "");
 }
 
 function quote(lines, depth) {
