@@ -1,17 +1,27 @@
-/** What stands inside a paragraph of Markdown: **bold**, *italic*, `code` and links to the web. */
+/** What stands inside a paragraph of Markdown: **bold**, *italic*, ~~struck~~, `code`, breaks and links to the web. */
 
 import { element } from "./element.js";
 
-const CODE = "(`+)(?<code>.{1,2000}?)\\1(?!`)";
-const BOLD = "\\*\\*(?<bold>\\S(?:.{0,2000}?\\S)?)\\*\\*";
+const WORD = "[\\p{L}\\p{N}_]";
+/** A mark that is to be seen as it is. */
+const ESCAPE = "\\\\(?<plain>[\\\\`*_{}\\[\\]()#+\\-.!~|<>\\n])";
+const CODE = "(?<!`)(?<ticks>`+)(?!`)(?<code>.{1,2000}?)(?<!`)\\k<ticks>(?!`)";
+const BOTH = "\\*\\*\\*(?<both>[^\\s*](?:[^*]{0,2000}[^\\s*])?)\\*\\*\\*(?!\\*)";
+const BOLD = "\\*\\*(?<bold>[^\\s*](?:.{0,2000}?\\S)?)\\*\\*(?!\\*)";
 const ITALIC = "(?<![*\\w])\\*(?<italic>[^\\s*](?:[^*]{0,2000}[^\\s*])?)\\*(?![*\\w])";
+const LOW_BOLD = `(?<!${WORD})__(?<lowBold>[^\\s_](?:[^_]{0,2000}[^\\s_])?)__(?!${WORD})`;
+const LOW_ITALIC = `(?<!${WORD})_(?<lowItalic>[^\\s_](?:[^_]{0,2000}[^\\s_])?)_(?!${WORD})`;
+const STRUCK = "(?<!~)~~(?<struck>[^\\s~](?:[^~]{0,2000}[^\\s~])?)~~(?!~)";
+const BREAK = "(?<br><br ?/?>)";
 const ADDRESS = "https?://(?:\\([^\\s()<>]{0,500}\\)|[^\\s()<>]){0,2000}";
 const LINK = `!?\\[(?<label>[^\\[\\]]{1,1000})\\]\\((?<target>${ADDRESS})(?:\\s{1,9}"[^"]{0,500}")?\\)`;
+const BRACKETED = "<(?<bracketed>https?://[^\\s<>]{1,2000})>";
 /** A full stop or a quotation mark after an address is not part of it. */
 const BARE = `(?<!\\w)(?<bare>${ADDRESS}(?:[\\p{L}\\p{N}/=&#%~+$@_-]|\\([^\\s()<>]{0,500}\\)))`;
+const TEXT = [ESCAPE, CODE, BOTH, BOLD, ITALIC, LOW_BOLD, LOW_ITALIC, STRUCK, BREAK];
 /** Bounded, so that no text takes long. */
-const TEXT_MARKS = new RegExp([CODE, BOLD, ITALIC].join("|"), "gsu");
-const MARKS = new RegExp([CODE, BOLD, ITALIC, LINK, BARE].join("|"), "gsu");
+const TEXT_MARKS = new RegExp(TEXT.join("|"), "gsu");
+const MARKS = new RegExp([...TEXT, LINK, BRACKETED, BARE].join("|"), "gsu");
 
 /** Return a text as elements and plain strings. */
 export function inline(text, marks = MARKS) {
@@ -24,11 +34,26 @@ export function inline(text, marks = MARKS) {
   return [...parts, text.slice(end)];
 }
 
-function marked({ code, bold, italic, label, target, bare }, marks) {
-  if (code !== undefined) return element("code", { textContent: code });
+function marked({ plain, code, br, label, target, bracketed, bare, ...styles }, marks) {
+  if (plain !== undefined) return plain;
+  if (code !== undefined) return element("code", { textContent: unpadded(code) });
+  if (br !== undefined) return element("br");
   if (label !== undefined) return link(target, inline(label, TEXT_MARKS));
-  if (bare !== undefined) return link(bare, [bare]);
-  return element(bold === undefined ? "em" : "strong", {}, ...inline(bold ?? italic, marks));
+  const address = bracketed ?? bare;
+  return address === undefined ? styled(styles, marks) : link(address, [address]);
+}
+
+function styled({ both, bold, lowBold, italic, lowItalic, struck }, marks) {
+  const made = (tag, text) => element(tag, {}, ...inline(text, marks));
+  if (both !== undefined) return element("strong", {}, made("em", both));
+  if (struck !== undefined) return made("del", struck);
+  const strong = bold ?? lowBold;
+  return strong === undefined ? made("em", italic ?? lowItalic) : made("strong", strong);
+}
+
+/** A space at either end keeps backticks in code from those around it. */
+function unpadded(code) {
+  return /^ .*\S.* $/s.test(code) ? code.slice(1, -1) : code;
 }
 
 function link(href, content) {

@@ -1,4 +1,4 @@
-/** The Markdown that chats are made of: paragraphs, headings, lists, quotes, tables and fenced code. */
+/** The Markdown that chats are made of: paragraphs, headings, rules, lists, quotes, tables and fenced code. */
 
 import { codeBox } from "./code_box.js";
 import { element } from "./element.js";
@@ -6,6 +6,7 @@ import { inline } from "./inline.js";
 import { beginsTable, table } from "./table.js";
 
 const FENCE = /^ {0,3}(`{3,}(?=[^`]*$)|~{3,})/; // with more backticks behind it is code inside a line
+const RULE = /^ {0,3}([-*_])(?:[ \t]*\1){2,}[ \t]*$/;
 const QUOTE = /^ {0,3}> ?/;
 const BULLET = /^\s*[-*+]\s+/;
 const NUMBER = /^\s*(\d{1,9})[.)]\s+/;
@@ -39,10 +40,16 @@ function nextBlock(lines, depth) {
   const line = lines[0];
   if (FENCE.test(line)) return code(lines);
   if (HEADING.test(line)) return element("h4", {}, ...inline(lines.shift().replace(HEADING, "")));
+  if (RULE.test(line)) return ruled(lines);
   if (QUOTE.test(line) && depth < DEEPEST) return quote(lines, depth + 1);
   if (beginsItem(line) && depth < DEEPEST) return list(lines, depth + 1);
   if (beginsTable(lines)) return table(lines);
   return paragraph(lines);
+}
+
+function ruled(lines) {
+  lines.shift();
+  return element("hr");
 }
 
 /** A fence that is not closed yet, for its reply is still on its way, goes to the end. */
@@ -66,7 +73,7 @@ function quote(lines, depth) {
 function list(lines, depth) {
   const mark = BULLET.test(lines[0]) ? BULLET : NUMBER;
   const made = mark === BULLET ? element("ul") : element("ol", { start: Number(lines[0].match(NUMBER)[1]) });
-  while (lines.length && mark.test(lines[0])) made.append(item(lines, mark, depth));
+  while (lines.length && mark.test(lines[0]) && !RULE.test(lines[0])) made.append(item(lines, mark, depth));
   return made;
 }
 
@@ -87,11 +94,11 @@ function paragraph(lines) {
 }
 
 function beginsBlock(lines) {
-  return [FENCE, HEADING, QUOTE, BULLET, NUMBER].some((mark) => mark.test(lines[0])) || beginsTable(lines);
+  return [FENCE, HEADING, RULE, QUOTE, BULLET, NUMBER].some((mark) => mark.test(lines[0])) || beginsTable(lines);
 }
 
 function beginsItem(line) {
-  return BULLET.test(line) || NUMBER.test(line);
+  return !RULE.test(line) && (BULLET.test(line) || NUMBER.test(line));
 }
 
 /** Take lines off as long as they belong. */

@@ -1,0 +1,55 @@
+"""The marks inside a line of Markdown and the rules between lines, in a real browser."""
+
+import json
+
+import pytest
+
+from tests.browser import Page
+from tests.server.page_user import begin
+from tests.server.test_web_markdown import LINK, html_of
+
+
+@pytest.fixture
+async def markdown(tab: Page, url: str) -> Page:
+    await begin(tab, url)
+    return tab
+
+
+async def test_marks_inside_a_line_are_shown_as_what_they_mean(markdown: Page) -> None:
+    for text, html in (
+        ("***a*** **b *c*** ~~d~~ a~~", "<strong><em>a</em></strong> <strong>b <em>c</em></strong> <del>d</del> a~~"),
+        ("_a b_ __c__ d_e_f", "<em>a b</em> <strong>c</strong> d_e_f"),
+        ("____ ***** ~~~~ x", "____ ***** ~~~~ x"),
+        ("`` `a` `` `b``c` `  `", "<code>`a`</code> <code>b``c</code> <code>  </code>"),
+        ("a<br>b<br/>c<b>", "a<br>b<br>c&lt;b&gt;"),
+    ):
+        assert await html_of(markdown, text) == f"<p>{html}</p>"
+
+
+async def test_a_backslash_shows_a_mark_as_it_is(markdown: Page) -> None:
+    for text, html in (
+        (r"\*a\* 1\. \_b_ \`c\` `\*`", r"*a* 1. _b_ `c` <code>\*</code>"),
+        ("\\# a\\\nb \\d \\\\", "# a\nb \\d \\"),
+    ):
+        assert await html_of(markdown, text) == f"<p>{html}</p>"
+
+
+async def test_an_address_in_angle_brackets_is_a_link_without_them(markdown: Page) -> None:
+    html = f"<p>see {LINK.format('https://a.b/c_d.', 'https://a.b/c_d.')}, &lt;b&gt;</p>"
+    assert await html_of(markdown, "see <https://a.b/c_d.>, <b>") == html
+
+
+async def test_three_dashes_stars_or_lines_are_a_rule(markdown: Page) -> None:
+    for rule in ("---", "***", "___", "* * *", "- - - ", "----------"):
+        assert await html_of(markdown, f"a\n{rule}\n- b\n{rule}") == "<p>a</p><hr><ul><li>b</li></ul><hr>"
+    assert "<hr>" not in await html_of(markdown, "--\n\n--- a\n\n- - -a\n\n-*-\n\n    ---")
+
+
+PIECES = ["***a ", "__a ", "_a ", " _a", "~~a ", "\\", "<https://a ", "<br", "- ", "--- - a\n", "`` ", "` `` ", "``` `"]
+
+
+async def test_no_mark_takes_long_to_show(markdown: Page) -> None:
+    for piece in PIECES:
+        timed = f"const start = performance.now(); rendered({json.dumps(piece)}.repeat(10000))"
+        timed = f"import('/web/markdown.js').then(({{ rendered }}) => {{ {timed}; return performance.now() - start }})"
+        assert await markdown.value(timed) < 10_000, piece
