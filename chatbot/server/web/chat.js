@@ -4,6 +4,7 @@ import { described, merged } from "./history.js";
 import { Message, ending, itemText } from "./message.js";
 import { newConversation } from "./new_conversation.js";
 import { ENDS, newId } from "./turns.js";
+import { keepUnsent, keptUntil, unsentOf } from "./unsent.js";
 
 const PAGE = 40;
 const FARTHEST_PAGES = 10;
@@ -24,7 +25,7 @@ export class Chat {
   #wanted = null; // the id of a message that is looked for, and how many more pages are read for it
 
   /**
-   * `page` has `onMade`, `onSent`, `onUnsent`, `onGone`, `onFault`, `onStep`, `offer`, `announce`, `speakerOf`, `modelOf`
+   * `page` has `onMade`, `onUnsent`, `onGone`, `onFault`, `onStep`, `offer`, `announce`, `speakerOf`, `modelOf`
    * and `renewed`, which waits for a new socket.
    */
   constructor({ api, turns, transcript, page }) {
@@ -41,7 +42,7 @@ export class Chat {
     this.#wanted = null;
     this.sheet = { id, model };
     this.#oldest = null;
-    this.#show([]);
+    this.#show(unsentOf(id).map((fields) => this.#made(fields)));
     this.#transcript.toEnd();
   }
 
@@ -50,7 +51,7 @@ export class Chat {
     this.#isBehind = true;
     if (this.#isLoading) return;
     this.#isLoading = true;
-    while (this.#isBehind && this.sheet.id !== null && !this.#isSending) {
+    while (this.#isBehind && this.sheet.id !== null && !this.#transcript.isSending) {
       this.#isBehind = false;
       const asked = this.#asked; // a page that was read before a message was stored lacks it
       const use = (page) => asked === this.#asked && this.#merge(page);
@@ -90,7 +91,12 @@ export class Chat {
 
   /** Send a message that could not be sent, or `text` in its place. */
   sayAgain(unsent, text = unsent.text) {
-    this.#ask(this.#transcript.messages.filter((message) => message !== unsent), text, {});
+    this.#ask(this.#transcript.without(unsent), text, {});
+  }
+
+  /** Forget a message that could not be sent. */
+  discard(unsent) {
+    this.#show(this.#transcript.without(unsent));
   }
 
   /** Have a message answered anew, or `text` in its place; a reply stands for what it answers. */
@@ -105,7 +111,7 @@ export class Chat {
     const asked = await this.#api.item(sheet.id, question.id).catch(this.#page.onFault);
     if (!asked || sheet !== this.sheet) return void (text && this.#page.onUnsent(sheet.id, text));
     const again = { ...options, parent_item_id: asked.parent_id };
-    this.#ask(this.#before(question), text ?? itemText(asked), again);
+    this.#ask(this.#transcript.before(question), text ?? itemText(asked), again);
   }
 
   /** Go on from another version of a message, with what followed it. */
@@ -139,16 +145,6 @@ export class Chat {
     return Boolean(question);
   }
 
-  get #isSending() {
-    return this.#transcript.messages.some((message) => message.role === "user" && message.status === "sending");
-  }
-
-  #before(question) {
-    const { messages } = this.#transcript;
-    const place = messages.indexOf(question);
-    return place < 0 ? messages : messages.slice(0, place);
-  }
-
   #sent(frame) {
     return this.#transcript.messages.find((message) => message.key === frame.idempotency_key);
   }
@@ -162,10 +158,9 @@ export class Chat {
     this.#show([...before, question, question.reply]);
     this.#transcript.toEnd();
     try {
-      const conversation = await this.#place(sheet);
+      const conversation = sheet.id ?? (await keptUntil(text, this.#place(sheet)));
       const model = this.#page.modelOf(sheet.model) || undefined; // said, for a choice may be on its way still
       this.#turns.send(question.key, { input: text, conversation, model, ...options });
-      this.#page.onSent(sheet);
     } catch (error) {
       if (sheet === this.sheet) this.#unsent(question, error.message);
       else this.#page.onUnsent(sheet.id, text, error.message);
@@ -190,9 +185,8 @@ export class Chat {
     this.#due = null;
   }
 
-  /** Return the id of a chat, made on the server if it was only a blank page. */
+  /** Return the id of a chat that was only a blank page, once the server has made it. */
   async #place(sheet) {
-    if (sheet.id !== null) return sheet.id;
     const fields = sheet.model === null ? {} : { model: sheet.model };
     sheet.making ??= newConversation(this.#api, fields, () => this.#page.renewed());
     const body = await sheet.making.finally(() => (sheet.making = null));
@@ -205,7 +199,7 @@ export class Chat {
 
   #unsent(question, why) {
     question.settle("unsent", why);
-    this.#show(this.#transcript.messages.filter((message) => message !== question.reply));
+    this.#show(this.#transcript.without(question.reply));
     this.catchUp();
   }
 
@@ -287,6 +281,7 @@ export class Chat {
 
   #show(messages) {
     this.#transcript.show(messages);
+    keepUnsent(this.sheet.id, messages);
     this.#page.onStep();
   }
 }

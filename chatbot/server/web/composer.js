@@ -1,4 +1,4 @@
-/** Where the user writes. What is written is kept for each chat until the server has it. */
+/** Where the user writes. What is written is kept for each chat until it is said. */
 
 import { keep, kept } from "./kept.js";
 
@@ -31,17 +31,12 @@ export class Composer {
     if (!isTouched) this.#field.focus();
   }
 
-  /** The blank page has become a chat; if it is open, what is being written there goes along. */
-  made(id, isOpen) {
-    keep(draftOf(null), null);
-    if (isOpen) this.#draft = draftOf(id);
-    if (isOpen) this.#written();
-  }
-
-  /** What was written for a chat will reach the server: what is written since then is all that is to be kept. */
-  sent(id) {
-    if (this.#draft === draftOf(id)) this.#written();
-    else keep(draftOf(id), null);
+  /** The blank page that is open has become a chat: what is being written there goes along. */
+  made(id) {
+    const written = kept(this.#draft);
+    keep(this.#draft, null);
+    this.#draft = draftOf(id);
+    keep(this.#draft, written);
   }
 
   /** Offer a message to be said otherwise, and tell what that does; what was being written comes back afterwards. */
@@ -53,10 +48,13 @@ export class Composer {
     this.#field.focus();
   }
 
-  /** Give a text that could not be sent back, unless another one is being written. */
+  /** Give a text that could not be sent back, below what is being written. */
   giveBack(id, text) {
-    if (!kept(draftOf(id))) keep(draftOf(id), text);
-    if (this.#draft === draftOf(id) && !this.#field.value) this.#put(text);
+    const isHere = this.#draft === draftOf(id) && !this.#changing;
+    const written = isHere ? this.#field.value : kept(draftOf(id));
+    const whole = [written, text].filter(Boolean).join("\n\n");
+    keep(draftOf(id), whole);
+    if (isHere) this.#put(whole);
   }
 
   #submitted(event, page) {
@@ -65,6 +63,7 @@ export class Composer {
     if (!text.trim()) return;
     const changed = this.#changing;
     this.#endChange();
+    if (!changed) keep(this.#draft, null);
     this.#put(changed ? kept(this.#draft) ?? "" : "");
     this.#field.focus();
     if (changed) page.change(changed, text);

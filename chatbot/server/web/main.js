@@ -7,10 +7,12 @@ import { Composer } from "./composer.js";
 import { Connection } from "./connection.js";
 import { ConversationList, UNTITLED } from "./conversation_list.js";
 import { askedLine, confirmed } from "./dialogs.js";
+import { Offers } from "./offers.js";
 import { Side } from "./side.js";
 import { Speakers } from "./speakers.js";
 import { Transcript } from "./transcript.js";
 import { Turns } from "./turns.js";
+import { keepUnsent, recoverUnmade } from "./unsent.js";
 
 const MAX_TITLE = 200;
 const STATES = { connecting: "Connecting…", live: "", lost: "No connection to the server. Trying again…", locked: "" };
@@ -53,18 +55,19 @@ const chat = new Chat({
   transcript,
   page: {
     onMade: made,
-    onSent: (sheet) => composer.sent(sheet.id),
     onUnsent: unsent,
     onGone: gone,
     onStep: stepped,
     onFault,
-    offer,
-    announce: (text) => (at("announcer").textContent = text),
+    offer: (message) => offers.offer(message),
+    announce,
     modelOf: (model) => speakers.idOf(model),
     speakerOf: (model) => speakers.nameOf(model),
     renewed: () => connection.renewed(),
   },
 });
+
+const offers = new Offers({ chat, composer, transcript, page: { announce, note } });
 
 let newModel = null; // who answers in the next new chat
 
@@ -141,8 +144,10 @@ function describe({ title, model }) {
 function made(sheet, body) {
   const isOpen = sheet === chat.sheet;
   list.put(body, null);
-  composer.made(sheet.id, isOpen);
   if (!isOpen) return;
+  composer.made(sheet.id);
+  keepUnsent(null, []);
+  keepUnsent(sheet.id, transcript.messages);
   history.replaceState(null, "", `#${sheet.id}`);
   list.mark(sheet.id);
 }
@@ -192,33 +197,6 @@ function unsent(id, text, why = "try again") {
   note(`A message was not sent: ${why}`);
 }
 
-/** What can be done with a message; the style sheet shows what fits how it stands. */
-function offer(message) {
-  message.onVersion = (id) => chat.chooseVersion(id);
-  if (message.role === "user") {
-    message.offer("again", "Send again", () => chat.sayAgain(message));
-    message.offer("edit", "Edit", () => composer.change(message, changing(message)));
-  } else {
-    if (navigator.clipboard) message.offer("copy", "Copy", () => copy(message.text));
-    message.offer("retry", "Try again", () => chat.answerAnew(message));
-  }
-}
-
-/** Return what it means to change a message. */
-function changing(message) {
-  if (message.status === "unsent") return "You are changing a message that was not sent.";
-  const isLast = transcript.questionOf(transcript.messages.at(-1)) === message;
-  if (isLast) return "You are changing your last message; it and its reply stay as another version.";
-  return "You are changing an earlier message; it and what followed stay as another version.";
-}
-
-async function copy(text) {
-  await navigator.clipboard.writeText(text).then(
-    () => (at("announcer").textContent = "Copied."),
-    () => note("The browser did not let this page copy."),
-  );
-}
-
 async function stateChanged(state) {
   at("state").textContent = STATES[state];
   document.body.dataset.state = state;
@@ -231,6 +209,10 @@ async function stateChanged(state) {
 function onFault(error) {
   if (error instanceof Unreachable || error.status === 401) connection.drop();
   else note(error.message);
+}
+
+function announce(text) {
+  at("announcer").textContent = text;
 }
 
 function note(text) {
@@ -246,5 +228,6 @@ function skip(event) {
 at("skip").onclick = skip;
 at("stop").onclick = () => chat.stop();
 addEventListener("hashchange", open);
+recoverUnmade();
 open();
 connection.start();

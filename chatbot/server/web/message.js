@@ -16,10 +16,10 @@ export class Message {
   #dueDraw = null;
 
   /** `id` is the item at the server, once it is known; `key` names a message that was sent from here. */
-  constructor({ role, id = null, key = null, responseId = null, text = "", status = "completed", speaker = "", versions }) {
+  constructor({ role, id = null, key = null, responseId = null, text = "", status = "completed", why, speaker = "", versions }) {
     Object.assign(this, { role, id, key, responseId, text });
     this.#build(speaker);
-    this.settle(status);
+    this.settle(status, why);
     this.tellVersions(versions);
     this.#draw();
   }
@@ -64,7 +64,7 @@ export class Message {
 
   /** Say how the message stands now, and why. */
   settle(status, why = "") {
-    this.status = status;
+    Object.assign(this, { status, why });
     this.element.className = `message ${this.role} ${status}`;
     this.element.setAttribute("aria-busy", String(this.isOpen));
     const told = this.role === "assistant" && status === "sending" ? "" : REMARKS[status] ?? "";

@@ -28,6 +28,22 @@ export class Transcript {
     return upToIt.findLast((other) => other.role === "user");
   }
 
+  /** Whether a message of the user is on its way to the server. */
+  get isSending() {
+    return this.messages.some((message) => message.role === "user" && message.status === "sending");
+  }
+
+  /** Return the messages before one, all of them if it is not shown. */
+  before(message) {
+    const place = this.messages.indexOf(message);
+    return place < 0 ? this.messages : this.messages.slice(0, place);
+  }
+
+  /** Return all messages but one. */
+  without(message) {
+    return this.messages.filter((other) => other !== message);
+  }
+
   /** The reply that is being written, or else the first that waits. */
   get openReply() {
     const replies = this.messages.filter((message) => message.isOpen);
