@@ -54,3 +54,15 @@ async def test_what_was_changed_is_not_lost_if_another_chat_is_opened_first(
     await unnamed.value(f"location.hash = '{place}'")
     await unnamed.until("document.querySelector('textarea').value === 'one more'")
     assert len(engine.requests) == 1
+
+
+async def test_a_double_click_asks_again_once(tab: Page, url: str, engine: FakeEngine) -> None:
+    await begin(tab, url)
+    await say(tab, "one")
+    await tab.until(SETTLED)
+    await tab.value("(retry => { retry.click(); retry.click(); })(document.querySelector('.assistant .retry'))")
+    await tab.until("document.querySelector('.user .versions').innerText === '‹2/2›' && " + SETTLED)
+    await say(tab, "two")
+    await tab.until_shown("you said: two", "#messages")
+    assert await texts(tab) == ["one", "you said: one", "two", "you said: two"]
+    assert len(engine.requests) == 3

@@ -104,12 +104,15 @@ export class Chat {
     const question = this.#transcript.questionOf(message);
     if (question?.status === "unsent") return this.sayAgain(question, text);
     const { sheet } = this;
-    if (!question) return void (text && this.#page.onUnsent(sheet.id, text));
+    const giveBack = () => void (text && this.#page.onUnsent(sheet.id, text));
+    if (!question || question.isAsked) return giveBack(); // a second click asks for nothing more
     if (!question.id) return this.#askLater(message, text);
     this.stop();
     const options = text === undefined ? { temperature: AGAIN_TEMPERATURE } : {};
+    question.isAsked = true;
     const asked = await this.#api.item(sheet.id, question.id).catch(this.#page.onFault);
-    if (!asked || sheet !== this.sheet) return void (text && this.#page.onUnsent(sheet.id, text));
+    question.isAsked = false;
+    if (!asked || sheet !== this.sheet) return giveBack();
     const again = { ...options, parent_item_id: asked.parent_id };
     this.#ask(this.#transcript.before(question), text ?? itemText(asked), again);
   }
