@@ -25,7 +25,7 @@ export class Chat {
   #wanted = null; // the id of a message that is looked for, and how many more pages are read for it
 
   /**
-   * `page` has `onMade`, `onUnsent`, `onGone`, `onFault`, `onStep`, `offer`, `announce`, `speakerOf`, `modelOf`
+   * `page` has `onMade`, `onUnsent`, `onGone`, `onFault`, `onFailed`, `onStep`, `offer`, `announce`, `speakerOf`, `modelOf`
    * and `renewed`, which waits for a new socket.
    */
   constructor({ api, turns, transcript, page }) {
@@ -110,7 +110,7 @@ export class Chat {
     this.stop();
     const options = text === undefined ? { temperature: AGAIN_TEMPERATURE } : {};
     question.isAsked = true;
-    const asked = await this.#api.item(sheet.id, question.id).catch(this.#page.onFault);
+    const asked = await this.#api.item(sheet.id, question.id).catch(this.#page.onFailed);
     question.isAsked = false;
     if (!asked || sheet !== this.sheet) return giveBack();
     const again = { ...options, parent_item_id: asked.parent_id };
@@ -120,14 +120,14 @@ export class Chat {
   /** Go on from another version of a message, with what followed it. */
   async chooseVersion(id) {
     const { sheet } = this;
-    await this.#api.changeConversation(sheet.id, { active_item_id: id }).catch(this.#page.onFault);
+    await this.#api.changeConversation(sheet.id, { active_item_id: id }).catch(this.#page.onFailed);
     if (sheet === this.sheet) this.catchUp();
   }
 
   /** Stop the reply that is being written. */
   stop() {
     const reply = this.#transcript.openReply;
-    if (reply?.responseId) this.#api.cancel(reply.responseId).catch(this.#page.onFault);
+    if (reply?.responseId) this.#api.cancel(reply.responseId).catch(this.#page.onFailed);
   }
 
   /** The server has stored what was sent: return who takes the events of its reply. */

@@ -3,6 +3,7 @@
 import { Access } from "./access.js";
 import { Api, Unreachable } from "./api.js";
 import { Chat } from "./chat.js";
+import { choose, heard, learn, tellChoice } from "./choice.js";
 import { Composer } from "./composer.js";
 import { Connection } from "./connection.js";
 import { ConversationList, UNTITLED } from "./conversation_list.js";
@@ -20,7 +21,7 @@ const STATES = { connecting: "Connecting…", live: "", lost: "No connection to 
 const at = (id) => document.getElementById(id);
 const access = new Access();
 const api = new Api(() => access.key);
-const speakers = new Speakers(at("speaker"), (model) => choose(model));
+const speakers = new Speakers(at("speaker"), (model) => chosen(model));
 const list = new ConversationList({ api, list: at("conversations"), end: at("end"), page: { rename, remove, onAgain, onFault } });
 const side = new Side((words) => list.search(words));
 const composer = new Composer(at("composer"), {
@@ -59,6 +60,7 @@ const chat = new Chat({
     onGone: gone,
     onStep: stepped,
     onFault,
+    onFailed,
     offer: (message) => offers.offer(message),
     announce,
     modelOf: (model) => speakers.idOf(model),
@@ -120,8 +122,9 @@ async function fill() {
   const { sheet } = chat;
   if (sheet.id === null) return;
   try {
-    const body = list.find(sheet.id) ?? (await api.conversation(sheet.id));
-    if (sheet === chat.sheet) describe(body);
+    const body = (await tellChoice(api, sheet, onFault)) ?? list.find(sheet.id) ?? (await api.conversation(sheet.id));
+    if (sheet !== chat.sheet) return;
+    describe(body);
   } catch (error) {
     if (error.code === "conversation_not_found") return gone(sheet.id);
     return onFault(error);
@@ -137,13 +140,15 @@ function stepped() {
 function describe({ title, model }) {
   at("title").textContent = title ?? UNTITLED;
   document.title = title ? `${title} – chatbot` : "chatbot";
-  chat.sheet.model = model;
-  speakers.show(model);
+  learn(chat.sheet, model);
+  speakers.show(chat.sheet.model);
 }
 
 function made(sheet, body) {
   const isOpen = sheet === chat.sheet;
   list.put(body, null);
+  heard(sheet, body.model);
+  tellChoice(api, sheet, onFault);
   if (!isOpen) return;
   composer.made(sheet.id);
   keepUnsent(null, []);
@@ -164,16 +169,15 @@ function leave() {
   open();
 }
 
-async function choose(model) {
-  const { sheet } = chat;
-  sheet.model = model;
-  if (sheet.id === null) newModel = model;
-  else await api.changeConversation(sheet.id, { model }).catch(onFault);
+function chosen(model) {
+  choose(chat.sheet, model);
+  if (chat.sheet.id === null) newModel = model;
+  else tellChoice(api, chat.sheet, onFault);
 }
 
 async function rename({ id, title }) {
   const wanted = await askedLine("New title", title ?? "", MAX_TITLE);
-  if (wanted) await api.changeConversation(id, { title: wanted }).catch(onFault);
+  if (wanted) await api.changeConversation(id, { title: wanted }).catch(onFailed);
 }
 
 async function remove({ id, title }) {
@@ -182,7 +186,7 @@ async function remove({ id, title }) {
   try {
     await api.deleteConversation(id);
   } catch (error) {
-    if (error.code !== "conversation_not_found") return onFault(error);
+    if (error.code !== "conversation_not_found") return onFailed(error);
   }
   list.drop(id);
 }
@@ -209,6 +213,12 @@ async function stateChanged(state) {
 function onFault(error) {
   if (error instanceof Unreachable || error.status === 401) connection.drop();
   else note(error.message);
+}
+
+/** What the user asked for was not done, which nothing else on the page would say. */
+function onFailed(error) {
+  onFault(error);
+  note(`It was not done: ${error.message}`);
 }
 
 function announce(text) {
