@@ -15,6 +15,17 @@ const TAB_COLUMNS = 4;
 const NESTED_COLUMNS = 2; // so much further in, a list belongs to the item above it
 const DEEPEST = 8; // lists and quotes in each other; what is deeper stays text
 
+/**
+ * Return a text as `rendered` does, where `there` is shown of it: what has grown only at its end is not made anew. The
+ * last line may still change what it is, and with it where the block before it ends, so two blocks are.
+ */
+export function renderedOn(there, text) {
+  const kept = there.slice(0, -2);
+  const begun = kept.map((block) => `${block.source}\n`).join("");
+  const whole = text.replaceAll("\r\n", "\n");
+  return whole.startsWith(begun) ? [...kept, ...rendered(whole.slice(begun.length))] : rendered(whole);
+}
+
 /** Return a text as elements, each with its `source`. Nothing in it can become anything but these. */
 export function rendered(text) {
   const lines = text.replaceAll("\r\n", "\n").split("\n");

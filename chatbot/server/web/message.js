@@ -1,7 +1,7 @@
 /** One message on the screen: what was said, by whom, how it stands, and what can be done with it. */
 
 import { arrange, button, element } from "./element.js";
-import { rendered } from "./markdown.js";
+import { renderedOn } from "./markdown.js";
 
 const REMARKS = {
   sending: "Sending…",
@@ -74,13 +74,14 @@ export class Message {
   #draw() {
     this.#dueDraw = null;
     if (this.role === "user") this.body.textContent = this.text;
-    else this.#drawBlocks(rendered(this.text));
+    else this.#drawBlocks();
     this.onDrawn?.();
   }
 
   /** What is there already stays: somebody may have selected it, or stand on a button in it. */
-  #drawBlocks(blocks) {
+  #drawBlocks() {
     const there = [...this.body.children];
+    const blocks = renderedOn(there, this.text);
     arrange(this.body, blocks.map((block, place) => (there[place]?.source === block.source ? there[place] : block)));
   }
 }
