@@ -1,10 +1,11 @@
 /** Who can answer, and who answers in the open chat. */
 
-import { element } from "./element.js";
+import { arrange, element } from "./element.js";
 
 export class Speakers {
   #select;
   #models = [];
+  #offered = [];
 
   /** `onChoice` is told the name that the user chose, null for the base model: another one may be served tomorrow. */
   constructor(select, onChoice) {
@@ -16,14 +17,15 @@ export class Speakers {
   offer(models) {
     const chosen = this.#select.value;
     this.#models = models;
-    this.#select.replaceChildren(...models.map(({ id, chatbot }) => option(id, chatbot.description)));
+    this.#offered = models.map(({ id, chatbot }) => option(id, chatbot.description));
     this.show(chosen);
   }
 
   /** Show who answers; null is the base model. */
   show(model) {
     const value = this.idOf(model);
-    if (!this.#models.some(({ id }) => id === value)) this.#select.append(option(value, ""));
+    const known = this.#models.some(({ id }) => id === value) ? [] : [option(value, "")];
+    arrange(this.#select, [...this.#offered, ...known]);
     this.#select.value = value;
   }
 
