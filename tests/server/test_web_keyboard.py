@@ -60,3 +60,15 @@ async def test_the_first_stop_of_the_page_leads_to_the_chat(tab: Page, url: str,
     await tab.press("Enter")
     assert await tab.value(FOCUSED) == "transcript"
     assert await tab.value("location.hash") == f"#{chats[0]}"
+
+
+async def test_a_row_that_moves_up_keeps_the_focus(tab: Page, url: str, chats: list[str]) -> None:
+    await begin(tab, f"{url}/#{chats[2]}")
+    await tab.until("document.querySelector('#conversations [aria-current]')")
+    assert await walk(tab, "#conversations [aria-current]", "ArrowDown", "Tab", "Enter") == ["Chat of 1", "Rename", ""]
+    await tab.value("document.querySelector('dialog input').select()")
+    await tab.type("Sea")
+    await tab.press("Enter")
+    await tab.until("document.querySelector('#conversations a').innerText === 'Sea'")
+    assert await tab.value(FOCUSED) == "Rename"
+    assert await tab.value("document.activeElement.closest('li') === document.querySelector('#conversations li')")

@@ -12,11 +12,13 @@ export function button(text, className, onclick) {
   return element("button", { type: "button", className, textContent: text, onclick });
 }
 
-/** Make elements the children of a parent, in their order; those that stand right already are not touched. */
+/** Make elements the children of a parent, in their order; those that stand right already are not touched, nor is the focus. */
 export function arrange(parent, elements) {
+  const focused = document.activeElement;
   const wanted = new Set(elements);
   for (const child of [...parent.children]) if (!wanted.has(child)) child.remove();
   elements.forEach((child, place) => {
     if (parent.children[place] !== child) parent.insertBefore(child, parent.children[place] ?? null);
   });
+  if (parent.contains(focused) && focused !== document.activeElement) focused.focus({ preventScroll: true });
 }
