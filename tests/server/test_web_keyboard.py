@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from tests.browser import Page
-from tests.server.page_user import begin, said
+from tests.server.page_user import begin, said, say, texts
 
 FOCUSED = "document.activeElement.id || document.activeElement.innerText"
 
@@ -72,3 +72,16 @@ async def test_a_row_that_moves_up_keeps_the_focus(tab: Page, url: str, chats: l
     await tab.until("document.querySelector('#conversations a').innerText === 'Sea'")
     assert await tab.value(FOCUSED) == "Rename"
     assert await tab.value("document.activeElement.closest('li') === document.querySelector('#conversations li')")
+
+
+async def test_enter_that_ends_a_word_of_an_input_method_does_not_send(tab: Page, url: str) -> None:
+    await begin(tab, url)
+    await tab.call("Input.imeSetComposition", text="に", selectionStart=1, selectionEnd=1)
+    await tab.press("Enter")
+    await tab.type("日")
+    as_in_safari = {"key": "Enter", "code": "Enter", "windowsVirtualKeyCode": 229}
+    await tab.call("Input.dispatchKeyEvent", type="keyDown", **as_in_safari)
+    await tab.press("ArrowUp")
+    assert await texts(tab) == []
+    await say(tab, "本")
+    await tab.until("document.querySelectorAll('.message').length === 2")

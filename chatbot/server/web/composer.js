@@ -5,6 +5,8 @@ import { keep, kept } from "./kept.js";
 /** A keyboard on the screen covers half of it, so it comes only when asked for, and its Enter makes a line. */
 const isTouched = matchMedia("(pointer: coarse)").matches;
 
+const IN_METHOD = 229; // the key as Safari tells it, which has ended composing by then
+
 export class Composer {
   #form;
   #field;
@@ -71,7 +73,7 @@ export class Composer {
   }
 
   #pressed(event, page) {
-    if (event.isComposing) return; // Enter ends a word of an input method
+    if (event.isComposing || event.keyCode === IN_METHOD) return; // Enter ends a word of an input method
     if (event.key === "Enter" && !event.shiftKey && !isTouched) {
       event.preventDefault();
       this.#form.requestSubmit();
