@@ -1,4 +1,4 @@
-"""Code in a reply, copied with the button on its box, in a real browser."""
+"""A reply or code in it, copied with a button, in a real browser."""
 
 from tests.browser import Page
 from tests.fake_engine import FakeEngine
@@ -58,3 +58,19 @@ async def test_a_browser_that_does_not_copy_is_told_of(tab: Page, url: str, engi
     await tab.value("navigator.clipboard.writeText = () => Promise.reject(new Error())")
     await tab.click(".copy-code")
     await tab.until_shown("Not copied", ".copy-code")
+
+
+async def test_a_reply_is_copied_as_it_was_written_and_the_button_says_so(
+    tab: Page, url: str, engine: FakeEngine
+) -> None:
+    engine.reply = lambda _: ["**so** it\n\nis"]
+    await begin(tab, url)
+    await say(tab, "hi")
+    await tab.until(SETTLED)
+    await tab.value("document.querySelector('.assistant .copy').focus()")
+    await tab.press("Enter")
+    await tab.until(f"{FOCUSED} === 'Copied'")
+    await tab.until(f"{FOCUSED} === 'Copy'")
+    await tab.value("document.querySelector('textarea').focus()")
+    await tab.call("Input.dispatchKeyEvent", type="keyDown", key="v", modifiers=2, commands=["paste"])
+    await tab.until("document.querySelector('textarea').value === '**so** it\\n\\nis'")

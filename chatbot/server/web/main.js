@@ -62,14 +62,14 @@ const chat = new Chat({
     onFault,
     onFailed,
     offer: (message) => offers.offer(message),
-    announce,
+    announce: (text) => (at("announcer").textContent = text),
     modelOf: (model) => speakers.idOf(model),
     speakerOf: (model) => speakers.nameOf(model),
     renewed: () => connection.renewed(),
   },
 });
 
-const offers = new Offers({ chat, composer, transcript, page: { announce, note } });
+const offers = new Offers({ chat, composer, transcript });
 
 let newModel = null; // who answers in the next new chat
 
@@ -219,10 +219,6 @@ function onFault(error) {
 function onFailed(error) {
   onFault(error);
   note(`It was not done: ${error.message}`);
-}
-
-function announce(text) {
-  at("announcer").textContent = text;
 }
 
 function note(text) {

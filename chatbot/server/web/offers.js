@@ -1,17 +1,16 @@
 /** What can be done with a message; the style sheet shows what fits how it stands. */
 
+import { copyButton } from "./copying.js";
+
 export class Offers {
   #chat;
   #composer;
   #transcript;
-  #page;
 
-  /** `page` has `announce` and `note`. */
-  constructor({ chat, composer, transcript, page }) {
+  constructor({ chat, composer, transcript }) {
     this.#chat = chat;
     this.#composer = composer;
     this.#transcript = transcript;
-    this.#page = page;
   }
 
   offer(message) {
@@ -27,7 +26,8 @@ export class Offers {
   }
 
   #offerOfReply(message) {
-    if (navigator.clipboard) message.offer("copy", "Copy", () => this.#copy(message.text));
+    const copy = copyButton("copy", "Copy this reply", () => message.text);
+    if (copy) message.actions.append(copy);
     message.offer("retry", "Try again", () => this.#chat.answerAnew(message));
   }
 
@@ -38,12 +38,5 @@ export class Offers {
     const isLast = this.#transcript.questionOf(messages.at(-1)) === message;
     if (isLast) return "You are changing your last message; it and its reply stay as another version.";
     return "You are changing an earlier message; it and what followed stay as another version.";
-  }
-
-  async #copy(text) {
-    await navigator.clipboard.writeText(text).then(
-      () => this.#page.announce("Copied."),
-      () => this.#page.note("The browser did not let this page copy."),
-    );
   }
 }
