@@ -1,5 +1,7 @@
 /** The HTTP half of the protocol: who can answer, conversations and their messages. */
 
+const ANSWER_MS = 60000;
+
 /** The server said no, and why. */
 export class Refused extends Error {
   constructor(status, error) {
@@ -65,7 +67,8 @@ export class Api {
     return this.#request("POST", `responses/${encodeURIComponent(id)}/cancel`);
   }
 
-  async #request(method, path, { body, signal, key } = {}) {
+  /** A request that is never answered would keep others waiting for ever. */
+  async #request(method, path, { body, signal = AbortSignal.timeout(ANSWER_MS), key } = {}) {
     const headers = { "Content-Type": "application/json" };
     if (this.#key()) headers.Authorization = `Bearer ${this.#key()}`;
     if (key) headers["Idempotency-Key"] = key;

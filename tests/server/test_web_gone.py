@@ -1,0 +1,33 @@
+"""What the page does where something it waits for or writes in is gone, in a real browser."""
+
+import httpx
+
+from tests.browser import Page
+from tests.server.page_user import LIVE, begin, said, texts
+
+LOSE_FIRST_READ = """(() => {
+  const real = window.fetch;
+  const timeout = AbortSignal.timeout;
+  let lost = null;
+  AbortSignal.timeout = () => timeout.call(AbortSignal, 300);
+  window.fetch = (path, options) => {
+    if (lost || !path.includes("/items")) return real(path, options);
+    lost = new Promise((_, fail) => options.signal?.addEventListener("abort", () => fail(options.signal.reason)));
+    return lost;
+  };
+})()"""
+
+
+async def test_a_read_that_is_never_answered_does_not_keep_every_chat_blank(
+    tab: Page, url: str, http: httpx.AsyncClient
+) -> None:
+    one, other = await said(http, "one"), await said(http, "other")
+    await begin(tab, url)
+    await tab.until("document.querySelectorAll('#conversations li').length === 2")
+    await tab.value(LOSE_FIRST_READ)
+    await tab.value(f"location.hash = '{one}'")
+    await tab.until("document.querySelector('#title').innerText === 'Chat of one'")
+    await tab.value(f"location.hash = '{other}'")
+    await tab.until_shown("other", "#messages")
+    await tab.until(LIVE)
+    assert await texts(tab) == ["other", "aye"]
