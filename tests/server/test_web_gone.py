@@ -31,3 +31,14 @@ async def test_a_read_that_is_never_answered_does_not_keep_every_chat_blank(
     await tab.until_shown("other", "#messages")
     await tab.until(LIVE)
     assert await texts(tab) == ["other", "aye"]
+
+
+async def test_what_was_being_written_outlives_the_chat(tab: Page, url: str, http: httpx.AsyncClient) -> None:
+    conversation = await said(http, "hello")
+    await begin(tab, f"{url}/#{conversation}")
+    await tab.until_shown("aye", "#messages")
+    await tab.type("a long thought")
+    await http.delete(f"/v1/conversations/{conversation}")
+    await tab.until_shown("was deleted", "#note")
+    assert await tab.value("document.querySelector('textarea').value") == "a long thought"
+    assert await tab.value(f"sessionStorage['chatbot:draft:{conversation}']") is None

@@ -50,6 +50,13 @@ export class Composer {
     this.#field.focus();
   }
 
+  /** Take what is being written away from a chat that is gone. */
+  take() {
+    const { value } = this.#field;
+    keep(this.#draft, null);
+    return value;
+  }
+
   /** Give a text that could not be sent back, below what is being written. */
   giveBack(id, text) {
     const isHere = this.#draft === draftOf(id) && !this.#changing;

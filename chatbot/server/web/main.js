@@ -160,6 +160,7 @@ function made(sheet, body) {
 function gone(id) {
   list.drop(id);
   if (id !== chat.sheet.id) return;
+  composer.giveBack(null, composer.take());
   leave();
   note("This conversation was deleted.");
 }
