@@ -3,7 +3,7 @@
 import httpx
 
 from tests.browser import Page
-from tests.server.page_user import LIVE, begin, said, texts
+from tests.server.page_user import LIVE, begin, said, say, texts
 
 LOSE_FIRST_READ = """(() => {
   const real = window.fetch;
@@ -42,3 +42,18 @@ async def test_what_was_being_written_outlives_the_chat(tab: Page, url: str, htt
     await tab.until_shown("was deleted", "#note")
     assert await tab.value("document.querySelector('textarea').value") == "a long thought"
     assert await tab.value(f"sessionStorage['chatbot:draft:{conversation}']") is None
+
+
+async def test_nothing_of_a_chat_that_is_deleted_is_kept(tab: Page, url: str, http: httpx.AsyncClient) -> None:
+    conversation = await said(http, "hello")
+    await begin(tab, f"{url}/#{conversation}")
+    await tab.until_shown("aye", "#messages")
+    await say(tab, "long " * 60000)
+    await tab.until("document.querySelector('.user.unsent')")
+    await tab.type("a long thought")
+    await tab.click("#new")
+    await tab.until("location.hash === ''")
+    assert conversation in await tab.value("Object.keys(sessionStorage).join()")
+    await http.delete(f"/v1/conversations/{conversation}")
+    await tab.until("document.querySelectorAll('#conversations li').length === 0")
+    await tab.until(f"!Object.keys(sessionStorage).join().includes('{conversation}')")

@@ -50,11 +50,13 @@ export class Composer {
     this.#field.focus();
   }
 
-  /** Take what is being written away from a chat that is gone. */
-  take() {
-    const { value } = this.#field;
-    keep(this.#draft, null);
-    return value;
+  get text() {
+    return this.#field.value;
+  }
+
+  /** Keep nothing any more that was written for a chat that is gone. */
+  forget(id) {
+    keep(draftOf(id), null);
   }
 
   /** Give a text that could not be sent back, below what is being written. */

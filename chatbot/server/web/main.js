@@ -159,10 +159,13 @@ function made(sheet, body) {
 
 function gone(id) {
   list.drop(id);
-  if (id !== chat.sheet.id) return;
-  composer.giveBack(null, composer.take());
-  leave();
-  note("This conversation was deleted.");
+  if (id === chat.sheet.id) {
+    composer.giveBack(null, composer.text);
+    leave();
+    note("This conversation was deleted.");
+  }
+  composer.forget(id);
+  keepUnsent(id, []);
 }
 
 function leave() {
