@@ -51,7 +51,8 @@ async def ensure_server(settings: Settings, on_start: Callable[[], None] = lambd
         OtherModelServed: the settings name a model, and the server that runs has another one.
         ServerDidNotStart: the server that was started went away, or did not answer in time.
     """
-    async with httpx.AsyncClient(timeout=ANSWER_TIMEOUT_S) as http:
+    # A proxy cannot know a server of this machine, and without its answer another would be started in vain.
+    async with httpx.AsyncClient(timeout=ANSWER_TIMEOUT_S, trust_env=False) as http:
         announcement = Announcement(settings.state_dir)
         running = await _running(http, announcement)
         if running is None:
@@ -91,7 +92,7 @@ async def _running(http: httpx.AsyncClient, announcement: Announcement) -> _Runn
         answer = await http.get(f"{announced.url}/health")
         health = answer.json()
         return _Running(announced.url, health["model"]) if health["status"] == "ok" else None
-    except (httpx.HTTPError, ValueError, KeyError, TypeError):
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError):
         return None  # nobody, or some other program that has the port now
 
 

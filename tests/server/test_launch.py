@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from chatbot.client import Client
 from chatbot.server import launch
 from chatbot.server.launch import ALREADY_SERVED, OtherModelServed, ServerDidNotStart, ensure_server
 from chatbot.settings import Settings
@@ -19,6 +20,26 @@ from tests.live_server import live_server
 async def test_a_server_that_runs_is_found(tmp_path: Path) -> None:
     async with live_server(tmp_path, FakeEngine()) as url:
         assert await ensure_server(Settings(home=tmp_path)) == url
+
+
+@pytest.mark.parametrize("bound", ["127.0.0.1", "0.0.0.0"])
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("HTTP_PROXY", "http://127.0.0.1:9"),
+        ("ALL_PROXY", "socks5://127.0.0.1:9"),
+        ("SSL_CERT_FILE", "/nowhere/certificates.pem"),
+    ],
+)
+async def test_a_server_of_this_machine_is_found_past_a_proxy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bound: str, variable: str, value: str
+) -> None:
+    async with live_server(tmp_path, FakeEngine(), host=bound, api_key="key") as url:
+        monkeypatch.setenv(variable, value)
+        monkeypatch.setattr(launch, "_start", lambda *_: pytest.fail("another server was started"))
+        assert await ensure_server(Settings(home=tmp_path)) == url
+        async with Client(url, "key") as client:
+            assert (await client.conversations()).data == []
 
 
 async def test_a_server_with_another_model_than_was_asked_for_is_refused(tmp_path: Path) -> None:
@@ -84,10 +105,11 @@ async def stranger() -> AsyncIterator[str]:
         yield f"http://127.0.0.1:{serving.sockets[0].getsockname()[1]}"
 
 
-async def test_a_stale_announcement_leads_to_nobody(tmp_path: Path, stranger: str) -> None:
+@pytest.mark.parametrize("url", [None, "nonsense", "http://[::1"])
+async def test_a_stale_announcement_leads_to_nobody(tmp_path: Path, stranger: str, url: str | None) -> None:
     settings = Settings(home=tmp_path, model="/nowhere")
     settings.state_dir.mkdir(parents=True)
-    (settings.state_dir / "server.json").write_text(json.dumps({"url": stranger, "pid": 1}))
+    (settings.state_dir / "server.json").write_text(json.dumps({"url": url or stranger, "pid": 1}))
     with pytest.raises(ServerDidNotStart, match="/nowhere"):
         await ensure_server(settings)
 
