@@ -60,11 +60,11 @@ class Settings(BaseSettings):
 
     home: Annotated[Path | None, BeforeValidator(lambda given: given or None)] = None
     """Folder that holds data, state and cache in one place; by default the platform's own folders are used."""
-    host: str = "127.0.0.1"
+    host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
     """Address the server binds to. Anything but a loopback address needs an API key."""
     port: Annotated[int, Field(ge=0, le=65535)] = 8765
     """Port the server binds to; 0 picks a free one."""
-    model: str = BUNDLED_MODEL
+    model: Annotated[str, Field(min_length=1)] = BUNDLED_MODEL
     """Model to serve: `bundled`, a local directory, or the name of a Hugging Face causal LM."""
     api_key: Annotated[str | None, Field(pattern=r"^[A-Za-z0-9_-]+$")] = None
     """Key that clients must send; letters, digits, `_` and `-` only, so that browsers can send it too."""

@@ -97,8 +97,8 @@ async def serve(
 def check_exposure(settings: Settings, address: str) -> None:
     """Refuse to serve strangers without a key; `address` is the one that is bound. Raises CannotServe."""
     if not ipaddress.ip_address(address).is_loopback and settings.api_key is None:
-        message = f"{settings.host or address} can be reached from other machines, so a key is needed"
-        raise CannotServe(f"{message}; try: CHATBOT_API_KEY=… chatbot serve --host {settings.host or address}")
+        message = f"{settings.host} can be reached from other machines, so a key is needed"
+        raise CannotServe(f"{message}; try: CHATBOT_API_KEY=… chatbot serve --host {settings.host}")
 
 
 def bind(settings: Settings) -> socket.socket:

@@ -53,6 +53,8 @@ def test_a_taken_port_is_told_with_a_way_out(tmp_path: Path) -> None:
         ({"CHATBOT_LOG_LEVEL": "loud"}, "log_level: expected one of debug, info, warning, error, got 'loud'\n"),
         ({"CHATBOT_DEVICE": "gpu"}, "setting device: expected auto, cpu or cuda, got 'gpu'\n"),
         ({"CHATBOT_HOME": "~nobody-here/x"}, "setting home: expected a folder, but there is no such user, got"),
+        ({"CHATBOT_HOST": "", "CHATBOT_API_KEY": "key"}, "setting host: String should have at least 1 character, got ''"),
+        ({"CHATBOT_MODEL": ""}, "setting model: String should have at least 1 character, got ''"),
         ({"CHATBOT_ALLOW_ORIGIN": "chat.example"}, "'chat.example' is no origin"),
         ({"CHATBOT_PROT": "1", "CHATBOT_PORT": "x"}, "CHATBOT_PROT is ignored: there is no such setting; did you mean"),
     ],

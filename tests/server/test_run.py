@@ -111,7 +111,7 @@ async def test_what_was_not_to_be_stored_does_not_survive_a_crash(tmp_path: Path
     assert answer.status_code == 404
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "", "::"])
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
 async def test_only_loopback_may_be_served_without_a_key(tmp_path: Path, host: str) -> None:
     with pytest.raises(CannotServe, match="a key is needed"):
         await serve(Settings(home=tmp_path, host=host, port=0), Mock(side_effect=AssertionError))
