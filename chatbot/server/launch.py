@@ -104,9 +104,9 @@ def _start(settings: Settings, log: Path) -> "subprocess.Popen[bytes]":
     except OSError as error:
         why = f"{error.filename}: expected a place for the server's log {log}, but {error.strerror}"
         raise ServerDidNotStart(f"{why}; try: CHATBOT_HOME=FOLDER") from error
-    changed = settings.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
-    changed.update(port=0, idle_exit_s=changed.get("idle_exit_s", IDLE_EXIT_S))
-    passed = {f"CHATBOT_{name.upper()}": _as_env(value) for name, value in changed.items()}
+    said = settings.model_dump(mode="json", exclude_unset=True, exclude_none=True)
+    said.update(port=0, idle_exit_s=said.get("idle_exit_s", IDLE_EXIT_S))
+    passed = {f"CHATBOT_{name.upper()}": _as_env(value) for name, value in said.items()}
     with output:
         return subprocess.Popen(
             [sys.executable, "-m", "chatbot", "serve", "--background"],

@@ -91,6 +91,14 @@ async def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
         await ensure_server(Settings(home=tmp_path, model="/nowhere"))
 
 
+async def test_a_setting_that_is_given_as_it_is_by_default_wins_in_the_background_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CHATBOT_HOST", "0.0.0.0")  # which would need a key, before the model is looked for
+    with pytest.raises(ServerDidNotStart, match="/nowhere"):
+        await ensure_server(Settings(home=tmp_path, host="127.0.0.1", model="/nowhere"))
+
+
 @pytest.fixture
 async def stranger() -> AsyncIterator[str]:
     """Some other program that has our old port now, and answers in its own way."""
