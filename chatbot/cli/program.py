@@ -11,6 +11,7 @@ from chatbot import __version__
 from chatbot.cli import adapter, ask, chat, conversations, db, export, serve
 from chatbot.cli import model as models
 from chatbot.cli.configured import fail
+from chatbot.cli.streams import open_streams
 
 app = typer.Typer(
     name="chatbot",
@@ -50,6 +51,7 @@ def program(
 
 def main() -> NoReturn:
     """Run the program and exit; interrupting it is no error that needs a traceback."""
+    open_streams()
     try:
         app(prog_name="chatbot")
     except KeyboardInterrupt:

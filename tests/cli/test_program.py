@@ -1,3 +1,4 @@
+import os
 import socket
 import subprocess
 import sys
@@ -53,7 +54,10 @@ def test_a_taken_port_is_told_with_a_way_out(tmp_path: Path) -> None:
         ({"CHATBOT_LOG_LEVEL": "loud"}, "log_level: expected one of debug, info, warning, error, got 'loud'\n"),
         ({"CHATBOT_DEVICE": "gpu"}, "setting device: expected auto, cpu or cuda, got 'gpu'\n"),
         ({"CHATBOT_HOME": "~nobody-here/x"}, "setting home: expected a folder, but there is no such user, got"),
-        ({"CHATBOT_HOST": "", "CHATBOT_API_KEY": "key"}, "setting host: String should have at least 1 character, got ''"),
+        (
+            {"CHATBOT_HOST": "", "CHATBOT_API_KEY": "key"},
+            "setting host: String should have at least 1 character, got ''",
+        ),
         ({"CHATBOT_MODEL": ""}, "setting model: String should have at least 1 character, got ''"),
         ({"CHATBOT_ALLOW_ORIGIN": "chat.example"}, "'chat.example' is no origin"),
         ({"CHATBOT_PROT": "1", "CHATBOT_PORT": "x"}, "CHATBOT_PROT is ignored: there is no such setting; did you mean"),
@@ -137,6 +141,40 @@ def test_output_that_finds_no_room_is_told_without_a_traceback(tmp_path: Path) -
     assert ended.returncode == 1
     assert ended.stderr.startswith("chatbot: what was printed could not be written: No space left on device\n")
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a shell that can close a stream")
+@pytest.mark.parametrize(
+    ("words", "code"), [("ask <&-", 2), ("adapter list >&-", 0), ("conversations import nothing 2>&-", 1)]
+)
+def test_a_closed_stream_is_no_reason_for_a_traceback(tmp_path: Path, words: str, code: int) -> None:
+    ended = subprocess.run(
+        ["/bin/sh", "-c", f"exec {sys.executable} -m chatbot {words}"],
+        env={"PATH": "", "CHATBOT_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ended.returncode, "Traceback" in ended.stderr) == (code, False), ended.stderr
+
+
+def test_what_the_encoding_of_stdout_lacks_is_printed_as_a_question_mark() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", "from chatbot.cli.streams import open_streams; open_streams(); print('\u00e9t\u00e9')"],
+        env={"PATH": "", "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ended.stdout, ended.stderr) == ("?t?\n", "")
+
+
+def test_an_interrupt_while_the_program_is_imported_ends_it_silently(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "typer.py").write_text("raise KeyboardInterrupt")
+    ended = chatbot("--version", home=tmp_path, PYTHONPATH=str(tmp_path))
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")
 
 
 @pytest.mark.parametrize("words", ["adapter show p", "adapter train --from p", "ask --persona p"])
