@@ -1,5 +1,6 @@
 """`chatbot db`: the file that holds the conversations, checked, copied and put back."""
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,9 +27,8 @@ def check() -> None:
 def backup(file: Annotated[Path, typer.Argument(help="File to write; must not exist.")]) -> None:
     """Copy the database as it is now, also while a server runs; only the owner can read the copy."""
     database = _existing(settings_with().database_path)
-    if file.exists():
-        fail(f"{file}: expected a file that does not exist yet; choose another name")
-    with _told(database):
+    _require_new(file)
+    with _told(database, file):
         from storage.copies import write_copy
 
         write_copy(database, file.absolute())
@@ -39,7 +39,7 @@ def backup(file: Annotated[Path, typer.Argument(help="File to write; must not ex
 def restore(file: Annotated[Path, typer.Argument(help="A copy that `chatbot db backup` made.")]) -> None:
     """Put a copy in the place of the database, which is kept beside it. Stop the server first."""
     copy, database = _existing(file.absolute()), settings_with().database_path.absolute()
-    with _told(copy):
+    with _told(copy, database):
         from storage.copies import put_in_place
         from storage.upgrade import require_ours
 
@@ -51,9 +51,24 @@ def restore(file: Annotated[Path, typer.Argument(help="A copy that `chatbot db b
 
 
 def _existing(path: Path) -> Path:
-    if not path.is_file():
-        fail(f"{path}: expected a database, but there is no such file")
+    why_not = None
+    try:
+        if not path.is_file():
+            why_not = "this is no file" if path.exists() else "there is no such file"
+    except OSError as error:  # a folder above it that may not be entered
+        why_not = error.strerror
+    if why_not:
+        fail(f"{path}: expected a database, but {why_not}")
     return path.absolute()
+
+
+def _require_new(file: Path) -> None:
+    if file == Path("-"):
+        fail("-: expected a file; a copy cannot go to stdout", 2)
+    if os.path.lexists(file):
+        fail(f"{file}: expected a file that does not exist yet; choose another name")
+    if not file.parent.is_dir():
+        fail(f"{file.parent}: no such folder; make it, or name another")
 
 
 def _require_sound(database: Path) -> None:
@@ -65,14 +80,17 @@ def _require_sound(database: Path) -> None:
 
 
 @contextmanager
-def _told(database: Path) -> Iterator[None]:
-    """End the program with a sentence for whatever storage or disk have to say."""
+def _told(database: Path, written: Path | None = None) -> Iterator[None]:
+    """End the program with a sentence for whatever storage or disk have to say; a full disk is that of `written`."""
     from storage.errors import StorageError
     from storage.sqlite_errors import translate
 
     try:
         yield
-    except (StorageError, OSError) as error:
+    except StorageError as error:
         fail(str(error))
+    except OSError as error:
+        fail(f"{error.filename or written or database}: {error.strerror or error}")
     except sqlite3.Error as error:
-        fail(f"{database}: {translate(error)}")
+        is_full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+        fail(f"{written if is_full and written else database}: {translate(error)}")

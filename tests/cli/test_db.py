@@ -85,3 +85,27 @@ def test_what_is_no_copy_is_refused_by_name(database: Path, tmp_path: Path) -> N
     for command in (("check",), ("backup", tmp_path / "copy.db"), ("restore", tmp_path / "nothing")):
         refused = db(*command)
         assert (refused.exit_code, "there is no such file" in refused.output) == (1, True)
+    refused = db("restore", tmp_path)
+    assert (refused.exit_code, "this is no file" in refused.output) == (1, True)
+
+
+async def test_a_copy_is_written_where_that_can_be_told_from_the_message(
+    database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    await (await Store.open(database)).close()
+    (tmp_path / "link").symlink_to("nowhere")
+    assert db("backup", "link").output == "link: expected a file that does not exist yet; choose another name\n"
+    assert db("backup", "nowhere/copy").output == "nowhere: no such folder; make it, or name another\n"
+    assert db("backup", "-").exit_code == 2
+    (tmp_path / "copy.partial").mkdir()
+    assert db("backup", "copy").output.startswith(f"{tmp_path}/copy.partial: ")
+    assert not (tmp_path / "copy").exists()
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may enter every folder")
+def test_a_folder_that_may_not_be_entered_is_told(database: Path) -> None:
+    database.parent.mkdir(parents=True)
+    database.parent.chmod(0)
+    assert db("check").output == f"{database}: expected a database, but Permission denied\n"
+    database.parent.chmod(0o700)
