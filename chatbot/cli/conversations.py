@@ -31,6 +31,8 @@ def export_lines(
     """Write conversations whole, each as one line of JSON, for `import` and for `chatbot adapter train`."""
     if file != STDIO and os.path.lexists(file):
         fail(f"{file}: expected a file that does not exist yet; choose another name")
+    if not (folder := Path(file).parent).is_dir():
+        fail(f"{folder}: no such folder; make it, or name another")
 
     async def export(client: "Client") -> int:
         name = None if conversation is None else await _titled(client, conversation)
@@ -49,12 +51,12 @@ def import_lines(
     ],
 ) -> None:
     """Store the conversations of a file; those that are there already stay as they are."""
+    with _readable(file) as source:  # before a server is started in vain
 
-    async def bring_in(client: "Client") -> int:
-        with _readable(file) as source:
+        async def bring_in(client: "Client") -> int:
             return _tell(file, await client.import_lines(_pieces(source)))
 
-    _with_client(bring_in)
+        _with_client(bring_in)
 
 
 async def _titled(client: "Client", title: str) -> str:
@@ -78,8 +80,10 @@ def _written(file: str) -> Iterator[BinaryIO]:
     try:
         with open(descriptor, "wb") as out:
             yield out
-    except BaseException:
+    except BaseException as error:
         Path(file).unlink()
+        if isinstance(error, OSError):
+            fail(f"{file}: cannot be written: {error.strerror or error}")
         raise
 
 
@@ -93,7 +97,16 @@ def _readable(file: str) -> Iterator[BinaryIO]:
     except OSError as error:
         fail(f"{file}: cannot be read: {error.strerror}")
     with source:
+        _require_text(file, source.peek(2)[:2])
         yield source
+
+
+def _require_text(file: str, begin: bytes) -> None:
+    """Refuse what would have something wrong with every line."""
+    if begin in (b"\xff\xfe", b"\xfe\xff"):
+        fail(f"{file}: expected UTF-8, but the file is UTF-16; save it as UTF-8", 2)
+    if begin == b"\x1f\x8b":
+        fail(f"{file}: expected lines of JSON, but the file is compressed; try: gunzip", 2)
 
 
 async def _pieces(source: BinaryIO) -> AsyncIterator[bytes]:

@@ -1,6 +1,7 @@
 """`chatbot conversations` against a real server with scripted replies."""
 
 import asyncio
+import gzip
 import json
 import stat
 from collections.abc import AsyncIterator
@@ -66,3 +67,23 @@ async def test_nothing_is_overwritten_or_left_behind(http: httpx.AsyncClient, tm
     assert "expected a file that does not exist yet" in (await conversations("export", file)).stderr
     assert file.read_text() == "mine"
     assert "No such file" in (await conversations("import", tmp_path / "none")).stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"), [("{}".encode("utf-16"), "is UTF-16"), (gzip.compress(b"{}"), "is compressed")]
+)
+async def test_a_file_that_holds_no_lines_is_refused_as_a_whole(
+    http: httpx.AsyncClient, tmp_path: Path, content: bytes, complaint: str
+) -> None:
+    (tmp_path / "chats.jsonl").write_bytes(content)
+    told = await conversations("import", tmp_path / "chats.jsonl")
+    assert (told.exit_code, complaint in told.stderr) == (2, True)
+
+
+def test_no_server_is_started_for_a_file_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHATBOT_HOME", str(tmp_path / "home"))
+    runner = CliRunner()
+    for command in ("import", "export"):
+        told = runner.invoke(app, ["conversations", command, str(tmp_path / "nothing" / "chats.jsonl")])
+        assert (told.exit_code, str(tmp_path / "nothing") in told.stderr) == (1, True)
+    assert not (tmp_path / "home").exists()
