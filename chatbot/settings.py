@@ -34,10 +34,13 @@ def settings_files() -> tuple[Path, ...]:
 def said_in(file: Path) -> dict[str, Any]:
     """Return what a file of settings says, which is nothing where there is none. Raises UnreadableSettings."""
     try:
-        return tomllib.loads(file.read_text("utf-8")) if file.is_file() else {}
+        said = tomllib.loads(file.read_text("utf-8-sig")) if file.is_file() else {}
     except (OSError, ValueError) as error:
-        said = "expected settings in TOML, such as `port = 8765`"
-        raise UnreadableSettings(f"{file.absolute()}: {said}: {error}") from error
+        expected = "expected settings in TOML, such as `port = 8765`"
+        raise UnreadableSettings(f"{file.absolute()}: {expected}: {error}") from error
+    if isinstance(home := said.get("home"), str) and home and not home.startswith("~"):
+        said["home"] = str(file.absolute().parent / home)  # or each folder one works in would have chats of its own
+    return said
 
 
 def _listed(value: object) -> object:
@@ -59,7 +62,8 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="CHATBOT_", extra="forbid", use_attribute_docstrings=True)
 
     home: Annotated[Path | None, BeforeValidator(lambda given: given or None)] = None
-    """Folder that holds data, state and cache in one place; by default the platform's own folders are used."""
+    """Folder that holds data, state and cache in one place; by default the platform's own folders are used. What a file
+    of settings says is seen from that file."""
     host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
     """Address the server binds to. Anything but a loopback address needs an API key."""
     port: Annotated[int, Field(ge=0, le=65535)] = 8765

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from chatbot.settings import Settings
+from chatbot.settings import Settings, settings_files
 
 
 def test_a_flag_beats_the_environment_and_the_environment_beats_the_file(
@@ -38,6 +38,25 @@ def test_home_may_begin_with_a_tilde_and_an_empty_one_is_none(monkeypatch: pytes
     assert Settings().data_dir == tmp_path / "chats" / "data"
     monkeypatch.setenv("CHATBOT_HOME", "")
     assert Settings().home is None
+
+
+def test_a_home_in_a_file_is_found_from_where_the_file_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.delenv("CHATBOT_HOME", raising=False)
+    user_file = settings_files()[1]
+    user_file.parent.mkdir(parents=True, exist_ok=True)
+    user_file.write_text('home = "chats"')
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert Settings().home == user_file.parent / "chats"
+    user_file.write_text('home = ""')
+    assert Settings().home is None
+
+
+def test_a_file_may_begin_as_windows_editors_begin_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "chatbot.toml").write_bytes(b"\xef\xbb\xbfport = 1\r\n")
+    assert Settings().port == 1
 
 
 @pytest.mark.parametrize("given", ["a.example,fd00::1", "a.example, fd00::1,", '["a.example", "fd00::1"]'])
