@@ -6,7 +6,10 @@ from typing import Annotated
 
 import typer
 
-from chatbot.cli.configured import fail, personas_like, settings_with, tell_start
+from chatbot.cli.configured import fail, personas_like, require_title, settings_with, tell_start
+
+BYTE_ORDER_MARK = "\ufeff"
+"""What some editors begin a file with; it is nothing that anybody says."""
 
 
 def ask(
@@ -23,7 +26,8 @@ def ask(
     settings = settings_with()
     from tui.ask import readable
 
-    said = readable(sys.stdin).read() if text in (None, "-") else text
+    require_title(conversation)
+    said = readable(sys.stdin).read().removeprefix(BYTE_ORDER_MARK) if text in (None, "-") else text
     if not said or not said.strip():
         fail("nothing to say: give a text, or pipe one in", 2)
     from chatbot.server.launch import ServerDidNotStart, ensure_server

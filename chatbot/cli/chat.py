@@ -4,11 +4,12 @@ import asyncio
 import os
 import sys
 
-from chatbot.cli.configured import fail, settings_with, tell_start
+from chatbot.cli.configured import fail, require_title, settings_with, tell_start
 
 
 def chat(*, model: str | None, conversation: str | None, plain: bool) -> int:
     """Open the chat and return its exit code."""
+    require_title(conversation)
     settings = settings_with(model=model)
     from chatbot.server.launch import ServerDidNotStart, ensure_server
 

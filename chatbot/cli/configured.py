@@ -75,6 +75,12 @@ def personas_like(incomplete: str) -> list[str]:
     return sorted(name for name in names if name.startswith(incomplete))
 
 
+def require_title(conversation: str | None) -> None:
+    """Refuse an empty title, such as that of a variable that is not set: what is said would be in no conversation."""
+    if conversation is not None and not conversation.strip():
+        fail("--conversation: expected a title, got an empty one; leave it out for a new conversation", 2)
+
+
 def tell_start() -> None:
     """Say on a terminal why nothing comes for some seconds."""
     if sys.stderr.isatty():

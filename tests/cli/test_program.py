@@ -109,6 +109,12 @@ def test_nothing_to_say_is_bad_usage(tmp_path: Path) -> None:
     assert chatbot("ask", "  ", home=tmp_path).returncode == 2
 
 
+@pytest.mark.parametrize("words", [["ask", "hi"], ["--plain"]])
+def test_an_empty_title_is_bad_usage(tmp_path: Path, words: list[str]) -> None:
+    ended = chatbot(*words, "--conversation", "", home=tmp_path)
+    assert (ended.returncode, "expected a title" in ended.stderr) == (2, True)
+
+
 @pytest.mark.parametrize("words", [["serve", "--port", "0", "--model"], ["model", "eval"]])
 def test_a_model_that_is_not_there_is_told_before_torch_is_imported(tmp_path: Path, words: list[str]) -> None:
     words = [*words, str(tmp_path / "nothing")]
