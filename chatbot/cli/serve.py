@@ -48,6 +48,7 @@ def _serve(settings: Settings, *, is_background: bool) -> None:
 
     from chatbot.engine.base import ModelNotFound
     from chatbot.logs import configure_logging
+    from chatbot.server.announcement import CannotAnnounce
     from chatbot.server.launch import ALREADY_SERVED
     from chatbot.server.run import CannotServe
     from chatbot.server.run import serve as run_server
@@ -58,7 +59,7 @@ def _serve(settings: Settings, *, is_background: bool) -> None:
         asyncio.run(run_server(settings, partial(_engine, settings), is_background=is_background))
     except StorageLocked as error:
         fail(f"{error}\nanother CHATBOT_HOME has data of its own", ALREADY_SERVED)
-    except (CannotServe, ModelNotFound, StorageError) as error:
+    except (CannotAnnounce, CannotServe, ModelNotFound, StorageError) as error:
         fail(str(error))
 
 

@@ -3,9 +3,13 @@
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+
+class CannotAnnounce(Exception):
+    """No client would find the server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +36,22 @@ class Announcement:
 
     @contextmanager
     def made(self, announced: Announced) -> Iterator[None]:
-        """Announce a server for as long as the block runs."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        partial = self._path.with_suffix(f".{announced.pid}.tmp")
-        partial.write_text(json.dumps(asdict(announced)))
-        os.replace(partial, self._path)
+        """Announce a server for as long as the block runs. Raises CannotAnnounce."""
+        self._write(announced)
         try:
             yield
         finally:
             if self.read() == announced:
                 self._path.unlink(missing_ok=True)
+
+    def _write(self, announced: Announced) -> None:
+        partial = self._path.with_suffix(f".{announced.pid}.tmp")
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            partial.write_text(json.dumps(asdict(announced)))
+            os.replace(partial, self._path)
+        except OSError as error:
+            with suppress(OSError):
+                partial.unlink()
+            said = "expected a file to write, by which clients find the server, but"
+            raise CannotAnnounce(f"{self._path}: {said} {error.strerror or error}") from error

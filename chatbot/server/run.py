@@ -77,8 +77,8 @@ async def serve(
     One in the background, which a client started, makes way for one that is not. The engine is made in another thread
     once nobody else is known to have the data: torch takes seconds to import.
 
-    Raises CannotServe, StorageError or ModelNotFound before anything is served, and StorageBroken when the disk
-    failed while it was.
+    Raises CannotServe, CannotAnnounce, StorageError or ModelNotFound before anything is served, and StorageBroken when
+    the disk failed while it was.
     """
     with bind(settings) as bound:
         check_exposure(settings, bound.getsockname()[0])

@@ -9,7 +9,7 @@ import pytest
 
 from adapters import published
 from adapters.store import AdapterStore
-from chatbot.server.announcement import Announced, Announcement
+from chatbot.server.announcement import Announced, Announcement, CannotAnnounce
 from chatbot.server.run import CannotServe, bind, check_exposure, serve
 from chatbot.settings import Settings
 from storage.errors import StorageLocked
@@ -68,6 +68,14 @@ async def test_a_server_whose_database_was_replaced_acknowledges_nothing_and_sto
             answer = await http.post("/v1/conversations", json={})
         assert (answer.status_code, answer.json()["error"]["code"]) == (503, "storage_failed")
         assert await asyncio.to_thread(server.process.wait, 30) == 1
+
+
+async def test_a_server_that_no_client_could_find_does_not_start(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path, port=0)
+    (settings.state_dir / "server.json").mkdir(parents=True)
+    with pytest.raises(CannotAnnounce, match=r"server.json: expected a file to write"):
+        await serve(settings, FakeEngine)
+    assert [path.name for path in settings.state_dir.iterdir()] == ["server.json"]
 
 
 async def test_conversations_outlive_the_server(tmp_path: Path) -> None:
