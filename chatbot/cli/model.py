@@ -2,6 +2,8 @@
 
 import asyncio
 import json as json_text
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,58 +21,80 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Measure models, with and without personas.")
 
 
+Model = Annotated[str | None, typer.Argument(help="Model directory or name; by default the one that is served.")]
+Personas = Annotated[
+    list[str] | None, typer.Option(help="Also measure with this persona, such as `pirate`; may be repeated.")
+]
+Count = Annotated[int, typer.Option(min=1, help="Questions of each set.")]
+Corpus = Annotated[
+    Path | None,
+    typer.Option(exists=True, file_okay=False, help="Folder of texts, for the perplexity on held-out ones."),
+]
+Test = Annotated[
+    Path | None,
+    typer.Option(
+        exists=True, dir_okay=False, help="Chats with reference answers (JSONL, with a `subset`), for BLEU and chrF."
+    ),
+]
+Threads = Annotated[int | None, typer.Option(min=1, help="Threads; by default one less than the cores.")]
+Out = Annotated[Path | None, typer.Option(help="Also write everything, replies included, to this file.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print everything as JSON.")]
+
+
 @app.command("eval")
 def evaluate(
-    model: Annotated[
-        str | None, typer.Argument(help="Model directory or name; by default the one that is served.")
-    ] = None,
-    adapter: Annotated[
-        list[str] | None, typer.Option(help="Also measure with this persona, such as `pirate`; may be repeated.")
-    ] = None,
-    count: Annotated[int, typer.Option(min=1, help="Questions of each set.")] = 100,
-    corpus: Annotated[
-        Path | None,
-        typer.Option(exists=True, file_okay=False, help="Folder of texts, for the perplexity on held-out ones."),
-    ] = None,
-    test: Annotated[
-        Path | None,
-        typer.Option(
-            exists=True,
-            dir_okay=False,
-            help="Chats with reference answers (JSONL, with a `subset`), for BLEU and chrF.",
-        ),
-    ] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="Threads; by default one less than the cores.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Also write everything, replies included, to this file.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+    model: Model = None,
+    adapter: Personas = None,
+    count: Count = 100,
+    corpus: Corpus = None,
+    test: Test = None,
+    threads: Threads = None,
+    out: Out = None,
+    json: AsJson = False,
 ) -> None:
     """Ask a model some two thousand questions: memory, name, instructions, knowledge, honesty; and count what is right.
 
     Values and, where the table says so, wordings are held out of the bundled model's training.
     """
-    from adapters.errors import AdapterNotFound, BadData
-    from adapters.evaluation.translation import read_pairs
-    from chatbot.engine.base import EngineError
-    from chatbot.engine.checkpoint import locate
-
     settings = settings_with(model=model)
-    store = adapter_store(settings)
-    if out is not None and not out.absolute().parent.is_dir():
-        fail(f"{out.absolute().parent}: no such folder for --out; make it, or name another", 2)
-    try:
-        personas = [store.resolve(reference) for reference in adapter or ()]
+    _require_place(out)
+    with _told():
+        from adapters.evaluation.translation import read_pairs
+        from chatbot.engine.checkpoint import locate
+
+        personas = [adapter_store(settings).resolve(reference) for reference in adapter or ()]
         pairs = read_pairs(test) if test else []
         folder = locate(settings.model_path)
+        perplexity = _perplexities(folder, corpus) if corpus else {}
         found = asyncio.run(_evaluation(folder, settings.model_name, personas, count, threads, pairs))
-        if corpus is not None:
-            found.perplexity = _perplexities(folder, corpus)
+    found.perplexity = perplexity
+    _print(found, json)
+    if out is not None:
+        _write(found, out)
+
+
+def _require_place(out: Path | None) -> None:
+    """Refuse at once where nothing could be written after all the questions."""
+    if out is None:
+        return
+    if not out.absolute().parent.is_dir():
+        fail(f"{out.absolute().parent}: no such folder for --out; make it, or name another", 2)
+    if out.is_dir():
+        fail(f"{out}: expected a file for --out, but this is a folder; name a file in it", 2)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """End the program with a sentence for what cannot be measured."""
+    from adapters.errors import AdapterNotFound, BadData
+    from chatbot.engine.base import EngineError
+
+    try:
+        yield
     except (AdapterNotFound, BadData) as error:
         fail(str(error), 2)
     except (EngineError, FileNotFoundError) as error:
         fail(str(error))
-    _print(found, json)
-    if out is not None:
-        _write(found, out)
 
 
 async def _evaluation(

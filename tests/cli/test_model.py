@@ -67,6 +67,7 @@ def test_what_is_named_is_looked_at_before_two_thousand_questions_are_asked(mode
         (("--test", pairs), f"{pairs}:3: "),
         (("--corpus", tmp_path / "none"), "none"),
         (("--out", tmp_path / "none" / "out.json"), f"{tmp_path}/none: no such folder"),
+        (("--out", tmp_path), f"{tmp_path}: expected a file for --out"),
     ):
         result = run(model, *words)
         assert result.exit_code == 2, result.output
