@@ -91,6 +91,8 @@ def _told(database: Path, written: Path | None = None) -> Iterator[None]:
         fail(str(error))
     except OSError as error:
         fail(f"{error.filename or written or database}: {error.strerror or error}")
+    except UnicodeEncodeError:
+        fail(f"{written or database}: expected a name in UTF-8, the only one that SQLite takes; choose another name")
     except sqlite3.Error as error:
         is_full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
         fail(f"{written if is_full and written else database}: {translate(error)}")

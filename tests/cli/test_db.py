@@ -98,6 +98,7 @@ async def test_a_copy_is_written_where_that_can_be_told_from_the_message(
     assert db("backup", "link").output == "link: expected a file that does not exist yet; choose another name\n"
     assert db("backup", "nowhere/copy").output == "nowhere: no such folder; make it, or name another\n"
     assert db("backup", "-").exit_code == 2
+    assert "expected a name in UTF-8" in db("backup", "copy\udcff").output
     (tmp_path / "copy.partial").mkdir()
     assert db("backup", "copy").output.startswith(f"{tmp_path}/copy.partial: ")
     assert not (tmp_path / "copy").exists()
