@@ -1,5 +1,7 @@
 """Reading a chat on the page, in a real browser."""
 
+import json
+
 import httpx
 
 from tests.browser import Page
@@ -95,3 +97,15 @@ async def test_a_long_chat_is_read_page_by_page(tab: Page, url: str, http: httpx
     await tab.until("document.querySelectorAll('.message').length === 62")
     assert (await texts(tab))[:3] == ["first", "aye", "word 0"]
     assert await tab.value("document.querySelector('#transcript').scrollTop") > 0
+
+
+async def test_a_window_that_holds_a_whole_page_of_messages_shows_those_before_too(
+    tab: Page, url: str, http: httpx.AsyncClient
+) -> None:
+    messages = [{"role": "user", "content": f"line {number}"} for number in range(60)]
+    await http.post("/v1/conversations/import", content=json.dumps({"title": "Long", "messages": messages}))
+    await tab.call("Emulation.setDeviceMetricsOverride", width=900, height=9000, deviceScaleFactor=1, mobile=False)
+    await begin(tab, url)
+    await tab.until("document.querySelectorAll('#conversations li').length === 1")
+    await tab.click("#conversations a")
+    await tab.until("document.querySelectorAll('.message').length === 60")

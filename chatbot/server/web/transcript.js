@@ -9,6 +9,7 @@ export class Transcript {
   #scroller;
   #list;
   #newest;
+  #onTop;
   #isAtEnd = true;
   #followedTo = 0;
 
@@ -17,8 +18,9 @@ export class Transcript {
     this.#scroller = scroller;
     this.#list = list;
     this.#newest = newest;
+    this.#onTop = onTop;
     newest.onclick = () => this.#comeBack();
-    scroller.addEventListener("scroll", () => this.#scrolled(onTop), { passive: true });
+    scroller.addEventListener("scroll", () => this.#scrolled(), { passive: true });
     new ResizeObserver(() => this.#resized()).observe(scroller);
   }
 
@@ -59,6 +61,7 @@ export class Transcript {
     arrange(this.#list, messages.map((message) => message.element));
     if (isLonger && !this.#isAtEnd) this.#scroller.scrollTop = this.#scroller.scrollHeight - fromEnd;
     this.follow();
+    requestAnimationFrame(() => this.#fill());
   }
 
   /** Go to a message that was looked for, and show which it is. */
@@ -89,14 +92,20 @@ export class Transcript {
     this.toEnd();
   }
 
-  #scrolled(onTop) {
+  #scrolled() {
     this.#look();
-    if (this.#scroller.scrollTop < NEAR_PX) onTop();
+    if (this.#scroller.scrollTop < NEAR_PX) this.#onTop();
+  }
+
+  /** In a window that holds them all nobody can scroll to the oldest message. */
+  #fill() {
+    if (this.#scroller.scrollHeight <= this.#scroller.clientHeight) this.#onTop();
   }
 
   #resized() {
     if (!this.#isAtEnd) this.#look();
     this.follow();
+    this.#fill();
   }
 
   #look() {
