@@ -1,6 +1,7 @@
 """`chatbot serve`: the server alone, until it is told to stop."""
 
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -47,6 +48,7 @@ def _serve(settings: Settings, *, is_background: bool) -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
     from chatbot.engine.base import ModelNotFound
+    from chatbot.engine.checkpoint import locate
     from chatbot.logs import configure_logging
     from chatbot.server.announcement import CannotAnnounce
     from chatbot.server.launch import ALREADY_SERVED
@@ -56,19 +58,16 @@ def _serve(settings: Settings, *, is_background: bool) -> None:
 
     configure_logging(settings.log_level)
     try:
-        asyncio.run(run_server(settings, partial(_engine, settings), is_background=is_background))
+        folder = locate(settings.model_path)  # before a server in the background is told to make way
+        asyncio.run(run_server(settings, partial(_engine, settings, folder), is_background=is_background))
     except StorageLocked as error:
         fail(f"{error}\nanother CHATBOT_HOME has data of its own", ALREADY_SERVED)
     except (CannotAnnounce, CannotServe, ModelNotFound, StorageError) as error:
         fail(str(error))
 
 
-def _engine(settings: Settings) -> "LocalEngine":
-    from chatbot.engine.checkpoint import locate
-
-    folder = locate(settings.model_path)  # before torch is imported, which takes seconds
-
-    from chatbot.engine.local import LocalEngine
+def _engine(settings: Settings, folder: Path) -> "LocalEngine":
+    from chatbot.engine.local import LocalEngine  # takes seconds: only once this server has the data
 
     _require_device(settings.device)
     return LocalEngine(

@@ -15,7 +15,7 @@ from chatbot.settings import Settings
 from storage.errors import StorageLocked
 from tests.fake_engine import FakeEngine
 from tests.live_server import live_server
-from tests.server.processes import SCRIPTED, START_TIMEOUT_S, server_process
+from tests.server.processes import CHATBOT, SCRIPTED, START_TIMEOUT_S, server_process
 from tests.server.socket_client import frames
 from tests.tiny import make_tiny_adapter, make_tiny_model
 
@@ -57,6 +57,15 @@ async def test_a_server_started_by_hand_takes_the_place_of_one_in_the_background
                     assert await asyncio.to_thread(late.process.wait, START_TIMEOUT_S) == 1
                 async with httpx.AsyncClient(base_url=url) as http:
                     assert (await http.get("/ready")).is_success
+
+
+async def test_a_server_that_cannot_find_its_model_lets_the_one_in_the_background_be(tmp_path: Path) -> None:
+    with server_process(tmp_path, *SCRIPTED, "--background") as behind:
+        url = behind.url()
+        with server_process(tmp_path, *CHATBOT, "--model", str(tmp_path / "nothing")) as mistyped:
+            assert await asyncio.to_thread(mistyped.process.wait, START_TIMEOUT_S) == 1
+        async with httpx.AsyncClient(base_url=url) as http:
+            assert (await http.get("/ready")).is_success
 
 
 async def test_a_server_whose_database_was_replaced_acknowledges_nothing_and_stops(tmp_path: Path) -> None:
