@@ -3,5 +3,5 @@
 from hypothesis import settings
 
 settings.register_profile("unhurried", deadline=None)
-settings.register_profile("thorough", deadline=None, max_examples=500)
+settings.register_profile("thorough", deadline=None, max_examples=2000)
 settings.load_profile("unhurried")

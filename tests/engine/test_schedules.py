@@ -76,7 +76,7 @@ async def _play(
     return replies
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=settings().max_examples // 4, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     turns=st.lists(TURNS, min_size=1, max_size=9),
     slots=st.integers(1, 4),
