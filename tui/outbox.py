@@ -49,7 +49,8 @@ class Outbox:
 
     def say_again(self, question: Message, text: str | None) -> None:
         """Have a message of the open chat answered anew, or `text` in its place."""
-        words = text or self._unsent.pop(question.key, question.text)
+        refused = self._unsent.pop(question.key, question.text)
+        words = text or refused
         key = self._keep(words)
         self._shown.set(transitions.asked_anew(self._shown.state, key, words))
         again = partial(self._client.retry, text, item=question.item)

@@ -89,9 +89,7 @@ def build_context(
     newest one may be about come back in it as excerpts, of `recall_tokens` and a fifth of the budget at most. They are
     looked up in `said`, which is brought up to date. Raises ContextTooLong.
     """
-
     standing = [item for item in history if item.role == "system"]
-
     exchanges = _exchanges([item for item in history if item.role != "system"])
 
     @cache

@@ -159,11 +159,15 @@ async def test_a_server_that_fails_at_older_messages_is_asked_again_by_the_reade
             await until(pilot, lambda: len(asked) > times)  # noqa: B023
 
 
-async def test_a_long_chat_is_read_back_and_on_with_few_messages_mounted(
-    open_app: OpenApp, server: FakeServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def long_chat(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A chat of a hundred messages, of which sixty may be mounted."""
     monkeypatch.setattr("tui.widgets.window.LIMIT", 60)
     server.add_conversation("Long", *[(f"question {n};", f"answer {n};") for n in range(50)])
+
+
+@pytest.mark.usefixtures("long_chat")
+async def test_a_long_chat_is_read_back_and_on_with_few_messages_mounted(open_app: OpenApp) -> None:
     async with open_app() as pilot:
         await until_shown(pilot, "answer 49;")
         transcript, seen = pilot.app.query_one(Transcript), set[str]()
@@ -182,11 +186,8 @@ async def test_a_long_chat_is_read_back_and_on_with_few_messages_mounted(
         await until(pilot, lambda: len(transcript.query(".message")) == NEWEST)
 
 
-async def test_from_far_back_a_key_leads_to_the_end_with_few_messages_mounted(
-    open_app: OpenApp, server: FakeServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("tui.widgets.window.LIMIT", 60)
-    server.add_conversation("Long", *[(f"question {n};", f"answer {n};") for n in range(50)])
+@pytest.mark.usefixtures("long_chat")
+async def test_from_far_back_a_key_leads_to_the_end_with_few_messages_mounted(open_app: OpenApp) -> None:
     async with open_app() as pilot:
         await until_shown(pilot, "answer 49;")
         transcript = pilot.app.query_one(Transcript)

@@ -249,24 +249,6 @@ def test_a_finished_model_goes_on_learning_and_only_what_is_to_learn_changes(tmp
     assert card.index(figures["before"]["command"]) < card.index("--from MODEL --learn attention")
 
 
-@pytest.mark.parametrize(
-    ("flags", "told"),
-    [
-        ("--steps 0", "more than 0"),
-        ("--minutes 0", "more than 0"),
-        ("--learn attention", "--learn needs --from"),
-        ("--from MODEL --shape small", "--shape is for a new model"),
-        ("--from MODEL --kv-heads 2", "--kv-heads is for a new model"),
-        ("--from MODEL --tokenizer-dialogues 9", "--tokenizer-dialogues is for a new model"),
-        ("--from MODEL", "no training.json there"),
-    ],
-)
-def test_options_that_mean_nothing_are_told(flags: str, told: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        main(["--out", "unused", *flags.split()])
-    assert told in capsys.readouterr().err
-
-
 def test_a_missing_corpus_folder_is_told(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="corpus folder"):
         Corpus.read(tmp_path / "nowhere")
