@@ -1,7 +1,7 @@
 """An engine without a model: replies are scripted, and a test decides when each token comes."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -35,13 +35,17 @@ class FakeEngine:
         self.trouble = ""
         """Why the engine is not ready, if it is not."""
         self.room = Room(1000, 0)
+        self.is_stopped = False
 
     async def start(self) -> None: ...
 
-    async def stop(self) -> None: ...
+    async def wait_loaded(self) -> None: ...
+
+    async def stop(self) -> None:
+        self.is_stopped = True
 
     def health(self) -> Health:
-        return Health(not self.trouble, self.trouble)
+        return Health("engine_failed", self.trouble) if self.trouble else Health()
 
     def place(self, user: str | None) -> AbstractContextManager[None]:
         return self.room.place(user)
@@ -59,7 +63,7 @@ class FakeEngine:
     async def forget(self, session: str) -> None:
         self.forgotten.append(session)
 
-    async def generate(self, request: GenerationRequest) -> AsyncIterator[Delta | Finish]:
+    async def generate(self, request: GenerationRequest) -> AsyncGenerator[Delta | Finish, None]:
         self.requests.append(request)
         pieces = self.reply(request)
         try:

@@ -15,11 +15,11 @@ from chatbot.settings import Settings
 
 
 @asynccontextmanager
-async def live_server(home: Path, engine: Engine, **changes: Any) -> AsyncIterator[str]:
+async def live_server(home: Path, engine: Engine, *, is_background: bool = False, **changes: Any) -> AsyncIterator[str]:
     """Serve an engine and give the address; everything is closed at the end of the block."""
     settings = Settings(home=home, **{"port": 0, "drain_s": 1, "checkpoint_s": 0.01, **changes})
     stop = asyncio.Event()
-    serving = asyncio.create_task(serve(settings, lambda: engine, stop))
+    serving = asyncio.create_task(serve(settings, lambda: engine, stop, is_background=is_background))
     try:
         yield await _address(settings, serving)
     finally:

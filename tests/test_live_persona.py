@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from tests.server.processes import CHATBOT, server_process
+from tests.server.processes import CHATBOT, START_TIMEOUT_S, server_process
 from tests.tiny import make_tiny_model
 
 PIRATE = [
@@ -25,7 +25,7 @@ def test_a_persona_trained_while_the_server_runs_is_used_in_the_next_message(tmp
     home = tmp_path / "home"
     with (
         server_process(home, *CHATBOT, "--model", str(model)) as server,
-        httpx.Client(base_url=server.url(), timeout=60) as http,
+        httpx.Client(base_url=server.url(), timeout=START_TIMEOUT_S) as http,
     ):
         turn = {"input": "say 7", "temperature": 0, "max_output_tokens": 16}
         plain = http.post("/v1/responses", json=turn).json()

@@ -10,7 +10,7 @@ from chatbot.cli.configured import fail, settings_with
 from chatbot.settings import Settings
 
 if TYPE_CHECKING:
-    from chatbot.engine.local import LocalEngine
+    from chatbot.engine.base import BaseModel, Engine
 
 
 def serve(
@@ -47,7 +47,7 @@ def _serve(settings: Settings, *, is_background: bool) -> None:
     # Threads that spin while they wait lose to any neighbour on the machine; torch reads this when it is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-    from chatbot.engine.base import ModelNotFound
+    from chatbot.engine.base import EngineError
     from chatbot.engine.checkpoint import locate
     from chatbot.logs import configure_logging
     from chatbot.server.announcement import CannotAnnounce
@@ -62,20 +62,29 @@ def _serve(settings: Settings, *, is_background: bool) -> None:
         asyncio.run(run_server(settings, partial(_engine, settings, folder), is_background=is_background))
     except StorageLocked as error:
         fail(f"{error}\nanother CHATBOT_HOME has data of its own", ALREADY_SERVED)
-    except (CannotAnnounce, CannotServe, ModelNotFound, StorageError) as error:
+    except (CannotAnnounce, CannotServe, EngineError, StorageError) as error:
         fail(str(error))
 
 
-def _engine(settings: Settings, folder: Path) -> "LocalEngine":
-    from chatbot.engine.local import LocalEngine  # takes seconds: only once this server has the data
+def _engine(settings: Settings, folder: Path) -> "Engine":
+    from chatbot.engine.checkpoint import describe
+    from chatbot.engine.loading import LoadingEngine
+    from chatbot.engine.room import Room
+
+    base = describe(folder, settings.model_name, settings.context_tokens)
+    room = Room(settings.slots, settings.max_waiting)
+    return LoadingEngine(base, partial(_local_engine, settings, folder, base), room)
+
+
+def _local_engine(settings: Settings, folder: Path, base: "BaseModel") -> "Engine":
+    from chatbot.engine.local import LocalEngine  # takes seconds
 
     _require_device(settings.device)
     return LocalEngine(
         folder,
-        name=settings.model_name,
+        base=base,
         device=settings.device,
         slots=settings.slots,
-        context_tokens=settings.context_tokens,
         threads=settings.threads,
         speculative=settings.speculative,
         matmul_precision=settings.matmul_precision,
@@ -93,7 +102,7 @@ def _engine(settings: Settings, folder: Path) -> "LocalEngine":
 def _require_device(device: str) -> None:
     import torch
 
-    from chatbot.server.run import CannotServe
+    from chatbot.engine.base import DeviceNotFound
 
     if device.startswith("cuda") and not torch.cuda.is_available():
-        raise CannotServe(f"device: expected a GPU for {device!r}, but torch finds none; try: CHATBOT_DEVICE=cpu")
+        raise DeviceNotFound(f"device: expected a GPU for {device!r}, but torch finds none; try: CHATBOT_DEVICE=cpu")

@@ -4,7 +4,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from chatbot.conversation.context import ContextTooLong
-from chatbot.engine.base import AdapterRejected, AdapterUnknown, EngineBusy, EngineError, PromptTooLong
+from chatbot.engine.base import (
+    AdapterRejected,
+    AdapterUnknown,
+    DeviceNotFound,
+    EngineBusy,
+    EngineError,
+    ModelNotFound,
+    ModelNotLoaded,
+    PromptTooLong,
+)
 from chatbot.protocol.errors import (
     Conflict,
     InvalidRequest,
@@ -36,6 +45,9 @@ _TOLD_AS: dict[type[Exception], tuple[type[ProtocolError], str, str | None]] = {
     PromptTooLong: (InvalidRequest, "context_length_exceeded", "input"),
     AdapterRejected: (InvalidRequest, "adapter_rejected", "model"),
     AdapterUnknown: (InvalidRequest, "adapter_rejected", "model"),
+    ModelNotFound: (Unavailable, "model_not_loaded", None),
+    DeviceNotFound: (Unavailable, "model_not_loaded", None),
+    ModelNotLoaded: (Unavailable, "model_not_loaded", None),
     EngineBusy: (Overloaded, "engine_busy", None),
 }
 """Those that say themselves what a client can do; the first that fits counts. That of a previous response is what

@@ -132,6 +132,7 @@ class Reply:
                 await saver
 
     async def _generate(self, backend: Backend) -> dict[str, Any]:
+        await backend.engine.wait_loaded()
         async with backend.personas.loaded(self.persona) as adapter:
             return await self._generate_as(backend, adapter)
 

@@ -21,7 +21,7 @@ from chatbot.conversation.personas import Persona
 from chatbot.conversation.reply import Backend, Reply
 from chatbot.conversation.stream import ResponseLog
 from chatbot.conversation.unstored import try_to_delete
-from chatbot.engine.base import ChatMessage
+from chatbot.engine.base import ChatMessage, ModelNotLoaded
 from chatbot.protocol.errors import Unavailable
 from chatbot.protocol.requests import ResponseCreate, check_supported
 from storage.errors import PreviousResponseNotFound, ResponseNotFound
@@ -183,12 +183,18 @@ class Turns:
         return next(nearest, self._instructions if persona.folder is None else "")
 
     def _check_fits(self, standing: Sequence[str], request: ResponseCreate) -> None:
-        """Refuse a message that could never be answered, with the system messages before it, unstored."""
+        """Refuse a message that could never be answered, with the system messages before it, unstored.
+
+        While the model is still being loaded, nobody can tell: the reply then fails.
+        """
         own = [message.text for message in request.messages[:-1] if message.role in ("system", "developer")]
         system = "\n".join(text for text in (*standing, *own) if text)
         messages = [ChatMessage("system", system)] if system else []
         messages.append(ChatMessage("user", request.messages[-1].text))
-        tokens = self._backend.engine.count_tokens(messages)
+        try:
+            tokens = self._backend.engine.count_tokens(messages)
+        except ModelNotLoaded:
+            return
         budget = self._backend.limits.budget_tokens(request, self._backend.engine.base.context_tokens)
         if tokens > budget:
             raise ContextTooLong(tokens, budget)

@@ -6,6 +6,8 @@ Errors::
 
     EngineError
     ├── ModelNotFound      the model directory is missing or is no causal LM
+    ├── DeviceNotFound     the GPU that is to compute is not there
+    ├── ModelNotLoaded     the model is still being loaded, or could not be
     ├── PromptTooLong      the rendered prompt leaves no room in the context window
     ├── AdapterRejected    an adapter folder that cannot be trusted or does not fit the model
     ├── AdapterUnknown     a generation asks for an adapter that is not loaded
@@ -13,7 +15,7 @@ Errors::
     └── GenerationFailed   this request failed while it ran; others are not touched
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +29,14 @@ class EngineError(Exception):
 
 
 class ModelNotFound(EngineError):
+    pass
+
+
+class DeviceNotFound(EngineError):
+    pass
+
+
+class ModelNotLoaded(EngineError):
     pass
 
 
@@ -138,8 +148,12 @@ class BaseModel:
 class Health:
     """Whether an engine answers, and if not, why."""
 
-    is_ready: bool
+    status: Literal["ready", "loading", "engine_failed"] = "ready"
     reason: str = ""
+
+    @property
+    def is_ready(self) -> bool:
+        return self.status == "ready"
 
 
 class Engine(Protocol):
@@ -147,7 +161,10 @@ class Engine(Protocol):
     def base(self) -> BaseModel: ...
 
     async def start(self) -> None:
-        """Load the model. Raises ModelNotFound."""
+        """Load the model, or begin to. Raises ModelNotFound."""
+
+    async def wait_loaded(self) -> None:
+        """Return once the model is loaded; generations asked for before that wait for it. Raises EngineError."""
 
     async def stop(self) -> None:
         """End all generations and free the model."""
@@ -161,7 +178,7 @@ class Engine(Protocol):
     def count_tokens(self, messages: Sequence[ChatMessage]) -> int:
         """Return the length of the prompt these messages make, the opening of the reply included.
 
-        Any thread may ask.
+        Any thread may ask. Raises ModelNotLoaded.
         """
 
     async def load_adapter(self, folder: Path) -> str:
@@ -176,8 +193,8 @@ class Engine(Protocol):
     async def forget(self, session: str) -> None:
         """Drop the attention state of a conversation from memory and disk: it, or a message in it, was deleted."""
 
-    def generate(self, request: GenerationRequest) -> AsyncIterator[Delta | Finish]:
-        """Stream one reply. Closing the iterator (or cancelling its task) frees the row at the next step.
+    def generate(self, request: GenerationRequest) -> AsyncGenerator[Delta | Finish, None]:
+        """Stream one reply. Closing the generator (or cancelling its task) frees the row at the next step.
 
         Raises PromptTooLong, AdapterUnknown, EngineBusy or GenerationFailed.
         """

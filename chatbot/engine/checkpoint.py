@@ -8,9 +8,12 @@ import os
 import re
 from pathlib import Path
 
-from chatbot.engine.base import ModelNotFound
+from chatbot.engine.base import BaseModel, ModelNotFound
+from chatbot.engine.digest import model_digest
 
 WANTED_FILES = ("*.json", "*.jinja", "*.safetensors", "*.model", "*.txt")
+MOST_CONTEXT_TOKENS = 8192
+"""Context by default even where the model has more: KV memory grows with it."""
 HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 EXPECTED = "a Hugging Face causal LM: config.json, tokenizer.json and *.safetensors"
 ADVICE = "try: chatbot --model bundled, a directory that holds one, or a hub name such as Qwen/Qwen3-0.6B"
@@ -28,6 +31,15 @@ def locate(model: str | Path) -> Path:
         folder = _fetch(model)
     _check(folder)
     return folder
+
+
+def describe(folder: Path, name: str, context_tokens: int | None = None) -> BaseModel:
+    """Return what is known of a model before it is loaded; large weights take a while to hash.
+
+    The context is `context_tokens`, or MOST_CONTEXT_TOKENS, but no more than the model can see.
+    """
+    context = min(context_tokens or MOST_CONTEXT_TOKENS, read_context_tokens(folder))
+    return BaseModel(name, model_digest(folder), context)
 
 
 def read_context_tokens(folder: Path) -> int:

@@ -12,11 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 import structlog
 import torch
 
-from chatbot.engine.base import BaseModel, ChatMessage, GenerationFailed
-from chatbot.engine.checkpoint import locate, read_context_tokens
+from chatbot.engine.base import ChatMessage, GenerationFailed
+from chatbot.engine.checkpoint import describe, locate
 from chatbot.engine.compiled import library
 from chatbot.engine.detokenize import ReplyText
-from chatbot.engine.digest import model_digest
 from chatbot.engine.kv_entry import KVKind
 from chatbot.engine.kv_files import KVFile
 from chatbot.engine.kv_tiers import MIB, KVTiers, open_tiers
@@ -28,8 +27,6 @@ from chatbot.engine.template import ChatTemplate
 from chatbot.engine.watchdog import Watchdog
 from chatbot.engine.worker import STOPPED, Deliver, Worker
 
-MOST_CONTEXT_TOKENS = 8192
-"""Context by default even where the model has more: KV memory grows with it."""
 log = structlog.get_logger()
 FailAll = Callable[[str], None]
 """Ends every generation for the reason given, whatever the computing thread still does."""
@@ -44,7 +41,8 @@ class LoadedModel:
         self._deliver = deliver
         self._fail_all = fail_all
         folder = locate(settings.model)
-        context = min(settings.context_tokens or MOST_CONTEXT_TOKENS, read_context_tokens(folder))
+        self.base = settings.base or describe(folder, settings.shown_name, settings.context_tokens)
+        context = self.base.context_tokens
         self._counting = ChatTemplate(folder)
         """For any thread that holds the lock."""
         self._counting_lock = threading.Lock()
@@ -57,7 +55,6 @@ class LoadedModel:
             precision=settings.matmul_precision,
             library=_library(settings),
         )
-        self.base = BaseModel(settings.shown_name, model_digest(folder), context)
         self._end_ids = frozenset() if settings.ignore_end else self._counting.end_ids | self.runner.end_ids
         self.tiers = self._open_tiers()
         self.worker = self._make_worker()

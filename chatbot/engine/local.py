@@ -67,6 +67,9 @@ class LocalEngine:
         loaded.start()
         self._loaded = loaded
 
+    async def wait_loaded(self) -> None:
+        """Return at once: `start` has loaded the model."""
+
     async def stop(self) -> None:
         """End all generations and free the model; a second stop does nothing."""
         loaded, self._loaded = self._loaded, None
@@ -77,7 +80,7 @@ class LocalEngine:
     def health(self) -> Health:
         """Say whether generations asked for now would be answered."""
         if self._loaded is None:
-            return Health(False, "the engine is not running")
+            return Health("engine_failed", "the engine is not running")
         return self._loaded.watchdog.health()
 
     def place(self, user: str | None) -> contextlib.AbstractContextManager[None]:

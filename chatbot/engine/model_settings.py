@@ -7,6 +7,7 @@ from typing import TypedDict
 
 import torch
 
+from chatbot.engine.base import BaseModel
 from chatbot.engine.formats import MatmulPrecision
 from chatbot.engine.heartbeat import Clock
 from chatbot.engine.machine import cores
@@ -18,6 +19,7 @@ class Options(TypedDict, total=False):
     """The fields of ModelSettings that need not be given, for functions that pass them on."""
 
     name: str | None
+    base: BaseModel | None
     device: str
     dtype: str
     slots: int
@@ -47,6 +49,8 @@ class ModelSettings:
     _: KW_ONLY
     name: str | None = None
     """What the model is called; by default as its directory or as on the hub."""
+    base: BaseModel | None = None
+    """What `checkpoint.describe` says of the model, where that is known already."""
     device: str = "auto"
     """With "auto", CUDA where there is one."""
     dtype: str = "auto"

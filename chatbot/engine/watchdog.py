@@ -60,7 +60,7 @@ class Watchdog:
     def health(self) -> Health:
         """Say whether the worker answers, as of now and not of the last check."""
         trouble = self._trouble or self._fault()
-        return Health(not trouble, trouble)
+        return Health("engine_failed", trouble) if trouble else Health()
 
     async def watch(self) -> None:
         """Check again and again, until cancelled."""

@@ -32,5 +32,5 @@ class HealthRoutes:
             return JSONResponse({"ready": False, "status": "draining", "reason": DRAINING}, 503)
         engine = self._services.engine.health()
         if not engine.is_ready:
-            return JSONResponse({"ready": False, "status": "engine_failed", "reason": engine.reason}, 503)
+            return JSONResponse({"ready": False, "status": engine.status, "reason": engine.reason}, 503)
         return JSONResponse({"ready": True, "status": "ready", "running": turns.running_count})

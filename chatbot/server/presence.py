@@ -1,5 +1,6 @@
 """Whether anybody is here: open requests and sockets, and for how long there have been none."""
 
+import asyncio
 import time
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -23,6 +24,14 @@ class Presence:
     def idle_s(self) -> float:
         """Seconds since the last client left; 0 while one is here."""
         return 0.0 if self._open else time.monotonic() - self._empty_since
+
+    async def wait_idle(self, limit_s: float) -> None:
+        """Return once nobody has been here for so long."""
+        while True:
+            left_s = limit_s - self.idle_s
+            if left_s <= 0:
+                return
+            await asyncio.sleep(left_s)
 
 
 class PresenceMiddleware:

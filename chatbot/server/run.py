@@ -13,7 +13,7 @@ import structlog
 import uvicorn
 
 from chatbot.conversation.turn import Turns
-from chatbot.engine.base import Engine
+from chatbot.engine.base import Engine, EngineError
 from chatbot.server.announcement import Announced, Announcement
 from chatbot.server.app import create_app
 from chatbot.server.presence import Presence
@@ -28,6 +28,8 @@ logger = structlog.get_logger(__name__)
 
 IDLE_CHECK_S = 1.0
 FORCE_CHECK_S = 0.2
+LAST_LOOK_S = 2.0
+"""Time for a client to come and hear why a server in the background, which it has just started, cannot answer."""
 LAST_EVENTS_S = 0.1
 """Time for the closing events of drained replies to reach their readers."""
 
@@ -75,10 +77,11 @@ async def serve(
     """Serve until a signal, until `stop` is set, or until idle for `idle_exit_s`.
 
     One in the background, which a client started, makes way for one that is not. The engine is made in another thread
-    once nobody else is known to have the data: torch takes seconds to import.
+    once nobody else is known to have the data, and loads its model while others are served already.
 
-    Raises CannotServe, CannotAnnounce, StorageError or ModelNotFound before anything is served, and StorageBroken when
-    the disk failed while it was.
+    Raises CannotServe, CannotAnnounce, StorageError or ModelNotFound before anything is served. While it was, raises
+    StorageBroken when the disk failed and EngineError when the model cannot be loaded; in the background only once
+    nobody is here, for its clients are told so by every reply.
     """
     with bind(settings) as bound:
         check_exposure(settings, bound.getsockname()[0])
@@ -127,10 +130,10 @@ async def _announce_and_serve(
 ) -> None:
     with Announcement(services.settings.state_dir).made(announced):
         logger.info("serving", url=announced.url, model=services.engine.base.name)
-        await _serve_on(bound, services, stop)
+        await _serve_on(bound, services, stop, is_background=announced.is_background)
 
 
-async def _serve_on(bound: socket.socket, services: Services, stop: asyncio.Event) -> None:
+async def _serve_on(bound: socket.socket, services: Services, stop: asyncio.Event, *, is_background: bool) -> None:
     settings = services.settings
     presence = Presence()
     config = uvicorn.Config(
@@ -147,15 +150,17 @@ async def _serve_on(bound: socket.socket, services: Services, stop: asyncio.Even
     watching = [
         asyncio.create_task(_stop_when_told(server, stop, presence, services)),
         asyncio.create_task(_stop_when_broken(server, services.store)),
+        asyncio.create_task(_stop_unless_loaded(server, services.engine, presence if is_background else None)),
     ]
     try:
         await server.serve(sockets=[bound])
     finally:
         for task in watching:
             task.cancel()
-        await asyncio.gather(*watching, return_exceptions=True)
-    if services.store.broken is not None:
-        raise services.store.broken
+        outcomes = await asyncio.gather(*watching, return_exceptions=True)
+    for fault in outcomes:
+        if isinstance(fault, Exception):
+            raise fault
 
 
 async def _stop_when_broken(server: uvicorn.Server, store: Store) -> None:
@@ -163,6 +168,20 @@ async def _stop_when_broken(server: uvicorn.Server, store: Store) -> None:
     fault = await store.wait_until_broken()
     logger.error("stopping, storage is broken", fault=str(fault))
     server.should_exit = True
+    raise fault
+
+
+async def _stop_unless_loaded(server: uvicorn.Server, engine: Engine, presence: Presence | None) -> None:
+    """Without its model a server is of use only to those of `presence`, who can read what was said."""
+    try:
+        await engine.wait_loaded()
+        logger.info("the model is loaded", model=engine.base.name)
+    except EngineError as fault:
+        if presence is not None:
+            logger.error("stopping once nobody is here, there is no model", fault=str(fault))
+            await presence.wait_idle(LAST_LOOK_S)
+        server.should_exit = True
+        raise
 
 
 async def _stop_when_told(server: uvicorn.Server, stop: asyncio.Event, presence: Presence, services: Services) -> None:

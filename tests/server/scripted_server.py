@@ -5,7 +5,7 @@ It starts in a second, so that it can be killed many times. With `--background` 
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from chatbot.engine.base import Delta, Finish, GenerationRequest
 from chatbot.server.run import serve
@@ -20,7 +20,7 @@ WORD_S = 0.005
 class SlowEngine(FakeEngine):
     """Never done before it is killed, unless few words are asked for."""
 
-    async def generate(self, request: GenerationRequest) -> AsyncIterator[Delta | Finish]:
+    async def generate(self, request: GenerationRequest) -> AsyncGenerator[Delta | Finish, None]:
         self.reply = lambda _: WORDS[: request.sampling.max_tokens]
         async for event in super().generate(request):
             await asyncio.sleep(WORD_S)

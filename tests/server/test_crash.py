@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 from websockets.exceptions import ConnectionClosed
 
-from tests.server.processes import CHATBOT, SCRIPTED, ServerProcess, server_process
+from tests.server.processes import CHATBOT, SCRIPTED, START_TIMEOUT_S, ServerProcess, server_process
 from tests.server.socket_client import frames
 from tests.tiny import make_tiny_model
 
@@ -82,7 +82,7 @@ def crash_cycles(home: Path, cycles: int, *module: str) -> None:
         check(items, ledger)
         assert any(item["status"] == "incomplete" for item in items)
         turn = {"input": f"message {cycles}", "conversation": conversation, "max_output_tokens": 4}
-        answer = httpx.post(f"{server.url()}/v1/responses", json=turn, timeout=30).json()
+        answer = httpx.post(f"{server.url()}/v1/responses", json=turn, timeout=START_TIMEOUT_S).json()
         assert answer["status"] in ("completed", "incomplete")
         assert answer["error"] is None
         assert server.stop() == 0
