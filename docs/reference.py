@@ -105,7 +105,8 @@ def _notices() -> list[str]:
     return [
         "Beside the numbered events of a reply, these may come; a client can ignore them:",
         "",
-        "- `chatbot:queued {response_id, position}`: turns ahead in the same conversation.",
+        "- `chatbot:queued {response_id, position, waits_for}`: how many turns are ahead in the same conversation, and",
+        "  whether it waits for those (`turns`) or for the `model`, which is being loaded.",
         "- `chatbot:context {response_id, context}`: which messages the model sees, and how many tokens they are.",
         "- `chatbot:conversations.watched`: from here on all changes are told; the list is to be read.",
         "- `chatbot:conversation.updated {conversation, running_response_id}`: a conversation is new or has changed.",

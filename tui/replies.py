@@ -11,6 +11,7 @@ from tui.safe_text import safe_text
 from tui.state import Chat, ContextUse, Message, MessageStatus, Pace, State
 
 MIN_MEASURED_S = 0.05
+WAITS_FOR = {"turns": "waits for the reply before it", "model": "waits for the model, which is being loaded"}
 
 
 def received(state: State, event: Event, now: float | None) -> State:
@@ -24,6 +25,9 @@ def received(state: State, event: Event, now: float | None) -> State:
         return _grown(state, chat, response_id, safe_text(event["delta"]), now)
     if kind in ("response.created", "response.in_progress"):
         return _begun(state, chat, response_id, kind)
+    if kind == "chatbot:queued":
+        why = WAITS_FOR.get(event.get("waits_for", ""), "")
+        return _with_response(state, chat, response_id, lambda m: replace(m, remark=why))
     if kind == "chatbot:context":
         use = _context_use(event.get("context") or {})
         return state.with_chat(chat.id, lambda chat: replace(chat, context=use))
@@ -50,7 +54,7 @@ def ending(response: JsonObject) -> tuple[MessageStatus, str]:
 def _begun(state: State, chat: Chat, response_id: str, kind: str) -> State:
     """A log is read from its start: what was known of the text comes again."""
     status: MessageStatus = "queued" if kind == "response.created" else "streaming"
-    begin: Callable[[Message], Message] = lambda m: replace(m, status=status, text="")  # noqa: E731
+    begin: Callable[[Message], Message] = lambda m: replace(m, status=status, text="", remark="")  # noqa: E731
     state = _with_response(state, chat, response_id, begin)
     return state.with_chat(chat.id, lambda chat: replace(chat, pace=None)) if status == "streaming" else state
 

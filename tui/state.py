@@ -51,7 +51,7 @@ class Message:
     persona: str | None = None
     response_id: str | None = None
     remark: str = ""
-    """Why it failed or was refused, in the server's words."""
+    """Why it failed or was refused, in the server's words, or what it waits for."""
     item: str | None = None
     """Its id at the server; None until that is known here."""
     versions: Versions | None = None

@@ -168,16 +168,18 @@ class ResponseSocket:
     async def _tell_of_our_own(self, log: ResponseLog, event: Event, stream_id: str | None) -> None:
         """Send what we tell beside an event of the protocol."""
         if event["type"] == "response.created" and log.context is None:
-            await self._tell_queue_position(log.response.id, stream_id)
+            await self._tell_of_waiting(log.response.id, stream_id)
         elif event["type"] == "response.in_progress" and log.context is not None:
             told = {"type": "chatbot:context", "response_id": log.response.id, "context": dict(log.context)}
             await self._send(told, stream_id)
 
-    async def _tell_queue_position(self, response_id: str, stream_id: str | None) -> None:
+    async def _tell_of_waiting(self, response_id: str, stream_id: str | None) -> None:
         position = self._services.turns.queue_position(response_id)
-        if position > 0:
-            queued = {"type": "chatbot:queued", "response_id": response_id, "position": position}
-            await self._send(queued, stream_id)
+        is_loading = self._services.engine.health().status == "loading"
+        if is_loading or position > 0:
+            waits_for = "model" if is_loading else "turns"
+            queued = {"type": "chatbot:queued", "response_id": response_id}
+            await self._send({**queued, "position": position, "waits_for": waits_for}, stream_id)
 
     async def _watch(self, conversation_id: str, stream_id: str | None) -> None:
         """Send what others do in a conversation, until it is deleted: their turns as they stream, its new title."""

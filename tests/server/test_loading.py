@@ -34,6 +34,7 @@ async def test_what_is_said_is_kept_at_once_and_answered_once_the_model_is_loade
         assert [model["id"] for model in (await http.get("/v1/models")).json()["data"]] == ["fake"]
         await socket.send(type="response.create", input="hello")
         created = (await socket.until("response.created"))[-1]["response"]
+        assert (await socket.read())["waits_for"] == "model"
         items = await http.get(f"/v1/conversations/{created['conversation']['id']}/items")
         assert [item["content"][0]["text"] for item in items.json()["data"] if item["role"] == "user"] == ["hello"]
         await engine.loads()

@@ -195,7 +195,7 @@ async def test_a_second_turn_queues_and_says_so(url: str, http: httpx.AsyncClien
         for text in ("one", "two"):
             await socket.send(type="response.create", input=text, conversation=conversation, stream_id=text)
         queued = (await socket.until("chatbot:queued"))[-1]
-        assert (queued["position"], queued["stream_id"]) == (1, "two")
+        assert (queued["position"], queued["waits_for"], queued["stream_id"]) == (1, "turns", "two")
         engine.gate.set()
         events = await socket.until("response.completed") + await socket.until("response.completed")
     assert [event["stream_id"] for event in events if event["type"] == "response.completed"] == ["one", "two"]

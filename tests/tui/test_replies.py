@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from tests.tui.states import asked, chat_in, delta, ended, listed, reply_in
 from tui import replies, transitions
 from tui.safe_text import safe_text
+from tui.widgets.headline import headline
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.text(max_size=5)), max_size=40), st.data())
@@ -74,6 +75,17 @@ def test_context_and_speed_are_the_servers_own_count() -> None:
     assert chat.context is not None
     assert chat.pace is not None
     assert (chat.context.dropped, chat.context.share, chat.pace.tokens_per_s) == (2, 0.9, 2.0)
+
+
+def test_a_reply_that_waits_says_for_what_until_it_begins() -> None:
+    state = asked(listed("a"), "a")
+    for event, told in (
+        ({"type": "response.created"}, "queued"),
+        ({"type": "chatbot:queued", "position": 0, "waits_for": "model"}, "waits for the model, which is being loaded"),
+        ({"type": "response.in_progress"}, "writing…"),
+    ):
+        state = replies.received(state, {**event, "response_id": "resp_k"}, now=0.0)
+        assert headline(reply_in(state, "a"), "Ada").plain == f"Ada  {told}"
 
 
 def test_events_of_others_change_nothing() -> None:

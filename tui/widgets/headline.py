@@ -25,7 +25,8 @@ def headline(message: Message, speaker: str, *, is_marked: bool = False) -> Cont
         return Content.styled("Note", "dim")
     name = "You" if message.role == "user" else speaker
     line = Content.styled(f"{MARK if is_marked else ''}{name}", "bold")
-    if remark := REMARKS.get(message.status, ""):
+    remark = message.remark if message.status == "queued" else ""
+    if remark := remark or REMARKS.get(message.status, ""):
         line = Content.assemble(line, ("  " + remark, "italic dim"))
     return Content.assemble(line, "  ", *_of_versions(message.versions)) if message.versions else line
 
