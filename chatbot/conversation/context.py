@@ -4,15 +4,16 @@ Pure. The window moves in large steps: when the history outgrows the budget, its
 of the budget at a time. Between steps the prompt only grows at its end, so the engine's KV stays valid (trimming one
 turn per turn would make every turn a full prefill). Steps are counted from where the window began, or from the first
 message: so a chat that nobody remembers begins its window in the same place each time it comes, until the next step.
+What no window can reach back to is not even counted, or one very long chat would keep all others waiting.
 Once something was dropped, a part of the budget is kept for what the newest message recalls of it.
 """
 
 import math
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import chain, islice
+from itertools import accumulate, chain, islice
 from typing import Any
 
 from chatbot.conversation.recall import likely
@@ -28,6 +29,8 @@ KEPT_SHARE = 2 / 3
 """How full the window is after a step from where it was just outgrown; the rest is what a step drops."""
 RECALL_SHARE = 1 / 5
 """The most that recalled messages may take of the budget."""
+REACH_CHARACTERS = 32
+"""Characters for each token of the budget beyond which nothing older is counted; text has four or five to a token."""
 MOST_TRIED = 20
 """How many of the messages that a newest one may be about are tried, whether they fit."""
 
@@ -97,7 +100,7 @@ def build_context(
         return count_tokens(render(system, [*standing, *chain.from_iterable(exchanges[first:])]))
 
     reserved = min(recall_tokens, int(budget_tokens * RECALL_SHARE))
-    begin = _index_of(exchanges, window_start)
+    begin = max(_index_of(exchanges, window_start), _reach(exchanges, budget_tokens))
     if tokens_from(begin) > budget_tokens - (reserved if begin else 0):
         begin = _step(begin, len(exchanges) - 1, budget_tokens, reserved, tokens_from)
     dropped = list(chain.from_iterable(exchanges[:begin]))
@@ -194,6 +197,17 @@ def _exchanges(history: Sequence[Item]) -> list[list[Item]]:
             groups.append([])
         groups[-1].append(item)
     return groups
+
+
+def _reach(exchanges: Sequence[Sequence[Item]], budget_tokens: int) -> int:
+    """Return the oldest exchange that a window may reach back to, found without counting a token.
+
+    It moves in steps of half the reach, between which a chat that grows is cut in the same places.
+    """
+    ends = list(accumulate(sum(len(item.text) for item in exchange) for exchange in exchanges))
+    step = REACH_CHARACTERS * budget_tokens // 2
+    skipped = max(0, math.ceil(ends[-1] / step) - 2) * step
+    return min(bisect_right(ends, skipped), len(exchanges) - 1) if skipped else 0
 
 
 def _index_of(exchanges: Sequence[Sequence[Item]], item_id: str | None) -> int:

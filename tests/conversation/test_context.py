@@ -2,11 +2,12 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chatbot.conversation.context import (
     KEPT_SHARE,
+    REACH_CHARACTERS,
     RECALL_SHARE,
     ContextTooLong,
     build_context,
@@ -189,3 +190,29 @@ def test_instructions_in_the_history_do_not_wear_off() -> None:
     assert context.record()["window_start"] == context.kept[1]
     again = build_context("be kind", history, budget_tokens=40, count_tokens=count, window_start=context.window_start)
     assert again == context
+
+
+def test_what_a_window_cannot_reach_back_to_is_not_counted() -> None:
+    counted: list[int] = []
+
+    def counting(messages: Sequence[ChatMessage]) -> int:
+        counted.append(sum(len(message.text) for message in messages))
+        return count(messages)
+
+    history = chat(*(words(10) for _ in range(2001)))
+    context = build_context("", history, budget_tokens=100, count_tokens=counting)
+    assert 50 <= context.tokens <= 100
+    assert max(counted) <= 100 * REACH_CHARACTERS < sum(len(each.text) for each in history) / 10
+
+
+@settings(max_examples=30)
+@given(st.integers(1, 60), st.integers(20, 40), st.integers(1, 40))
+def test_a_chat_that_grows_within_its_reach_keeps_its_window_where_it_was(
+    messages: int, budget: int, length: int
+) -> None:
+    """Whatever is left uncounted, a longer chat never begins its window earlier."""
+    starts = [
+        len(build_context("", chat(*[words(length % 15 + 1)] * odd), budget_tokens=budget, count_tokens=count).dropped)
+        for odd in (2 * messages + 1, 2 * messages + 3)
+    ]
+    assert starts == sorted(starts)
