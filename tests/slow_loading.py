@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+from pathlib import Path
 
 from chatbot.engine.base import EngineError
 from chatbot.engine.loading import LoadingEngine
@@ -12,8 +13,8 @@ from tests.fake_engine import FakeEngine
 class SlowLoading(LoadingEngine):
     """Loads `engine` once `may_load` is set, and fails with `fault` then if there is one."""
 
-    def __init__(self, engine: FakeEngine, fault: Exception | None = None) -> None:
-        super().__init__(engine.base, self._make_slowly, Room(2, 1))
+    def __init__(self, engine: FakeEngine, fault: Exception | None = None, kv_dir: Path | None = None) -> None:
+        super().__init__(engine.base, self._make_slowly, Room(2, 1), kv_dir)
         self.may_load = threading.Event()
         self._slow, self._fault = engine, fault
 

@@ -73,7 +73,7 @@ def _engine(settings: Settings, folder: Path) -> "Engine":
 
     base = describe(folder, settings.model_name, settings.context_tokens)
     room = Room(settings.slots, settings.max_waiting)
-    return LoadingEngine(base, partial(_local_engine, settings, folder, base), room)
+    return LoadingEngine(base, partial(_local_engine, settings, folder, base), room, settings.kv_dir)
 
 
 def _local_engine(settings: Settings, folder: Path, base: "BaseModel") -> "Engine":

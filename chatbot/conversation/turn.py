@@ -125,10 +125,7 @@ class Turns:
             reply.stop("cancelled")
 
     async def cancel_all(self, conversation_id: str, item_id: str | None = None) -> None:
-        """Stop the replies of a conversation, or those that show the model or write an item, and wait for their ends.
-
-        Who deletes calls this before, and again once that is stored: a reply may have begun meanwhile.
-        """
+        """Stop a conversation's replies, or those that show the model or write an item, and wait for their ends."""
         while logs := [log for log in self.running_in(conversation_id) if item_id in (None, *_item_ids(log))]:
             for log in logs:
                 await self.cancel(log.response.id)

@@ -1,6 +1,5 @@
 """The KV of one conversation outside its slot, and what it must have in common with an engine to be of use there."""
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -59,11 +58,6 @@ class KVEntry:
     @property
     def size_bytes(self) -> int:
         return self.keys.nbytes + self.values.nbytes
-
-
-def owner_of(session: str) -> str:
-    """Return the name under which a session's KV is kept: a hash, so that files do not tell conversation ids."""
-    return hashlib.sha256(session.encode()).hexdigest()[:32]
 
 
 def longest(entries: Iterable[KVEntry], prompt: Sequence[int], adapter: str | None) -> tuple[KVEntry | None, int]:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from chatbot.engine.kv_entry import Key, KVEntry, KVKind
 from chatbot.engine.kv_format import BrokenKV, ForeignKV, read_kv, read_tokens, write_kv
+from chatbot.engine.kv_owner import remove_files
 from chatbot.engine.slots import common_prefix
 
 NAME = re.compile(r"[0-9a-f]{32}-[0-9a-f]{16}\.safetensors")
@@ -102,12 +103,8 @@ class KVFiles:
     def forget(self, owner: str) -> None:
         """Remove all files of a conversation, whatever their model."""
         with self._lock:
-            for path in self._folder.glob(f"{owner}-*"):
-                self._index.pop(path.name, None)
-                try:
-                    path.unlink(missing_ok=True)
-                except OSError as error:
-                    log.error("%s: of a deleted conversation, but cannot be removed; remove it: %s", path, error)
+            for name in remove_files(self._folder, owner):
+                self._index.pop(name, None)
 
     def _write(self, path: Path, entry: KVEntry, is_wanted: Callable[[], bool]) -> None:
         """Write a file; of one that cannot be written to its end nothing stays, for others need a full disk's room."""

@@ -13,9 +13,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from chatbot.engine.kv import SlotKV
-from chatbot.engine.kv_entry import KVEntry, KVKind, longest, owner_of
+from chatbot.engine.kv_entry import KVEntry, KVKind, longest
 from chatbot.engine.kv_files import KVFile, KVFiles
 from chatbot.engine.kv_host import HostKV
+from chatbot.engine.kv_owner import owner_of
 from chatbot.engine.kv_writer import KVWriter
 from chatbot.engine.slots import WORTH_COPYING_TOKENS, Slot
 

@@ -22,6 +22,7 @@ from chatbot.engine.base import (
     Health,
     ModelNotLoaded,
 )
+from chatbot.engine.kv_owner import owner_of, remove_files
 from chatbot.engine.room import Room
 
 LOADING = "the model is being loaded"
@@ -31,11 +32,17 @@ log = structlog.get_logger()
 class LoadingEngine:
     """Stands for the engine that `make` gives, from before that is there. Implements `chatbot.engine.base.Engine`."""
 
-    def __init__(self, base: BaseModel, make: Callable[[], Engine], room: Room) -> None:
-        """`make` is called once, in another thread, and what it gives is started; `room` bounds who may wait."""
+    def __init__(self, base: BaseModel, make: Callable[[], Engine], room: Room, kv_dir: Path | None) -> None:
+        """`make` is called once, in another thread, and what it gives is started; `room` bounds who may wait.
+
+        In `kv_dir` may lie what earlier runs computed of conversations.
+        """
         self.base = base
         self._make = make
         self._room = room
+        self._kv_dir = kv_dir
+        self._forgotten: list[str] = []
+        """What the engine may have found in files before they were removed."""
         self._engine: Engine | None = None
         self._loading: asyncio.Task[None] | None = None
 
@@ -82,12 +89,13 @@ class LoadingEngine:
         await (await self._loaded()).unload_adapter(digest)
 
     async def forget(self, session: str) -> None:
-        """Drop the attention state of a conversation; what an earlier run wrote is found once the model is there."""
-        try:
-            engine = await self._loaded()
-        except EngineError:
-            return  # nothing is ever computed from what a model that cannot be loaded has left
-        await engine.forget(session)
+        """Drop the attention state of a conversation, at once: what there is of it before the model is in files."""
+        if self._engine is not None:
+            await self._engine.forget(session)
+            return
+        self._forgotten.append(session)
+        if self._kv_dir is not None:
+            await asyncio.to_thread(remove_files, self._kv_dir, owner_of(session))
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[Delta | Finish, None]:
         """Stream one reply once the model is there. Raises what kept it from there, else as the engine does."""
@@ -101,6 +109,8 @@ class LoadingEngine:
         try:
             engine = await asyncio.to_thread(self._make)
             await engine.start()
+            while self._forgotten:
+                await engine.forget(self._forgotten.pop())
         except EngineError:
             raise
         except Exception as bug:

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from chatbot.conversation.erasing import erasing
 from chatbot.conversation.faults import told_in_protocol
 from chatbot.conversation.new_turn import new_items
 from chatbot.protocol.ids import id_under_key, new_id
@@ -128,12 +129,9 @@ class ConversationRoutes:
 
     async def delete(self, request: Request) -> Response:
         conversation_id = request.path_params["id"]
-        await self._services.turns.cancel_all(conversation_id)
-        with told_in_protocol():
-            await self._store.delete_conversation(conversation_id)
-        await self._services.turns.cancel_all(conversation_id)
-        self._feed.changed(conversation_id)
-        await self._services.turns.forget(conversation_id)
+        async with erasing(self._services.turns, conversation_id):
+            with told_in_protocol():
+                await self._store.delete_conversation(conversation_id)
         return JSONResponse(deleted_conversation(conversation_id))
 
     async def list_items(self, request: Request) -> Response:
@@ -167,12 +165,9 @@ class ConversationRoutes:
 
     async def delete_item(self, request: Request) -> Response:
         conversation_id, item_id = request.path_params["id"], request.path_params["item_id"]
-        await self._services.turns.cancel_all(conversation_id, item_id)
         with told_in_protocol():
-            await self._store.delete_item(conversation_id, item_id)
-            await self._services.turns.cancel_all(conversation_id, item_id)
-            self._feed.changed(conversation_id)
-            await self._services.turns.forget(conversation_id)
+            async with erasing(self._services.turns, conversation_id, item_id):
+                await self._store.delete_item(conversation_id, item_id)
             conversation = await self._store.conversation(conversation_id)
         return JSONResponse(conversation_resource(conversation))
 

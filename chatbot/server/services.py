@@ -57,8 +57,8 @@ async def _mend(store: Store, engine: Engine) -> None:
         logger.warning("replies were cut off by the last stop", count=len(interrupted))
     for response_id in await store.responses_not_to_be_kept():  # whether or not they came to their end
         response = await store.response(response_id)
-        await store.delete_response(response_id)
         await engine.forget(response.conversation_id)
+        await store.delete_response(response_id)
 
 
 def _assemble(settings: Settings, store: Store, engine: Engine) -> Services:

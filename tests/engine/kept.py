@@ -2,7 +2,8 @@
 
 import torch
 
-from chatbot.engine.kv_entry import KVEntry, KVKind, owner_of
+from chatbot.engine.kv_entry import KVEntry, KVKind
+from chatbot.engine.kv_owner import owner_of
 
 KIND = KVKind(base="b" * 64, layout="plain", dtype=torch.float32, layers=2, kv_heads=2, head_dim=4, vocabulary=1000)
 BYTES_PER_TOKEN = 2 * 2 * 2 * 4 * 4

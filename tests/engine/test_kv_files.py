@@ -14,8 +14,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chatbot.engine.kv_entry import KVKind, owner_of
+from chatbot.engine.kv_entry import KVKind
 from chatbot.engine.kv_files import SPARE_BYTES, KVFiles
+from chatbot.engine.kv_owner import owner_of
 from tests.engine.kept import BYTES_PER_TOKEN, KIND, is_same, kept
 
 OTHER = replace(KIND, base="c" * 64)

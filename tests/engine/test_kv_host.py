@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatbot.engine.kv_entry import owner_of
 from chatbot.engine.kv_host import HostKV
+from chatbot.engine.kv_owner import owner_of
 from tests.engine.kept import BYTES_PER_TOKEN, kept
 
 

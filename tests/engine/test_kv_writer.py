@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from chatbot.engine.kv_entry import KVEntry, owner_of
+from chatbot.engine.kv_entry import KVEntry
 from chatbot.engine.kv_files import KVFiles
+from chatbot.engine.kv_owner import owner_of
 from chatbot.engine.kv_writer import KVWriter
 from tests.engine.kept import BYTES_PER_TOKEN, KIND, kept
 

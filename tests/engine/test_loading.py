@@ -17,6 +17,7 @@ from chatbot.engine.base import (
     ModelNotLoaded,
     Sampling,
 )
+from chatbot.engine.kv_owner import owner_of
 from tests.fake_engine import FakeEngine
 from tests.slow_loading import SlowLoading
 
@@ -24,10 +25,12 @@ REQUEST = GenerationRequest("chat", (ChatMessage("user", "hello"),), Sampling())
 
 
 @asynccontextmanager
-async def loading(fault: Exception | None = None) -> AsyncIterator[tuple[SlowLoading, FakeEngine]]:
+async def loading(
+    fault: Exception | None = None, kv_dir: Path | None = None
+) -> AsyncIterator[tuple[SlowLoading, FakeEngine]]:
     """Begin to load an engine, which is loaded at the end at the latest."""
     behind = FakeEngine()
-    engine = SlowLoading(behind, fault)
+    engine = SlowLoading(behind, fault, kv_dir)
     await engine.start()
     try:
         yield engine, behind
@@ -43,13 +46,12 @@ async def reply(engine: Engine) -> str:
 async def test_a_reply_that_is_asked_for_too_early_comes_once_the_model_is_loaded() -> None:
     async with loading() as (engine, behind):
         asked = asyncio.create_task(reply(engine))
-        forgotten = asyncio.create_task(engine.forget("chat"))
+        await engine.forget("gone")
         await asyncio.sleep(0)
         assert (engine.health().status, engine.base) == ("loading", behind.base)
         await engine.loads()
         assert await asked == "you said: hello"
-        await forgotten
-        assert (engine.health().is_ready, behind.forgotten) == (True, ["chat"])
+        assert (engine.health().is_ready, behind.forgotten) == (True, ["gone"])
         assert await engine.load_adapter(Path("pirate")) == "digest-of-pirate"
         await engine.unload_adapter("digest-of-pirate")
         assert behind.unloaded == ["digest-of-pirate"]
@@ -81,7 +83,15 @@ async def test_whoever_waits_for_a_model_that_cannot_be_loaded_is_told_why() -> 
         with pytest.raises(ModelNotFound, match="the weights are broken"):
             await asked
         assert (engine.health().status, engine.health().reason) == ("engine_failed", "the weights are broken")
-        await engine.forget("chat")  # there is nothing that could be computed from
+
+
+async def test_what_a_conversation_left_in_files_is_forgotten_before_the_model_is_loaded(tmp_path: Path) -> None:
+    written = [tmp_path / f"{owner_of(session)}-{16 * 'a'}.safetensors" for session in ("gone", "kept")]
+    for path in written:
+        path.touch()
+    async with loading(kv_dir=tmp_path) as (engine, _):
+        await engine.forget("gone")
+        assert [path.exists() for path in written] == [False, True]
 
 
 async def test_any_other_fault_of_loading_ends_no_more_than_the_engine() -> None:
