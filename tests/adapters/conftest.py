@@ -1,12 +1,13 @@
 """A tiny base model with the bundled model's kind of template, made once for all tests of this room."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 import torch
 
+from adapters import samples
 from tests.tiny import make_tiny_model
 
 MARKED_TEMPLATE = (
@@ -22,6 +23,14 @@ MARKED_TEMPLATE = (
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread() -> None:
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _short_samples() -> Iterator[None]:
+    """An untrained model never ends its reply: its samples would take most of the time that these tests have."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(samples, "MAX_NEW_TOKENS", 4)
+        yield
 
 
 @pytest.fixture(scope="session")

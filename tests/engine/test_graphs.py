@@ -98,7 +98,7 @@ ROW = st.tuples(st.integers(1, 3), st.integers(0, 2))
 STEP = st.dictionaries(st.integers(0, 5), ROW, min_size=1, max_size=5)
 
 
-@settings(max_examples=8)
+@settings(max_examples=settings().max_examples // 32)
 @given(prompts=st.lists(st.integers(1, 40), min_size=6, max_size=6), steps=st.lists(STEP, max_size=8))
 def test_any_steps_give_the_logits_of_the_plain_way(
     pair: Pair, prompts: list[int], steps: list[dict[int, tuple[int, int]]]

@@ -1,6 +1,6 @@
 """kill -9 in the middle of an answer, again and again: what was acknowledged is there once, and the chat goes on.
 
-Ten cycles here; `python -m tests.server.test_crash 1000` runs as many as it is told.
+Five cycles here; `python -m tests.server.test_crash 1000` runs as many as it is told.
 """
 
 import asyncio
@@ -88,8 +88,8 @@ def crash_cycles(home: Path, cycles: int, *module: str) -> None:
         assert server.stop() == 0
 
 
-def test_ten_kills_lose_and_double_nothing(tmp_path: Path) -> None:
-    crash_cycles(tmp_path, 10, *SCRIPTED)
+def test_five_kills_lose_and_double_nothing(tmp_path: Path) -> None:
+    crash_cycles(tmp_path, 5, *SCRIPTED)
 
 
 def test_a_server_with_a_real_engine_is_killed_and_goes_on(tmp_path: Path) -> None:
