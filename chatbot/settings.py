@@ -70,7 +70,7 @@ class Settings(BaseSettings):
     """Port the server binds to; 0 picks a free one."""
     model: Annotated[str, Field(min_length=1)] = BUNDLED_MODEL
     """Model to serve: `bundled`, a local directory, or the name of a Hugging Face causal LM."""
-    api_key: Annotated[str | None, Field(pattern=r"^[A-Za-z0-9_-]+$")] = None
+    api_key: str | None = None
     """Key that clients must send; letters, digits, `_` and `-` only, so that browsers can send it too."""
     allow_origin: Names = []
     """Web origins besides the server's own that may connect, such as `https://chat.example`."""
@@ -79,23 +79,23 @@ class Settings(BaseSettings):
     instructions: str = "You are Ada, a friendly assistant."
     """System prompt of the base model where the conversation brings none; a persona has its own, or none as in its
     training."""
-    max_output_tokens: Annotated[int, Field(ge=1)] = 256
+    max_output_tokens: Annotated[int, Field(ge=1, le=1_000_000)] = 256
     """Longest reply where the request does not say."""
     temperature: Annotated[float, Field(ge=0, le=2)] = 0.3
     """Sampling temperature where neither request nor persona says; 0 is greedy."""
-    context_tokens: Annotated[int | None, Field(ge=16)] = None
+    context_tokens: Annotated[int | None, Field(ge=16, le=10_000_000)] = None
     """Context window, never more than what the model was trained for; by default that, at most 8192."""
-    recall_tokens: Annotated[int, Field(ge=0)] = 600
+    recall_tokens: Annotated[int, Field(ge=0, le=1_000_000)] = 600
     """Most tokens of older messages, from before the window, that come back with a new one that may be about them; a
     fifth of the prompt at most. 0 turns this off."""
     slots: Annotated[int, Field(ge=1, le=1024)] = 32
     """Conversations that answer at the same time, and whose attention state is kept in memory."""
-    kv_host_mib: Annotated[int, Field(ge=0)] = 512
+    kv_host_mib: Annotated[int, Field(ge=0, le=100_000_000)] = 512
     """MiB of memory for the attention state of conversations beyond `slots`; 0 turns this off."""
-    kv_disk_mib: Annotated[int, Field(ge=0)] = 1024
+    kv_disk_mib: Annotated[int, Field(ge=0, le=100_000_000)] = 1024
     """MiB of disk for what has no room in memory, and for all of it between two runs; 0 turns this off.
     The last 256 MiB of a disk are left to others."""
-    threads: Annotated[int | None, Field(ge=1)] = None
+    threads: Annotated[int | None, Field(ge=1, le=1024)] = None
     """CPU threads of the engine; by default one less than there are cores."""
     device: str = "auto"
     """Where the model runs: `auto`, `cpu` or `cuda`."""
@@ -108,24 +108,27 @@ class Settings(BaseSettings):
     matmul_precision: Literal["highest", "medium"] = "highest"
     """`medium` lets a CPU with bfloat16 units round what goes into large products (prompts, many chats at once), which
     is several times faster there; `highest` computes them as transformers does. Takes 2 more bytes for each weight."""
-    max_waiting: Annotated[int, Field(ge=1)] = 256
+    max_waiting: Annotated[int, Field(ge=1, le=1_000_000)] = 256
     """Turns that may wait for the engine before new ones are refused; a user who has none there may add one even so."""
-    prefill_ms: Annotated[float, Field(gt=0)] = 50.0
+    prefill_ms: Annotated[float, Field(gt=0, le=60_000)] = 50.0
     """Longest time that replies being streamed pause, token for token, for the prompts of others."""
-    stuck_after_s: Annotated[float, Field(gt=0)] = 60.0
+    stuck_after_s: Annotated[float, Field(gt=0, le=86_400)] = 60.0
     """A step of the engine that takes longer counts as stuck: what runs fails, and the engine is started anew."""
-    max_queued_turns: Annotated[int, Field(ge=0)] = 4
+    max_queued_turns: Annotated[int, Field(ge=0, le=1_000_000)] = 4
     """Turns that may wait behind the running one in the same conversation."""
-    max_message_bytes: Annotated[int, Field(ge=1024)] = 256 * 1024
+    max_message_bytes: Annotated[int, Field(ge=1024, le=1024**3)] = 256 * 1024
     """Largest WebSocket frame or request body that is accepted."""
-    checkpoint_s: Annotated[float, Field(gt=0)] = 0.25
+    checkpoint_s: Annotated[float, Field(gt=0, le=3600)] = 0.25
     """Longest time that streamed text stays unsaved."""
-    drain_s: Annotated[float, Field(ge=0)] = 20.0
+    drain_s: Annotated[float, Field(ge=0, le=86_400)] = 20.0
     """How long a stopping server waits for running replies."""
-    idle_exit_s: Annotated[float | None, Field(gt=0)] = None
+    idle_exit_s: Annotated[float | None, Field(gt=0, le=31_536_000)] = None
     """Stop the server after this many seconds without a client; by default it runs until told."""
-    log_level: str = "info"
-    """Least severe log line that is printed: debug, info, warning or error."""
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        BeforeValidator(lambda given: given.lower() if isinstance(given, str) else given),
+    ] = "info"
+    """Least severe log line that is printed."""
 
     @field_validator("home")
     @classmethod
@@ -134,6 +137,13 @@ class Settings(BaseSettings):
             return home.expanduser() if home else None
         except RuntimeError:
             raise ValueError("expected a folder, but there is no such user") from None
+
+    @field_validator("api_key")
+    @classmethod
+    def _that_browsers_can_send(cls, key: str | None) -> str | None:
+        if key is not None and not re.fullmatch(r"[A-Za-z0-9_-]+", key):
+            raise ValueError("expected letters, digits, _ and - only")
+        return key
 
     @field_validator("allow_origin")
     @classmethod
@@ -159,14 +169,6 @@ class Settings(BaseSettings):
         if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", value):
             raise ValueError("expected auto, cpu or cuda")
         return value
-
-    @field_validator("log_level")
-    @classmethod
-    def _known_level(cls, value: str) -> str:
-        levels = ("debug", "info", "warning", "error")
-        if value.lower() not in levels:
-            raise ValueError(f"expected one of {', '.join(levels)}")
-        return value.lower()
 
     @property
     def data_dir(self) -> Path:

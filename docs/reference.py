@@ -10,6 +10,7 @@ import typer
 from pydantic import BaseModel
 from typer.testing import CliRunner
 
+from chatbot.cli.expected import expected
 from chatbot.cli.program import app
 from chatbot.protocol import errors, events, requests
 from chatbot.settings import Settings
@@ -27,14 +28,14 @@ def cli_page() -> str:
 def settings_page() -> str:
     """Return the page of every setting."""
     rows = [
-        f"| `{name}` | `{json.dumps(field.default, default=str)}` | {_line(field.description)} |"
+        f"| `{name}` | `{json.dumps(field.default, default=str)}` | {expected(name)} | {_line(field.description)} |"
         for name, field in Settings.model_fields.items()
     ]
     intro = (
         "Flag > environment (`CHATBOT_PORT`, …) > `./chatbot.toml` > user file (Linux:\n"
         '`~/.config/chatbot/chatbot.toml`) > default. A list is `["a", "b"]` in a file and `a,b` in a variable.'
     )
-    table = ["| name | default | what it is |", "|---|---|---|", *rows]
+    table = ["| name | default | may be | what it is |", "|---|---|---|---|", *rows]
     return "\n".join([HEADER, "# Settings", "", intro, "", *table]) + "\n"
 
 

@@ -38,7 +38,7 @@ def compare(
     from adapters.errors import AdapterNotFound
     from chatbot.engine.base import AdapterRejected, EngineError
 
-    settings = settings_with(model=base)
+    settings = settings_with(model=base, model_from="--base")
     prompts = prompt or list(PROMPTS)
     try:
         store = adapter_store(settings)

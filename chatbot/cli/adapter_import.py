@@ -30,7 +30,7 @@ def import_adapter(
     from chatbot.engine.base import ModelNotFound
 
     try:
-        adapter = _imported(source, settings_with(model=base), name, system, description)
+        adapter = _imported(source, settings_with(model=base, model_from="--base"), name, system, description)
     except (AdapterError, ModelNotFound) as error:
         fail(str(error), 2)
     except OSError as error:

@@ -52,7 +52,7 @@ def train(
 
     if resume and restart:
         fail("--resume goes on with an interrupted run and --restart throws it away; give one of them", 2)
-    settings = settings_with(model=base)
+    settings = settings_with(model=base, model_from="--base")
     _require_files([*data, *([val] if val else [])])
     statistics, shared_system = checked(data)
     tell_warnings(statistics)

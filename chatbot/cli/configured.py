@@ -2,32 +2,33 @@
 
 import os
 import sys
-from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 from pydantic import ValidationError
 
-from chatbot.settings import Settings, UnreadableSettings, said_in, settings_files
+from chatbot.cli.wrong_setting import no_setting, told
+from chatbot.settings import Settings, UnreadableSettings
 
 if TYPE_CHECKING:
-    from pydantic_core import ErrorDetails
-
     from adapters.store import AdapterStore
 
 
-def settings_with(**flags: Any) -> Settings:
-    """Return the settings with the flags that were given; exit with 2 and every problem if they are not valid."""
-    given = {name: value for name, value in flags.items() if value is not None}
+def settings_with(*, model_from: str = "--model", **given: Any) -> Settings:
+    """Return the settings with the flags that were given; exit with 2 and every problem if they are not valid.
+
+    `model_from` is what the command calls the model.
+    """
+    said = {name: value for name, value in given.items() if value is not None}
     _tell_unknown_variables()
     try:
-        return Settings(**given)
+        return Settings(**said)
     except UnreadableSettings as error:
         fail(str(error), 2)
     except ValidationError as error:
+        flags = {name: model_from if name == "model" else f"--{name.replace('_', '-')}" for name in said}
         for problem in error.errors(include_url=False):
-            typer.echo(_told(problem, given), err=True)
+            typer.echo(told(problem, flags), err=True)
         raise typer.Exit(2) from None
 
 
@@ -36,30 +37,11 @@ def _tell_unknown_variables() -> None:
     for variable in os.environ:
         prefix, name = variable[:8].lower(), variable[8:].lower()
         if prefix == "chatbot_" and name not in Settings.model_fields:
-            typer.echo(f"{variable} is ignored: {_no_setting(name)}", err=True)
+            typer.echo(f"{variable} is ignored: {no_setting(name, _variable)}", err=True)
 
 
-def _told(problem: "ErrorDetails", flags: Mapping[str, object]) -> str:
-    name = ".".join(str(part) for part in problem["loc"])
-    setting = f"{_source(str(problem['loc'][0]), flags)}: setting {name}"
-    if problem["type"] == "extra_forbidden":
-        return f"{setting}: {_no_setting(name)}"
-    got = "" if name == "api_key" else f", got {problem['input']!r}"
-    return f"{setting}: {problem['msg'].removeprefix('Value error, ')}{got}"
-
-
-def _source(name: str, flags: Mapping[str, object]) -> str:
-    """Return what says the value of a setting: a flag, a variable or a file."""
-    if name in flags:
-        return f"--{name.replace('_', '-')}"
-    variables = (variable for variable in os.environ if variable.lower() == f"chatbot_{name}")
-    files = (str(file.absolute()) for file in settings_files() if name in said_in(file))
-    return next(variables, None) or next(files)
-
-
-def _no_setting(name: str) -> str:
-    near = get_close_matches(name, Settings.model_fields, 1)
-    return "there is no such setting" + (f"; did you mean {near[0]}?" if near else "")
+def _variable(setting: str) -> str:
+    return f"CHATBOT_{setting.upper()}"
 
 
 def adapter_store(settings: Settings) -> "AdapterStore":

@@ -34,7 +34,7 @@ def export(
     from chatbot.engine.base import ModelNotFound
     from chatbot.engine.checkpoint import locate
 
-    settings, system = settings_with(model=base), None
+    settings, system = settings_with(model=base, model_from="--base"), None
     if out.exists():
         fail(f"{out} exists already; name one that does not", 2)
     if not out.parent.is_dir():

@@ -36,7 +36,7 @@ Test = Annotated[
         exists=True, dir_okay=False, help="Chats with reference answers (JSONL, with a `subset`), for BLEU and chrF."
     ),
 ]
-Threads = Annotated[int | None, typer.Option(min=1, help="Threads; by default one less than the cores.")]
+Threads = Annotated[int | None, typer.Option(min=1, max=1024, help="Threads; by default one less than the cores.")]
 Out = Annotated[Path | None, typer.Option(help="Also write everything, replies included, to this file.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print everything as JSON.")]
 
@@ -56,7 +56,7 @@ def evaluate(
 
     Values and, where the table says so, wordings are held out of the bundled model's training.
     """
-    settings = settings_with(model=model)
+    settings = settings_with(model=model, model_from="the model")
     _require_place(out)
     with _told():
         from adapters.evaluation.translation import read_pairs

@@ -46,53 +46,6 @@ def test_a_taken_port_is_told_with_a_way_out(tmp_path: Path) -> None:
     assert "try: --port 0" in ended.stderr
 
 
-@pytest.mark.parametrize(
-    ("environment", "complaint"),
-    [
-        ({"CHATBOT_PORT": "99999"}, "CHATBOT_PORT: setting port"),
-        ({"chatbot_slots": "0"}, "chatbot_slots: setting slots: Input should be greater than or equal to 1, got '0'"),
-        ({"CHATBOT_LOG_LEVEL": "loud"}, "log_level: expected one of debug, info, warning, error, got 'loud'\n"),
-        ({"CHATBOT_DEVICE": "gpu"}, "setting device: expected auto, cpu or cuda, got 'gpu'\n"),
-        ({"CHATBOT_HOME": "~nobody-here/x"}, "setting home: expected a folder, but there is no such user, got"),
-        (
-            {"CHATBOT_HOST": "", "CHATBOT_API_KEY": "key"},
-            "setting host: String should have at least 1 character, got ''",
-        ),
-        ({"CHATBOT_MODEL": ""}, "setting model: String should have at least 1 character, got ''"),
-        ({"CHATBOT_ALLOW_ORIGIN": "chat.example"}, "'chat.example' is no origin"),
-        ({"CHATBOT_PROT": "1", "CHATBOT_PORT": "x"}, "CHATBOT_PROT is ignored: there is no such setting; did you mean"),
-    ],
-)
-def test_a_bad_setting_is_named(tmp_path: Path, environment: dict[str, str], complaint: str) -> None:
-    ended = chatbot("serve", home=tmp_path, **environment)
-    assert (ended.returncode, complaint in ended.stderr) == (2, True), ended.stderr
-
-
-def test_of_all_that_say_a_setting_the_one_that_counts_is_named(tmp_path: Path) -> None:
-    ended = chatbot("serve", "--port", "70000", home=tmp_path, CHATBOT_PORT="80000")
-    assert ended.stderr.startswith("--port: setting port: ")
-
-
-@pytest.mark.parametrize(
-    ("said", "complaint"),
-    [
-        (b"port = ", "chatbot.toml: expected settings in TOML, such as `port = 8765`: Invalid value (at "),
-        (b'instructions = "\xff"', "expected settings in TOML"),
-        (b"port = 70000", "/chatbot.toml: setting port: Input should be less than or equal to 65535, got 70000"),
-        (b"prot = 1", "/chatbot.toml: setting prot: there is no such setting; did you mean port?"),
-    ],
-)
-def test_a_file_of_settings_that_says_nothing_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: bytes, complaint: str
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "chatbot.toml").write_bytes(said)
-    ended = chatbot("adapter", "list", home=tmp_path, PYTHONPATH=str(Path(__file__).parents[2]))
-    assert (ended.returncode, ended.stdout) == (2, "")
-    assert complaint in ended.stderr
-    assert "Traceback" not in ended.stderr
-
-
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
 def test_a_gpu_that_is_not_there_is_told_without_a_traceback(tmp_path: Path) -> None:
     ended = chatbot("serve", "--port", "0", home=tmp_path, CHATBOT_DEVICE="cuda")
