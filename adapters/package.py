@@ -55,8 +55,9 @@ def _opened(source: Path) -> Iterator[Mapping[PurePosixPath, Open]]:
     elif source.is_file() and tarfile.is_tarfile(source):
         with tarfile.open(source) as tar:
             yield {PurePosixPath(member.name): partial(_member, tar, member) for member in tar if member.isreg()}
+    elif not source.exists():
+        raise CannotImport(f"{source}: there is no such file or folder (give {EXPECTED})")
     else:
-        source.stat()  # which says what is wrong with a path that leads nowhere
         raise CannotImport(f"{source}: neither a folder nor an archive (give {EXPECTED})")
 
 

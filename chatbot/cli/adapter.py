@@ -1,7 +1,4 @@
-"""`chatbot adapter`: personas from example chats. Data goes to stdout, talk to stderr.
-
-Exit codes: 0 done, 1 failed, 2 bad usage or data, 130 interrupted (what is kept is told).
-"""
+"""`chatbot adapter`: personas from example chats. Data goes to stdout, talk to stderr."""
 
 import json as json_text
 import sys

@@ -36,7 +36,7 @@ def compare(
 ) -> None:
     """Have several personas answer the same words: greedy replies, each with the system prompt it has when served."""
     from adapters.errors import AdapterNotFound
-    from chatbot.engine.base import AdapterRejected, EngineError
+    from chatbot.engine.base import AdapterRejected, EngineError, ModelNotFound
 
     settings = settings_with(model=base, model_from="--base")
     prompts = prompt or list(PROMPTS)
@@ -44,7 +44,7 @@ def compare(
         store = adapter_store(settings)
         chosen = _chosen(personas, store)
         answers = asyncio.run(_answers(settings, chosen, prompts))
-    except (AdapterNotFound, AdapterRejected) as error:
+    except (AdapterNotFound, AdapterRejected, ModelNotFound) as error:
         fail(str(error), 2)
     except EngineError as error:
         fail(str(error))

@@ -30,9 +30,9 @@ def export_lines(
 ) -> None:
     """Write conversations whole, each as one line of JSON, for `import` and for `chatbot adapter train`."""
     if file != STDIO and os.path.lexists(file):
-        fail(f"{file}: expected a file that does not exist yet; choose another name")
+        fail(f"{file}: expected a file that does not exist yet; choose another name", 2)
     if not (folder := Path(file).parent).is_dir():
-        fail(f"{folder}: no such folder; make it, or name another")
+        fail(f"{folder}: no such folder; make it, or name another", 2)
 
     async def export(client: "Client") -> int:
         name = None if conversation is None else await _titled(client, conversation)
@@ -95,7 +95,7 @@ def _readable(file: str) -> Iterator[BinaryIO]:
     try:
         source = open(file, "rb")  # noqa: SIM115
     except OSError as error:
-        fail(f"{file}: cannot be read: {error.strerror}")
+        fail(f"{file}: cannot be read: {error.strerror}", 2)
     with source:
         _require_text(file, source.peek(2)[:2])
         yield source

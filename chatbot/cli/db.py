@@ -38,19 +38,17 @@ def backup(file: Annotated[Path, typer.Argument(help="File to write; must not ex
 @app.command()
 def restore(file: Annotated[Path, typer.Argument(help="A copy that `chatbot db backup` made.")]) -> None:
     """Put a copy in the place of the database, which is kept beside it. Stop the server first."""
-    copy, database = _existing(file.absolute()), settings_with().database_path.absolute()
-    with _told(copy, database):
+    copy, database = _existing(file.absolute(), 2), settings_with().database_path.absolute()
+    _require_copy(copy)
+    with _told(database):
         from storage.copies import put_in_place
-        from storage.upgrade import require_ours
 
-        require_ours(copy)
-        _require_sound(copy)
         database.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         kept = put_in_place(copy, database)
     typer.echo(f"{database}: restored" + (f"; what it was is in {kept}" if kept else ""))
 
 
-def _existing(path: Path) -> Path:
+def _existing(path: Path, code: int = 1) -> Path:
     why_not = None
     try:
         if not path.is_file():
@@ -58,7 +56,7 @@ def _existing(path: Path) -> Path:
     except OSError as error:  # a folder above it that may not be entered
         why_not = error.strerror
     if why_not:
-        fail(f"{path}: expected a database, but {why_not}")
+        fail(f"{path}: expected a database, but {why_not}", code)
     return path.absolute()
 
 
@@ -66,21 +64,29 @@ def _require_new(file: Path) -> None:
     if file == Path("-"):
         fail("-: expected a file; a copy cannot go to stdout", 2)
     if os.path.lexists(file):
-        fail(f"{file}: expected a file that does not exist yet; choose another name")
+        fail(f"{file}: expected a file that does not exist yet; choose another name", 2)
     if not file.parent.is_dir():
-        fail(f"{file.parent}: no such folder; make it, or name another")
+        fail(f"{file.parent}: no such folder; make it, or name another", 2)
 
 
-def _require_sound(database: Path) -> None:
+def _require_copy(file: Path) -> None:
+    with _told(file, code=2):
+        from storage.upgrade import require_ours
+
+        require_ours(file)
+        _require_sound(file, 2)
+
+
+def _require_sound(database: Path, code: int = 1) -> None:
     from storage.integrity import problems_in
 
     if problems := problems_in(database):
         advice = f"put a copy back with `chatbot db restore FILE`, or save what is left: sqlite3 {database} .recover"
-        fail(f"{database}: the database is damaged ({problems[0]}); {advice}")
+        fail(f"{database}: the database is damaged ({problems[0]}); {advice}", code)
 
 
 @contextmanager
-def _told(database: Path, written: Path | None = None) -> Iterator[None]:
+def _told(database: Path, written: Path | None = None, code: int = 1) -> Iterator[None]:
     """End the program with a sentence for whatever storage or disk have to say; a full disk is that of `written`."""
     from storage.errors import StorageError
     from storage.sqlite_errors import translate
@@ -88,11 +94,11 @@ def _told(database: Path, written: Path | None = None) -> Iterator[None]:
     try:
         yield
     except StorageError as error:
-        fail(str(error))
+        fail(str(error), code)
     except OSError as error:
-        fail(f"{error.filename or written or database}: {error.strerror or error}")
+        fail(f"{error.filename or written or database}: {error.strerror or error}", code)
     except UnicodeEncodeError:
-        fail(f"{written or database}: expected a name in UTF-8, the only one that SQLite takes; choose another name")
+        fail(f"{written or database}: expected a name in UTF-8, the only one that SQLite takes; choose another name", 2)
     except sqlite3.Error as error:
         is_full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
-        fail(f"{written if is_full and written else database}: {translate(error)}")
+        fail(f"{written if is_full and written else database}: {translate(error)}", code)

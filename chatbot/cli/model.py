@@ -87,13 +87,13 @@ def _require_place(out: Path | None) -> None:
 def _told() -> Iterator[None]:
     """End the program with a sentence for what cannot be measured."""
     from adapters.errors import AdapterNotFound, BadData
-    from chatbot.engine.base import EngineError
+    from chatbot.engine.base import EngineError, ModelNotFound
 
     try:
         yield
-    except (AdapterNotFound, BadData) as error:
+    except (AdapterNotFound, BadData, FileNotFoundError, ModelNotFound) as error:
         fail(str(error), 2)
-    except (EngineError, FileNotFoundError) as error:
+    except EngineError as error:
         fail(str(error))
 
 

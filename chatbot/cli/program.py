@@ -13,8 +13,14 @@ from chatbot.cli import model as models
 from chatbot.cli.configured import fail
 from chatbot.cli.streams import open_streams
 
+EXIT_CODES = (
+    "Exit codes: 0 done; 1 failed, or refused by the server; 2 wrong usage, settings or data, or a file, folder or"
+    " model that is not there or in the way; 3 no server to be reached or started; 4 another server has the data;"
+    " 130 interrupted."
+)
 app = typer.Typer(
     name="chatbot",
+    epilog=EXIT_CODES,
     help="The chat backend that remembers. Without a command, opens the chat in the terminal.",
     no_args_is_help=False,
     pretty_exceptions_enable=False,

@@ -47,7 +47,7 @@ def _serve(settings: Settings, *, is_background: bool) -> None:
     # Threads that spin while they wait lose to any neighbour on the machine; torch reads this when it is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-    from chatbot.engine.base import EngineError
+    from chatbot.engine.base import EngineError, ModelNotFound
     from chatbot.engine.checkpoint import locate
     from chatbot.logs import configure_logging
     from chatbot.server.announcement import CannotAnnounce
@@ -62,6 +62,8 @@ def _serve(settings: Settings, *, is_background: bool) -> None:
         asyncio.run(run_server(settings, partial(_engine, settings, folder), is_background=is_background))
     except StorageLocked as error:
         fail(f"{error}\nanother CHATBOT_HOME has data of its own", ALREADY_SERVED)
+    except ModelNotFound as error:
+        fail(str(error), 2)
     except (CannotAnnounce, CannotServe, EngineError, StorageError) as error:
         fail(str(error))
 

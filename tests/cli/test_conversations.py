@@ -85,5 +85,5 @@ def test_no_server_is_started_for_a_file_that_is_not_there(tmp_path: Path, monke
     runner = CliRunner()
     for command in ("import", "export"):
         told = runner.invoke(app, ["conversations", command, str(tmp_path / "nothing" / "chats.jsonl")])
-        assert (told.exit_code, str(tmp_path / "nothing") in told.stderr) == (1, True)
+        assert (told.exit_code, str(tmp_path / "nothing") in told.stderr) == (2, True)
     assert not (tmp_path / "home").exists()

@@ -69,7 +69,8 @@ async def test_damage_is_found_and_not_restored(database: Path, tmp_path: Path) 
     damaged = tmp_path / "damaged.db"
     shutil.copy(database, damaged)
     damage_items(damaged)
-    assert "the database is damaged" in db("restore", damaged).output
+    refused = db("restore", damaged)
+    assert (refused.exit_code, "the database is damaged" in refused.output) == (2, True)
     assert await said(database) == ["text of a"]
     damage_items(database)
     found = db("check")
@@ -81,12 +82,12 @@ def test_what_is_no_copy_is_refused_by_name(database: Path, tmp_path: Path) -> N
         other = tmp_path / "other"
         other.write_bytes(content)
         refused = db("restore", other)
-        assert (refused.exit_code, str(other) in refused.output, why in refused.output) == (1, True, True)
-    for command in (("check",), ("backup", tmp_path / "copy.db"), ("restore", tmp_path / "nothing")):
+        assert (refused.exit_code, str(other) in refused.output, why in refused.output) == (2, True, True)
+    for command, code in ((("check",), 1), (("backup", tmp_path / "copy.db"), 1), (("restore", tmp_path / "none"), 2)):
         refused = db(*command)
-        assert (refused.exit_code, "there is no such file" in refused.output) == (1, True)
+        assert (refused.exit_code, "there is no such file" in refused.output) == (code, True)
     refused = db("restore", tmp_path)
-    assert (refused.exit_code, "this is no file" in refused.output) == (1, True)
+    assert (refused.exit_code, "this is no file" in refused.output) == (2, True)
 
 
 async def test_a_copy_is_written_where_that_can_be_told_from_the_message(

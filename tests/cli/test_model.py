@@ -55,7 +55,7 @@ def test_an_unknown_persona_ends_with_2_before_anything_is_loaded(model: Path) -
 def test_a_folder_that_is_no_model_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHATBOT_HOME", str(tmp_path / "home"))
     result = run(tmp_path, "--count", 1)
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "config.json" in result.stderr or "model" in result.stderr
 
 

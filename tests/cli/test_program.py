@@ -28,7 +28,7 @@ def test_help_and_version_never_import_torch(tmp_path: Path) -> None:
 
 def test_a_missing_model_directory_is_told_by_its_path(tmp_path: Path) -> None:
     ended = chatbot("serve", "--port", "0", "--model", str(tmp_path / "nothing"), home=tmp_path)
-    assert ended.returncode == 1
+    assert ended.returncode == 2
     assert str(tmp_path / "nothing") in ended.stderr
     assert "Traceback" not in ended.stderr
 
@@ -105,7 +105,7 @@ def test_output_that_finds_no_room_is_told_without_a_traceback(tmp_path: Path) -
 
 @pytest.mark.skipif(os.name == "nt", reason="needs a shell that can close a stream")
 @pytest.mark.parametrize(
-    ("words", "code"), [("ask <&-", 2), ("adapter list >&-", 0), ("conversations import nothing 2>&-", 1)]
+    ("words", "code"), [("ask <&-", 2), ("adapter list >&-", 0), ("conversations import nothing 2>&-", 2)]
 )
 def test_a_closed_stream_is_no_reason_for_a_traceback(tmp_path: Path, words: str, code: int) -> None:
     ended = subprocess.run(

@@ -63,7 +63,7 @@ async def test_a_server_that_cannot_find_its_model_lets_the_one_in_the_backgroun
     with server_process(tmp_path, *SCRIPTED, "--background") as behind:
         url = behind.url()
         with server_process(tmp_path, *CHATBOT, "--model", str(tmp_path / "nothing")) as mistyped:
-            assert await asyncio.to_thread(mistyped.process.wait, START_TIMEOUT_S) == 1
+            assert await asyncio.to_thread(mistyped.process.wait, START_TIMEOUT_S) == 2
         async with httpx.AsyncClient(base_url=url) as http:
             assert (await http.get("/ready")).is_success
 
