@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 STDIO = "-"
 PIECE_BYTES = 256 * 1024
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+COMPRESSED = (b"\x1f\x8b", b"\xfd7zXZ\0", b"BZh", b"\x28\xb5\x2f\xfd", b"PK\x03\x04")
+"""How files of gzip, xz, bzip2, Zstandard and ZIP begin."""
 
 app = typer.Typer(no_args_is_help=True, help="Export conversations as lines of JSON, and import them.")
 
@@ -51,10 +54,11 @@ def import_lines(
     ],
 ) -> None:
     """Store the conversations of a file; those that are there already stay as they are."""
-    with _readable(file) as source:  # before a server is started in vain
+    with _readable(file) as source:
+        begin = _text(file, source.read(PIECE_BYTES))  # before a server is started in vain
 
         async def bring_in(client: "Client") -> int:
-            return _tell(file, await client.import_lines(_pieces(source)))
+            return _tell(file, await client.import_lines(_pieces(begin, source)))
 
         _with_client(bring_in)
 
@@ -97,19 +101,20 @@ def _readable(file: str) -> Iterator[BinaryIO]:
     except OSError as error:
         fail(f"{file}: cannot be read: {error.strerror}", 2)
     with source:
-        _require_text(file, source.peek(2)[:2])
         yield source
 
 
-def _require_text(file: str, begin: bytes) -> None:
-    """Refuse what would have something wrong with every line."""
-    if begin in (b"\xff\xfe", b"\xfe\xff"):
-        fail(f"{file}: expected UTF-8, but the file is UTF-16; save it as UTF-8", 2)
-    if begin == b"\x1f\x8b":
-        fail(f"{file}: expected lines of JSON, but the file is compressed; try: gunzip", 2)
+def _text(file: str, begin: bytes) -> bytes:
+    """Return how a file begins, unless something would be wrong with every line."""
+    if begin.startswith(UTF_16) or b"\0" in begin[:2]:
+        fail(f"{file}: expected UTF-8, but this is UTF-16; save it as UTF-8", 2)
+    if begin.startswith(COMPRESSED):
+        fail(f"{file}: expected lines of JSON, but this is compressed; unpack it first", 2)
+    return begin
 
 
-async def _pieces(source: BinaryIO) -> AsyncIterator[bytes]:
+async def _pieces(begin: bytes, source: BinaryIO) -> AsyncIterator[bytes]:
+    yield begin
     while piece := await asyncio.to_thread(source.read, PIECE_BYTES):
         yield piece
 

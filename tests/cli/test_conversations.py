@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+import lzma
 import stat
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -70,14 +71,24 @@ async def test_nothing_is_overwritten_or_left_behind(http: httpx.AsyncClient, tm
 
 
 @pytest.mark.parametrize(
-    ("content", "complaint"), [("{}".encode("utf-16"), "is UTF-16"), (gzip.compress(b"{}"), "is compressed")]
+    ("content", "complaint"),
+    [
+        ("{}".encode("utf-16"), "is UTF-16"),
+        ("{}".encode("utf-16-le"), "is UTF-16"),
+        (gzip.compress(b"{}"), "is compressed"),
+        (lzma.compress(b"{}"), "is compressed"),
+    ],
 )
-async def test_a_file_that_holds_no_lines_is_refused_as_a_whole(
-    http: httpx.AsyncClient, tmp_path: Path, content: bytes, complaint: str
+def test_what_holds_no_lines_is_refused_as_a_whole_and_before_a_server_is_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, complaint: str
 ) -> None:
-    (tmp_path / "chats.jsonl").write_bytes(content)
-    told = await conversations("import", tmp_path / "chats.jsonl")
-    assert (told.exit_code, complaint in told.stderr) == (2, True)
+    monkeypatch.setenv("CHATBOT_HOME", str(tmp_path / "home"))
+    file = tmp_path / "chats.jsonl"
+    file.write_bytes(content)
+    for source in (str(file), "-"):
+        told = CliRunner().invoke(app, ["conversations", "import", source], input=content)
+        assert (told.exit_code, complaint in told.stderr) == (2, True)
+    assert not (tmp_path / "home").exists()
 
 
 def test_no_server_is_started_for_a_file_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
