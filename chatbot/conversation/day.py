@@ -2,14 +2,9 @@
 
 from datetime import date
 
-from chatbot.protocol.archive import TIME_END_S
+from chatbot.protocol.archive import in_seconds
 
 
 def day_of(created_at: int) -> date:
-    """Return the day of a time in unix seconds.
-
-    Earlier versions took times in milliseconds and finer from imports: what is beyond every calendar is such a one.
-    """
-    while created_at >= TIME_END_S:
-        created_at //= 1000
-    return date.fromtimestamp(created_at)
+    """Return the day of a time since 1970; earlier versions stored times as they were imported, in whatever unit."""
+    return date.fromtimestamp(in_seconds(created_at))

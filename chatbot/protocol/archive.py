@@ -7,7 +7,6 @@ others. A message continues the one that stands before it in its list, unless `p
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
-from pydantic_core import PydanticCustomError
 
 from chatbot.protocol.requests import ListOf, Message, Metadata, Request, Title
 from chatbot.protocol.resources import conversation_resource
@@ -17,15 +16,16 @@ TIME_END_S = 253_370_764_800
 """The year 9999: no calendar goes much further, and times in milliseconds are beyond it."""
 
 
-def _in_seconds(time_s: int) -> int:
-    if time_s >= TIME_END_S:
-        raise PydanticCustomError("unix_seconds", "expected seconds since 1970; these may be milliseconds")
-    return time_s
+def in_seconds(time: int) -> int:
+    """Return a time since 1970 in seconds: what is beyond every calendar is in milliseconds or finer."""
+    while time >= TIME_END_S:
+        time //= 1000
+    return time
 
 
 ForeignId = Annotated[str | None, BeforeValidator(lambda given: str(given) if isinstance(given, int) else given)]
 """Other programs number what they write."""
-UnixSeconds = Annotated[int, Field(ge=0), AfterValidator(_in_seconds)]
+UnixSeconds = Annotated[int, Field(ge=0, lt=2**63), AfterValidator(in_seconds)]
 Place = Annotated[int, Field(ge=0, lt=2**31)]
 
 
