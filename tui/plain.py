@@ -8,7 +8,7 @@ import contextlib
 import signal
 
 from chatbot.client import Client, JsonObject, Reply, ReplyFailed, RequestRejected, item_text
-from tui.ask import FAILED, OK, PATIENCE_S, Ensure, guarded, print_text, talk, titled
+from tui.ask import FAILED, OK, PATIENCE_S, Ensure, guarded, print_text, talk
 from tui.commands import COMMANDS, Command, UnknownCommand, message_of, parse, trimmed
 from tui.export import export
 from tui.safe_text import safe_line, safe_text
@@ -43,6 +43,8 @@ class PlainChat:
         self._client = client
         self._model = model
         self._conversation: JsonObject | None = None
+        self._new_title: str | None = None
+        """What the next new conversation is called, if it was named before there was anything in it."""
         self._lines = TypedLines()
         self._is_over = False
         self._reply: Reply | None = None
@@ -50,7 +52,9 @@ class PlainChat:
         self._exit_code = OK
 
     async def open_titled(self, title: str) -> None:
-        self._conversation = await titled(self._client, title, self._model)
+        """Go on in the conversation of this title, which is made by the first message if there is none."""
+        self._conversation = await self._client.conversation_titled(title)
+        self._new_title = None if self._conversation else title
 
     async def run(self) -> int:
         """Read lines until the input or the user ends it; the code tells whether the last turn went well."""
@@ -97,7 +101,8 @@ class PlainChat:
 
     async def _say(self, text: str) -> int:
         if self._conversation is None:
-            self._conversation = await self._client.create_conversation(model=self._model)
+            self._conversation = await self._client.create_conversation(title=self._new_title, model=self._model)
+            self._new_title = None
         return await self._print(
             await self._client.send(text, conversation=self._conversation["id"], model=self._model)
         )
@@ -115,13 +120,14 @@ class PlainChat:
         return await getattr(self, f"command_{command.name}")(argument) or OK
 
     async def command_new(self, _: str) -> None:
-        self._conversation = None
+        self._conversation = self._new_title = None
         talk("New conversation.")
 
     async def command_open(self, title: str) -> int:
         found = await self._client.conversation_titled(title) if title else None
         if found:
-            self._conversation, self._model = found, None  # it has a persona of its own
+            self._conversation, self._new_title = found, None
+            self._model = None  # it has a persona of its own
             talk(f"Now in “{title}”.")
             return OK
         talk(f"No conversation is called “{title}”; /list shows them." if title else "Usage: /open TITLE")

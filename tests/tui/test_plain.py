@@ -132,6 +132,17 @@ async def test_lines_are_turns_of_one_conversation(
     assert [frame["input"] for frame in server.creates] == ["one", "two"]
 
 
+async def test_a_named_conversation_is_made_by_what_is_said_in_it(
+    server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    type_in(monkeypatch)
+    assert await run_plain(server.url, conversation="Sea") == 0
+    assert not server.conversations
+    type_in(monkeypatch, "one", "/new", "two")
+    assert await run_plain(server.url, conversation="Sea") == 0
+    assert [row["title"] for row in server.conversations.values()] == ["Sea", "two"]
+
+
 async def test_commands_work_without_a_screen(
     server: FakeServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
