@@ -35,14 +35,14 @@ class AdapterStore:
         self._roots = tuple(roots)
         self._known: dict[Path, tuple[Stamp, AdapterFolder | str]] = {}
         self.problems: tuple[str, ...] = ()
-        """What the last scan found broken, one sentence each."""
+        """What the last scan found broken or could not read, one sentence each."""
 
     def scan(self) -> list[AdapterFolder]:
         """Return every version by name and number; a file is read again only if its stat has changed."""
         found: dict[tuple[str, int], AdapterFolder] = {}
         problems: list[str] = []
         known: dict[Path, tuple[Stamp, AdapterFolder | str]] = {}
-        for name, version, path in self._versions():
+        for name, version, path in self._versions(problems.append):
             now = stamp(path)
             before = self._known.get(path)
             entry = before[1] if before is not None and before[0] == now else read_version(name, version, path)
@@ -127,7 +127,7 @@ class AdapterStore:
     def stopped_run(self, name: str) -> Path | None:
         """Return the folder of a run of this name that has not ended; perhaps it is still going on."""
         run = Workspace(self._roots[0] / name).folder if NAME.fullmatch(name) else None
-        return run if run and run.is_dir() else None
+        return run if run and os.path.isdir(run) else None
 
     def stopped_runs(self) -> list[tuple[str, Path]]:
         """Return name and folder of every run that has not ended."""
@@ -164,14 +164,14 @@ class AdapterStore:
     def _next_version(self, name: str) -> int:
         return 1 + max((version for known, version, _ in self._versions() if known == name), default=0)
 
-    def _versions(self) -> list[tuple[str, int, Path]]:
-        """Every folder that is named like a version, whatever is in it."""
+    def _versions(self, tell: Callable[[str], None] = lambda _: None) -> list[tuple[str, int, Path]]:
+        """Every folder that is named like a version, whatever is in it; `tell` hears of those that cannot be read."""
         return [
             (home, int(match[1]), root / home / leaf)
             for root in self._roots
-            for home in _folders(root)
+            for home in _folders(root, tell)
             if NAME.fullmatch(home)
-            for leaf in _folders(root / home)
+            for leaf in _folders(root / home, tell)
             if (match := VERSION.fullmatch(leaf))
         ]
 
@@ -187,11 +187,14 @@ def _half(version: Path) -> Path:
     return version.with_name(f".{version.name}.{uuid4().hex}.tmp")
 
 
-def _folders(parent: Path) -> list[str]:
+def _folders(parent: Path, tell: Callable[[str], None] = lambda _: None) -> list[str]:
     try:
         with os.scandir(parent) as entries:
             return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
-    except OSError:
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        tell(f"{parent}: {error.strerror or error}; what is in it is ignored")
         return []
 
 

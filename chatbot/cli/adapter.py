@@ -36,8 +36,7 @@ def list_adapters(json: AsJson = False) -> None:
     """List the personas and their versions."""
     store = adapter_store(settings_with())
     found = store.scan()
-    for problem in store.problems:
-        typer.echo(problem, err=True)
+    _tell_problems(store)
     for name, run in store.stopped_runs():
         way_out = "give its command again to go on, or with --restart to begin anew"
         if all(adapter.name != name for adapter in found):  # or they would go too
@@ -123,3 +122,11 @@ def _resolve(store: "AdapterStore", reference: str) -> "AdapterFolder":
         return store.resolve(reference)
     except AdapterNotFound as error:
         fail(str(error), 2)
+    finally:
+        _tell_problems(store)
+
+
+def _tell_problems(store: "AdapterStore") -> None:
+    """Say on stderr what was passed over: what is broken or cannot be read may be what was meant."""
+    for problem in store.problems:
+        typer.echo(problem, err=True)

@@ -116,6 +116,25 @@ def test_an_unknown_persona_is_told_with_the_nearest(store: AdapterStore) -> Non
     assert "did you mean 'corsair' (v1)?" in result.stderr
 
 
+def test_a_folder_of_personas_that_cannot_be_read_is_told(store: AdapterStore, tmp_path: Path) -> None:
+    adapters = tmp_path / "home" / "data" / "adapters"
+    adapters.parent.mkdir(parents=True, exist_ok=True)
+    adapters.touch()
+    told = f"{adapters}: Not a directory; what is in it is ignored\n"
+    for words, code in ((("list",), 0), (("show", "pirate"), 0), (("show", "corsair"), 2), (("rm", "corsair"), 2)):
+        result = run(*words)
+        assert (result.exit_code, result.stderr.count(told)) == (code, 1)
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may enter every folder")
+def test_a_persona_whose_folder_may_not_be_entered_is_told(store: AdapterStore) -> None:
+    folder = store.publish("corsair", fill).path.parent
+    folder.chmod(0)
+    for words in (("list",), ("show", "corsair")):
+        assert f"{folder}: Permission denied; what is in it is ignored\n" in run(*words).stderr
+    folder.chmod(0o700)
+
+
 def test_rm_asks_unless_told_and_removes(store: AdapterStore) -> None:
     store.publish("corsair", fill)
     store.publish("corsair", fill)
