@@ -7,6 +7,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from chatbot.server.edition import edition
+
 
 class CannotAnnounce(Exception):
     """No client would find the server."""
@@ -18,6 +20,13 @@ class Announced:
     pid: int
     is_background: bool = False
     """Whether a client started it, so that it makes way for one that is started by hand."""
+    edition: tuple[int, ...] = ()
+    """That of its program; the first ones did not tell theirs."""
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether a client started it from an earlier edition of this program, so that it makes way for any other."""
+        return self.is_background and self.edition < edition()
 
 
 class Announcement:
@@ -30,7 +39,12 @@ class Announcement:
         """Return what the last server announced, or None."""
         try:
             found = json.loads(self._path.read_text())
-            return Announced(str(found["url"]), int(found["pid"]), bool(found.get("is_background")))
+            return Announced(
+                url=str(found["url"]),
+                pid=int(found["pid"]),
+                is_background=bool(found.get("is_background")),
+                edition=tuple(map(int, found.get("edition", ()))),
+            )
         except (OSError, ValueError, KeyError, TypeError):
             return None
 

@@ -42,10 +42,14 @@ class _Running:
 
     url: str
     model: str
+    is_outdated: bool
+    """Whether another takes its place when it is started."""
 
 
 async def ensure_server(settings: Settings, on_start: Callable[[], None] = lambda: None) -> str:
     """Return the address of a server that answers, started now if there is none; `on_start` is told of that.
+
+    After an upgrade, one in the background that is of before is replaced once its replies have ended.
 
     Raises:
         OtherModelServed: the settings name a model, and the server that runs has another one.
@@ -55,7 +59,7 @@ async def ensure_server(settings: Settings, on_start: Callable[[], None] = lambd
     async with httpx.AsyncClient(timeout=ANSWER_TIMEOUT_S, trust_env=False) as http:
         announcement = Announcement(settings.state_dir)
         running = await _running(http, announcement)
-        if running is None:
+        if running is None or running.is_outdated:
             on_start()
             running = await _started(http, announcement, settings)
     if "model" in settings.model_fields_set and running.model != settings.model_name:
@@ -73,7 +77,7 @@ async def _started(http: httpx.AsyncClient, announcement: Announcement, settings
     while time.monotonic() < deadline:
         await asyncio.sleep(POLL_S)
         running = await _running(http, announcement)
-        if running is not None:
+        if running is not None and (not running.is_outdated or child.poll() == ALREADY_SERVED):
             return running
         if time.monotonic() > again_at:
             child, pause_s, again_at = _start(settings, log), min(2 * pause_s, LONGEST_PAUSE_S), math.inf
@@ -91,7 +95,7 @@ async def _running(http: httpx.AsyncClient, announcement: Announcement) -> _Runn
     try:
         answer = await http.get(f"{announced.url}/health")
         health = answer.json()
-        return _Running(announced.url, health["model"]) if health["status"] == "ok" else None
+        return _Running(announced.url, health["model"], announced.is_outdated) if health["status"] == "ok" else None
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError):
         return None  # nobody, or some other program that has the port now
 

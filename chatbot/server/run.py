@@ -16,6 +16,7 @@ from chatbot.conversation.turn import Turns
 from chatbot.engine.base import Engine, EngineError
 from chatbot.server.announcement import Announced, Announcement
 from chatbot.server.app import create_app
+from chatbot.server.edition import edition
 from chatbot.server.presence import Presence
 from chatbot.server.services import Services, open_services
 from chatbot.server.takeover import make_way
@@ -76,8 +77,9 @@ async def serve(
 ) -> None:
     """Serve until a signal, until `stop` is set, or until idle for `idle_exit_s`.
 
-    One in the background, which a client started, makes way for one that is not. The engine is made in another thread
-    once nobody else is known to have the data, and loads its model while others are served already.
+    One in the background, which a client started, makes way for one that is not, or that is of a later edition. The
+    engine is made in another thread once nobody else is known to have the data, and loads its model while others are
+    served already.
 
     Raises CannotServe, CannotAnnounce, StorageError or ModelNotFound before anything is served. While it was, raises
     StorageBroken when the disk failed and EngineError when the model cannot be loaded; in the background only once
@@ -85,14 +87,14 @@ async def serve(
     """
     with bind(settings) as bound:
         check_exposure(settings, bound.getsockname()[0])
-        announced = Announced(_url(bound), os.getpid(), is_background)
+        announced = Announced(_url(bound), os.getpid(), is_background, edition())
         while True:
             try:
                 async with open_services(settings, make_engine) as services:
                     await _announce_and_serve(bound, services, announced, stop or asyncio.Event())
                 break
             except StorageLocked as locked:
-                if is_background or not await make_way(settings, locked):
+                if not await make_way(settings, locked, is_background=is_background):
                     raise
     logger.info("stopped")
 

@@ -1,4 +1,4 @@
-"""A server that is started by hand takes the place of one that a client started in the background."""
+"""A server that is started by hand, or after an upgrade, takes the place of one that a client started."""
 
 import asyncio
 import contextlib
@@ -20,10 +20,15 @@ LATEST_S = 10.0
 """Time to close everything once its replies have ended."""
 
 
-async def make_way(settings: Settings, locked: StorageLocked) -> bool:
-    """Stop the background server that has the data, and wait until it lets go; False if it is none, or does not."""
+async def make_way(settings: Settings, locked: StorageLocked, *, is_background: bool) -> bool:
+    """Stop the background server that has the data, and wait until it lets go; False if it is none, or does not.
+
+    For one that `is_background` too only a server of an earlier edition is stopped.
+    """
     announced = Announcement(settings.state_dir).read()
     if announced is None or not announced.is_background or announced.pid != locked.holder:
+        return False
+    if is_background and not announced.is_outdated:
         return False
     logger.info("taking the place of the server in the background", url=announced.url, pid=announced.pid)
     with contextlib.suppress(ProcessLookupError):

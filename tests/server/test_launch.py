@@ -5,12 +5,16 @@ import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
 from chatbot.client import Client
 from chatbot.server import launch
+from chatbot.server.announcement import Announced, Announcement
+from chatbot.server.edition import edition
 from chatbot.server.launch import ALREADY_SERVED, OtherModelServed, ServerDidNotStart, ensure_server
 from chatbot.settings import Settings
 from tests.fake_engine import FakeEngine
@@ -64,6 +68,26 @@ async def test_where_a_server_is_about_to_end_another_is_started_once_it_has(
 
         monkeypatch.setattr(launch, "_start", start)
         assert await ensure_server(settings) == url
+
+
+async def test_a_server_in_the_background_of_before_an_upgrade_is_replaced_if_it_makes_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, announcement = Settings(home=tmp_path / "home"), Announcement(Settings(home=tmp_path / "home").state_dir)
+    async with live_server(tmp_path, FakeEngine()) as old:
+        new = old.replace("127.0.0.1", "localhost")
+
+        def start(*_: object) -> Mock:
+            announced.enter_context(announcement.made(Announced(new, 2, is_background=True, edition=edition())))
+            return Mock(poll=lambda: None)
+
+        with ExitStack() as announced, announcement.made(Announced(old, 1, is_background=True)):
+            monkeypatch.setattr(launch, "_start", lambda *_: Mock(poll=lambda: ALREADY_SERVED))
+            assert await ensure_server(settings) == old
+            monkeypatch.setattr(launch, "_start", start)
+            assert await ensure_server(settings) == new
+            monkeypatch.setattr(launch, "_start", lambda *_: pytest.fail("another server was started"))
+            assert await ensure_server(settings) == new
 
 
 BOTH = """

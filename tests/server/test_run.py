@@ -1,6 +1,7 @@
 import asyncio
 import os
 import shutil
+import signal
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -10,7 +11,9 @@ import pytest
 from adapters import published
 from adapters.store import AdapterStore
 from chatbot.server.announcement import Announced, Announcement, CannotAnnounce
+from chatbot.server.edition import edition
 from chatbot.server.run import CannotServe, bind, check_exposure, serve
+from chatbot.server.takeover import make_way
 from chatbot.settings import Settings
 from storage.errors import StorageLocked
 from tests.fake_engine import FakeEngine
@@ -57,6 +60,20 @@ async def test_a_server_started_by_hand_takes_the_place_of_one_in_the_background
                     assert await asyncio.to_thread(late.process.wait, START_TIMEOUT_S) == 1
                 async with httpx.AsyncClient(base_url=url) as http:
                     assert (await http.get("/ready")).is_success
+
+
+@pytest.mark.parametrize(("program", "makes_way"), [((), True), (edition(), False), ((99,), False)])
+async def test_a_server_in_the_background_makes_way_for_another_only_after_an_upgrade(
+    tmp_path: Path, program: tuple[int, ...], makes_way: bool
+) -> None:
+    settings = Settings(home=tmp_path)
+    settings.data_dir.mkdir(parents=True)
+    behind = await asyncio.create_subprocess_exec("sleep", "60")
+    with Announcement(settings.state_dir).made(Announced("http://a", behind.pid, True, program)):
+        locked = StorageLocked("held", behind.pid)
+        assert await make_way(settings, locked, is_background=True) is makes_way
+        assert await make_way(settings, locked, is_background=False)
+    assert await behind.wait() == -signal.SIGTERM
 
 
 async def test_a_server_that_cannot_find_its_model_lets_the_one_in_the_background_be(tmp_path: Path) -> None:
