@@ -72,7 +72,7 @@ def rm(
     reference: Reference,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """Remove one version of a persona, or all of its versions and the run that was stopped."""
+    """Remove a persona, or one version of it. With all versions a run of it that was stopped is removed too."""
     from adapters.errors import AdapterError
 
     store = adapter_store(settings_with())

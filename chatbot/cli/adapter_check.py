@@ -13,13 +13,16 @@ if TYPE_CHECKING:
 
 STDIN = Path("-")
 DataFiles = Annotated[
-    list[Path], typer.Argument(help="JSONL, JSON or CSV files with example chats.", show_default=False)
+    list[Path],
+    typer.Argument(
+        help="Files with example chats: JSONL, JSON or CSV, compressed (gzip, xz) or not.", show_default=False
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
 def check(data: DataFiles, json: AsJson = False) -> None:
-    """Check example chats and count what is in them; needs no model. The file `-` is standard input."""
+    """Check example chats and count what is in them. Needs no model; the file `-` is standard input."""
     statistics, _ = checked([Path("/dev/stdin") if path == STDIN else path for path in data])
     if json:
         typer.echo(json_text.dumps(statistics.as_dict(), ensure_ascii=False))

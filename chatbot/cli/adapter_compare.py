@@ -31,10 +31,13 @@ def compare(
     prompt: Annotated[
         list[str] | None, typer.Option(help="What to say to each; may be repeated. By default, a few greetings.")
     ] = None,
-    base: Annotated[str | None, typer.Option(help="Their base; by default the model that is served.")] = None,
+    base: Annotated[str | None, typer.Option(help="Model they are for; by default the one that is served.")] = None,
     json: AsJson = False,
 ) -> None:
-    """Have several personas answer the same words: greedy replies, each with the system prompt it has when served."""
+    """Have several personas answer the same words.
+
+    The replies are greedy, and each persona has the system prompt that it has when it is served.
+    """
     from adapters.errors import AdapterNotFound
     from chatbot.engine.base import AdapterRejected, EngineError, ModelNotFound
 

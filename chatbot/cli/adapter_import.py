@@ -25,7 +25,10 @@ def import_adapter(
     description: Description = None,
     json: AsJson = False,
 ) -> None:
-    """Publish an adapter that was trained elsewhere, after the checks that the server makes when it loads one."""
+    """Make a persona of an adapter that was trained elsewhere.
+
+    It passes the checks that the server makes when it loads one, or is refused.
+    """
     from adapters.errors import AdapterError
     from chatbot.engine.base import ModelNotFound
 

@@ -46,7 +46,10 @@ def train(
     dry_run: given.DryRun = False,
     json: AsJson = False,
 ) -> None:
-    """Train a persona: a LoRA adapter that a running server offers at once."""
+    """Train a persona, which a running server offers at once.
+
+    It is a LoRA adapter. What is not said of the training is chosen by data and base; --dry-run shows it, with reasons.
+    """
     from adapters.plan import Options
     from adapters.store import AdapterStore
 

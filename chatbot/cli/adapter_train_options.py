@@ -19,7 +19,7 @@ class Preset(StrEnum):
 
 Name = Annotated[str | None, typer.Option(help="Name of the persona; by default that of --persona.")]
 Base = Annotated[str | None, typer.Option(help="Model to train on; by default the one that is served.")]
-PersonaFile = Annotated[Path | None, typer.Option(help="persona.toml: name, description, system, sampling.")]
+PersonaFile = Annotated[Path | None, typer.Option(help="File as persona.toml is: name, description, system, sampling.")]
 System = Annotated[str | None, typer.Option(help='System prompt; by default the one all rows carry. "" gives none.')]
 Description = Annotated[str | None, typer.Option(help="One line for lists of personas.")]
 HowLong = Annotated[Preset, typer.Option(help="How long to train.")]

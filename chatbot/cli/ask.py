@@ -15,10 +15,14 @@ BYTE_ORDER_MARK = "\ufeff"
 def ask(
     text: Annotated[str | None, typer.Argument(help="What to say; read from stdin when left out or `-`.")] = None,
     conversation: Annotated[
-        str | None, typer.Option(help="Title of the conversation to continue; made if there is none.")
+        str | None, typer.Option(help="Title of the conversation to continue; begun if there is none.")
     ] = None,
     persona: Annotated[
-        str | None, typer.Option(autocompletion=personas_like, help="Persona that answers, such as `pirate`.")
+        str | None,
+        typer.Option(
+            autocompletion=personas_like,
+            help="Persona that answers, such as `pirate`; by default the one of the conversation, if it has one.",
+        ),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the response as one JSON object.")] = False,
 ) -> None:

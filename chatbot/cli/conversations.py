@@ -31,7 +31,7 @@ def export_lines(
         str | None, typer.Option(help="Title of the one conversation to export; by default all.")
     ] = None,
 ) -> None:
-    """Write conversations whole, each as one line of JSON, for `import` and for `chatbot adapter train`."""
+    """Write conversations as lines of JSON. Each is whole, for `import` and for `chatbot adapter train`."""
     if file != STDIO and os.path.lexists(file):
         fail(f"{file}: expected a file that does not exist yet; choose another name", 2)
     if not (folder := Path(file).parent).is_dir():
@@ -53,7 +53,7 @@ def import_lines(
         str, typer.Argument(help='Lines that `export` wrote, or that are {"messages": […]}; `-` is stdin.')
     ],
 ) -> None:
-    """Store the conversations of a file; those that are there already stay as they are."""
+    """Store the conversations of a file. Those that are there already stay as they are."""
     with _readable(file) as source:
         begin = _text(file, source.read(PIECE_BYTES))  # before a server is started in vain
 

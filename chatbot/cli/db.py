@@ -16,7 +16,7 @@ app = typer.Typer(no_args_is_help=True, help="Check, copy and restore the databa
 
 @app.command()
 def check() -> None:
-    """Look for damage in the database, also while a server runs; exits with 1 if there is any."""
+    """Look for damage in the database, also while a server runs. Exits with 1 if there is any."""
     database = _existing(settings_with().database_path)
     with _told(database):
         _require_sound(database)
@@ -25,7 +25,7 @@ def check() -> None:
 
 @app.command()
 def backup(file: Annotated[Path, typer.Argument(help="File to write; must not exist.")]) -> None:
-    """Copy the database as it is now, also while a server runs; only the owner can read the copy."""
+    """Copy the database as it is now, also while a server runs. Only the owner can read the copy."""
     database = _existing(settings_with().database_path)
     _require_new(file)
     with _told(database, file):

@@ -25,9 +25,12 @@ def export(
     ],
     out: Annotated[Path, typer.Argument(help="Folder (merged) or file (gguf) to write; must not exist.")],
     to: Annotated[Form, typer.Option(help="A transformers folder, or one file for llama.cpp and Ollama.")],
-    base: Annotated[str | None, typer.Option(help="The persona's base; by default the model that is served.")] = None,
+    base: Annotated[str | None, typer.Option(help="Model it is for; by default the one that is served.")] = None,
 ) -> None:
-    """Write a persona as a model of its own: its adapter added to the weights of its base."""
+    """Write a persona as a model of its own, for other programs.
+
+    Its adapter is added to the weights of its base.
+    """
     from safetensors import SafetensorError
 
     from adapters.errors import AdapterError

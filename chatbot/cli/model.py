@@ -36,7 +36,7 @@ Test = Annotated[
         exists=True, dir_okay=False, help="Chats with reference answers (JSONL, with a `subset`), for BLEU and chrF."
     ),
 ]
-Threads = Annotated[int | None, typer.Option(min=1, max=1024, help="Threads; by default one less than the cores.")]
+Threads = Annotated[int | None, typer.Option(min=1, max=1024, help="CPU threads; by default one less than the cores.")]
 Out = Annotated[Path | None, typer.Option(help="Also write everything, replies included, to this file.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print everything as JSON.")]
 
@@ -52,8 +52,9 @@ def evaluate(
     out: Out = None,
     json: AsJson = False,
 ) -> None:
-    """Ask a model some two thousand questions: memory, name, instructions, knowledge, honesty; and count what is right.
+    """Ask a model some two thousand questions, and count what is right.
 
+    They are about memory, its name, instructions, knowledge and honesty.
     Values and, where the table says so, wordings are held out of the bundled model's training.
     """
     settings = settings_with(model=model, model_from="the model")

@@ -21,7 +21,9 @@ EXIT_CODES = (
 app = typer.Typer(
     name="chatbot",
     epilog=EXIT_CODES,
-    help="The chat backend that remembers. Without a command, opens the chat in the terminal.",
+    help="The chat backend that remembers. Without a command, opens the chat in the terminal; a server is started in"
+    " the background if none runs.",
+    context_settings={"help_option_names": ["-h", "--help"]},
     no_args_is_help=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -40,9 +42,14 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 @app.callback(invoke_without_command=True)
 def program(
     context: typer.Context,
-    model: Annotated[str | None, typer.Option(help="Model directory or name; by default the bundled one.")] = None,
-    conversation: Annotated[str | None, typer.Option(help="Open the conversation with this title.")] = None,
-    plain: Annotated[bool, typer.Option(help="Chat line by line instead of full screen.")] = False,
+    model: Annotated[
+        str | None,
+        typer.Option(help="Model to chat with: `bundled` (the default), a directory or a Hugging Face name."),
+    ] = None,
+    conversation: Annotated[
+        str | None, typer.Option(help="Title of the conversation to open; begun if there is none.")
+    ] = None,
+    plain: Annotated[bool, typer.Option("--plain", help="Chat line by line instead of full screen.")] = False,
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
 ) -> None:
     """Chat in the terminal; a server is started in the background if none runs."""

@@ -14,20 +14,33 @@ if TYPE_CHECKING:
 
 
 def serve(
-    host: Annotated[str | None, typer.Option(help="Address to bind to.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to bind to; 0 picks a free one.")] = None,
-    model: Annotated[str | None, typer.Option(help="Model directory or name; by default the bundled one.")] = None,
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on; by default 127.0.0.1, for this machine alone.")
+    ] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; by default 8765. 0 picks a free one.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Model to serve: `bundled` (the default), a directory or a Hugging Face name.")
+    ] = None,
     allow_origin: Annotated[
-        list[str] | None, typer.Option(help="Web origin that may connect; may be repeated.")
+        list[str] | None,
+        typer.Option(help="Web origin that may connect, such as `https://chat.example`; may be repeated."),
     ] = None,
     allow_host: Annotated[
-        list[str] | None, typer.Option(help="Host name that requests may use; may be repeated.")
+        list[str] | None, typer.Option(help="Name by which others reach this server; may be repeated.")
     ] = None,
-    idle_exit_s: Annotated[float | None, typer.Option(help="Stop after this many seconds without a client.")] = None,
-    log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
+    idle_exit_s: Annotated[
+        float | None, typer.Option(help="Stop after this many seconds without a client; by default never.")
+    ] = None,
+    log_level: Annotated[
+        str | None, typer.Option(help="Least severe lines to log: debug, info, warning or error.")
+    ] = None,
     background: Annotated[bool, typer.Option("--background", hidden=True)] = False,
 ) -> None:
-    """Serve the model over WebSockets and HTTP."""
+    """Serve the model over WebSockets and HTTP.
+
+    Every setting, these and others, may also be a CHATBOT_… variable or stand in chatbot.toml, as listed in
+    docs/reference/settings.md. To be reached from other machines it needs a CHATBOT_API_KEY.
+    """
     settings = settings_with(
         host=host,
         port=port,

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from typer.testing import CliRunner
+
+from chatbot.cli.program import app
 
 
 def chatbot(*arguments: str, home: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
@@ -24,6 +27,13 @@ def test_help_and_version_never_import_torch(tmp_path: Path) -> None:
     code = "import sys, chatbot.cli.program; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
     assert chatbot("--version", home=tmp_path).stdout.strip().count(".") == 2
+
+
+@pytest.mark.parametrize("group", [(), ("adapter",), ("conversations",), ("db",), ("model",)])
+def test_help_says_of_each_command_what_it_does_in_a_whole_sentence(group: tuple[str, ...]) -> None:
+    told = CliRunner().invoke(app, [*group, "-h"], env={"COLUMNS": "80"}).output
+    assert "Commands:" in told
+    assert "...\n" not in told.partition("Commands:")[2]
 
 
 def test_a_missing_model_directory_is_told_by_its_path(tmp_path: Path) -> None:
