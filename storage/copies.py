@@ -34,6 +34,7 @@ def put_in_place(copy: Path, database: Path) -> Path | None:
 
     Raises StorageLocked while a server has it. There is a database at every moment.
     """
+    database = database.resolve()  # a link to it stays one
     lock = DatabaseLock.acquire(database)
     try:
         incoming = database.with_name(f"{database.name}.restoring")

@@ -21,7 +21,7 @@ class DatabaseLock:
     @classmethod
     def acquire(cls, database: Path) -> "DatabaseLock":
         """Take the lock, or raise StorageLocked with the pid of its holder."""
-        path = database.with_name(database.name + ".lock")
+        path = _lock_of(database)
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         except OSError as error:
@@ -48,7 +48,7 @@ class DatabaseLock:
     def is_held(database: Path) -> bool:
         """Tell whether a process has the lock now."""
         try:
-            with database.with_name(database.name + ".lock").open("rb") as file:
+            with _lock_of(database).open("rb") as file:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except FileNotFoundError:
             return False
@@ -65,6 +65,12 @@ class DatabaseLock:
                 _write_pid(self._descriptor, "")
         os.close(self._descriptor)
         self._descriptor = -1
+
+
+def _lock_of(database: Path) -> Path:
+    """Return the lock file beside the database itself, by whatever link that is reached."""
+    database = database.resolve()
+    return database.with_name(f"{database.name}.lock")
 
 
 def _read_pid(descriptor: int) -> str:

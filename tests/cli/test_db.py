@@ -10,6 +10,7 @@ from typer.testing import CliRunner, Result
 
 from chatbot.cli.program import app
 from storage import Store
+from storage.lock import DatabaseLock
 from tests.storage.worlds import damage_items, user
 
 
@@ -49,6 +50,24 @@ async def test_a_copy_of_a_database_in_use_brings_back_what_was_said_until_then(
     assert db("restore", copy).exit_code == 0
     with closing(sqlite3.connect(database.with_name("chats.db.replaced-1"))) as replaced:
         assert replaced.execute("SELECT count(*) FROM items").fetchone() == (2,)
+
+
+async def test_a_database_behind_a_link_is_restored_where_it_is_and_not_under_a_server(
+    database: Path, tmp_path: Path
+) -> None:
+    copy, real = tmp_path / "copy.db", tmp_path / "elsewhere.db"
+    store = await Store.open(real)
+    await store.create_conversation("conv_1", items=[user("a")])
+    database.parent.mkdir(parents=True)
+    os.symlink(real, database)
+    assert db("backup", copy).exit_code == 0
+    await store.append_items("conv_1", [user("b")])
+    assert DatabaseLock.is_held(database)
+    assert "expected to be the only server" in db("restore", copy).output
+    await store.close()
+    assert db("restore", copy).exit_code == 0
+    assert os.readlink(database) == str(real)
+    assert await said(real) == ["text of a"]
 
 
 async def test_a_copy_is_restored_where_there_is_no_database_yet(database: Path, tmp_path: Path) -> None:
