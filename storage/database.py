@@ -4,6 +4,8 @@ SQLite before 3.51.3 can corrupt a WAL database when two connections write or ch
 wal-reset bug), so the writer's is the only connection that does either.
 """
 
+import sqlite3
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,6 +30,14 @@ _WRITER_PRAGMAS: Final = (
     "wal_autocheckpoint=1000",
 )
 _READER_PRAGMAS: Final = ("foreign_keys=ON", "query_only=ON", "wal_autocheckpoint=0")
+
+
+class _Connection(sqlite3.Connection):
+    """One on which a byte that is not UTF-8 is read as U+FFFD: it costs a letter, not the conversation."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.text_factory = partial(str, encoding="utf-8", errors="replace")
 
 
 def writer_engine(path: Path) -> Engine:
@@ -58,7 +68,7 @@ def reader_engine(path: Path) -> AsyncEngine:
 def _options(connections: int) -> dict[str, Any]:
     return {
         # The driver must never begin by itself: it would do so late, and deferred.
-        "connect_args": {"isolation_level": None, "check_same_thread": False},
+        "connect_args": {"isolation_level": None, "check_same_thread": False, "factory": _Connection},
         "pool_size": connections,
         "max_overflow": 0,
         # Parameters are what people wrote; they belong in no log and no traceback.

@@ -74,4 +74,5 @@ def translate(error: BaseException) -> BaseException:
         return AlreadyExists(f"expected a new id, but it is taken ({origin}); make another id or use what is stored")
     if code is None and isinstance(origin, sqlite3.ProgrammingError):
         return StorageClosed("the database connection is closed; open the store again")
-    return StorageError(f"{getattr(origin, 'sqlite_errorname', 'SQLITE')}: {origin}")
+    # Not in SQLite's own words, which may quote what people wrote.
+    return StorageError(f"{getattr(origin, 'sqlite_errorname', 'SQLITE')}: a statement failed; {DISK_ADVICE}")

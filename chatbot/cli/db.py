@@ -20,6 +20,7 @@ def check() -> None:
     database = _existing(settings_with().database_path)
     with _told(database):
         _require_sound(database)
+        _require_letters(database)
     typer.echo(f"{database}: sound")
 
 
@@ -83,6 +84,16 @@ def _require_sound(database: Path, code: int = 1) -> None:
     if problems := problems_in(database):
         advice = f"put a copy back with `chatbot db restore FILE`, or save what is left: sqlite3 {database} .recover"
         fail(f"{database}: the database is damaged ({problems[0]}); {advice}", code)
+
+
+def _require_letters(database: Path) -> None:
+    from storage.integrity import garbled_in
+
+    if garbled := garbled_in(database):
+        found = (
+            f"{len(garbled)} with other bytes ({', '.join(garbled[:3])}), which are shown as \N{REPLACEMENT CHARACTER}"
+        )
+        fail(f"{database}: expected messages in UTF-8, but found {found}; all else is sound")
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from typing import Any
 
 from chatbot.protocol.archive import archived_conversation, archived_message
 from storage.archive import Archive, Outline
-from storage.errors import ConversationNotFound
+from storage.errors import ConversationNotFound, StorageError
 from storage.records import ArchivedItem
 
 AT_ONCE = 500
@@ -47,7 +47,11 @@ async def _messages(archive: Archive, outline: Outline, *, are_on_path: bool) ->
 async def _each_item(archive: Archive, outline: Outline) -> AsyncIterator[ArchivedItem]:
     begin = 0
     while begin < outline.end:
-        page = await archive.items(outline, begin=begin, limit=AT_ONCE)
+        try:
+            page = await archive.items(outline, begin=begin, limit=AT_ONCE)
+        except StorageError as error:
+            error.add_note(f"The export stopped in conversation {outline.conversation.id!r}.")
+            raise
         for item in page:
             yield item
         begin = page[-1].position + 1 if len(page) == AT_ONCE else outline.end

@@ -77,6 +77,6 @@ def as_protocol_error(error: Exception) -> ProtocolError:
         case StorageFull():
             return Unavailable("storage_full", "the server's disk is full; nothing was changed")
         case StorageError():
-            return Unavailable("storage_failed", "the server cannot store messages; nothing was acknowledged")
+            return Unavailable("storage_failed", "the server's database failed; nothing was acknowledged")
         case _:
             return ServerFault("generation_failed", "the model failed on this turn; it can be sent again")

@@ -96,6 +96,19 @@ async def test_damage_is_found_and_not_restored(database: Path, tmp_path: Path) 
     assert (found.exit_code, "the database is damaged" in found.output) == (1, True)
 
 
+async def test_a_byte_that_is_not_utf8_costs_a_letter_and_is_found(database: Path, tmp_path: Path) -> None:
+    store = await Store.open(database)
+    await store.create_conversation("conv_1", items=[user("a"), user("b")])
+    await store.close()
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("UPDATE items SET text = CAST(x'61ff' AS TEXT) WHERE id = 'msg_a'")
+    found = db("check")
+    assert (found.exit_code, "but found 1 with other bytes (msg_a)" in found.output) == (1, True)
+    assert db("backup", tmp_path / "copy.db").exit_code == 0
+    assert db("restore", tmp_path / "copy.db").exit_code == 0
+    assert await said(database) == ["a\ufffd", "text of b"]
+
+
 def test_what_is_no_copy_is_refused_by_name(database: Path, tmp_path: Path) -> None:
     for content, why in ((b"", "it is empty"), (b"x" * 5000, "not a SQLite database")):
         other = tmp_path / "other"

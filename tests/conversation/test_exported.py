@@ -5,6 +5,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 from hypothesis import given, settings
@@ -15,6 +16,7 @@ from chatbot.conversation.exported import line_of
 from chatbot.conversation.imported import read_line
 from chatbot.protocol.archive import TIME_END_S
 from storage import Store
+from storage.errors import StorageError
 from storage.records import ArchivedItem, Conversation, SettledState
 from tests.storage.worlds import new_turn, user
 
@@ -112,3 +114,11 @@ async def test_what_is_said_and_deleted_while_a_line_is_written_leaves_it_whole(
         ("msg_c", "msg_a"),
         ("msg_d", "msg_c"),
     ]
+
+
+async def test_an_export_that_fails_says_in_which_conversation(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    await store.create_conversation("conv_1", items=[user("a")])
+    monkeypatch.setattr(store.archive, "items", AsyncMock(side_effect=StorageError))
+    with pytest.raises(StorageError) as failed:
+        await line(store, "conv_1")
+    assert failed.value.__notes__ == ["The export stopped in conversation 'conv_1'."]

@@ -37,7 +37,7 @@ async def test_a_cancelled_read_finishes_and_its_connection_stays_in_use(store: 
 
 
 async def test_a_failing_read_is_told_though_its_caller_has_gone(store: Store) -> None:
-    with pytest.raises(StorageError, match="no such table"):
+    with pytest.raises(StorageError, match="SQLITE_ERROR"):
         await store._database.reader.read(lambda db: db.exec_driver_sql("SELECT * FROM birds"))
     reading = asyncio.create_task(store.conversation("conv_none"))
     await asyncio.sleep(0)

@@ -47,6 +47,7 @@ def test_a_result_code_has_one_meaning(
         error = OperationalError("SELECT", None, error)
     assert type(translate(error)) is kind
     assert "SQLITE_NAME" in str(translate(error))
+    assert "message of SQLite" not in str(translate(error))
     assert reaches_batch(error) is whole_batch
 
 

@@ -164,10 +164,13 @@ async def test_the_list_of_personas_goes_whatever_is_in_it(database: Path) -> No
         config.attributes["connection"] = db
         command.upgrade(config, "0002")
         db.exec_driver_sql("INSERT INTO adapters VALUES ('pirate', 1, 'd', 'b', '/p', '{}')")
-        db.exec_driver_sql("INSERT INTO conversations VALUES ('conv_1', 0, 'Sea', NULL, NULL, '{}', 1, NULL, 0, 1)")
+        db.exec_driver_sql("INSERT INTO conversations VALUES ('conv_1', 0, 'Sea', NULL, NULL, '{}', 1, 'msg_1', 1, 1)")
+        text = "CAST(x'61ff' AS TEXT)"  # a byte that is not UTF-8 is no reason to stay with the old schema
+        db.exec_driver_sql(f"INSERT INTO items VALUES ('msg_1', 'conv_1', NULL, 0, 'user', 'completed', {text}, 0)")
     engine.dispose()
     store = await Store.open(database)
     assert (await store.conversation("conv_1")).title == "Sea"
+    assert [item.text for item in await store.items("conv_1")] == ["a\ufffd"]
     await store.close()
     assert read(database, "SELECT name FROM sqlite_schema WHERE name = 'adapters'") == []
 
