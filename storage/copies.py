@@ -9,6 +9,7 @@ from contextlib import closing, suppress
 from itertools import count
 from pathlib import Path
 
+from storage.database import wal_of
 from storage.lock import DatabaseLock
 
 
@@ -53,7 +54,7 @@ def _keep(database: Path) -> Path:
     outgoing = next(name for name in names if not name.exists())
     os.link(database, outgoing)
     with suppress(FileNotFoundError):
-        os.replace(_wal_of(database), _wal_of(outgoing))
+        os.replace(wal_of(database), wal_of(outgoing))
     return outgoing
 
 
@@ -69,7 +70,3 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _wal_of(database: Path) -> Path:
-    return database.with_name(f"{database.name}-wal")

@@ -32,6 +32,11 @@ _WRITER_PRAGMAS: Final = (
 _READER_PRAGMAS: Final = ("foreign_keys=ON", "query_only=ON", "wal_autocheckpoint=0")
 
 
+def wal_of(database: Path) -> Path:
+    """Return the file with what was committed and is not in the database yet."""
+    return database.with_name(f"{database.name}-wal")
+
+
 class _Connection(sqlite3.Connection):
     """One on which a byte that is not UTF-8 is read as U+FFFD: it costs a letter, not the conversation."""
 

@@ -6,6 +6,7 @@ SQLite goes on committing into a deleted or replaced file without any error, and
 import os
 from pathlib import Path
 
+from storage.database import wal_of
 from storage.errors import StorageBroken
 
 
@@ -13,7 +14,7 @@ class FileIdentity:
     """Device and inode of the database and its WAL, as they were while the writer was open."""
 
     def __init__(self, database: Path) -> None:
-        self.wal = database.with_name(database.name + "-wal")
+        self.wal = wal_of(database)
         self._files = {path: _identity(path) for path in (database, self.wal)}
 
     def verify(self) -> None:

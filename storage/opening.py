@@ -14,7 +14,7 @@ from sqlalchemy import Connection, update
 from sqlalchemy.exc import DBAPIError
 
 from storage.backup import backups_of, remove_backups
-from storage.database import reader_engine, writer_engine
+from storage.database import reader_engine, wal_of, writer_engine
 from storage.errors import StorageBroken, StorageReadOnly
 from storage.file_identity import FileIdentity
 from storage.integrity import check
@@ -59,6 +59,7 @@ def _prepare(path: Path) -> tuple[Path, DatabaseLock, Connection]:
         _make_private_folder(database.parent)
         lock = DatabaseLock.acquire(database)
         undo.callback(lock.release, is_clean=not lock.was_unclean)  # what is refused now has to be checked next time
+        _require_database_of_wal(database)
         _make_private_file(database)
         try:
             backups = [] if upgrade(database) else backups_of(database, known_revisions())
@@ -88,6 +89,20 @@ def _require_sound(connection: Connection, database: Path) -> None:
         problems = check(connection)
     if problems:
         raise StorageBroken(f"{database}: the database is damaged ({problems[0]}); {DISK_ADVICE}")
+
+
+def _require_database_of_wal(database: Path) -> None:
+    """SQLite deletes a WAL beside a database that is empty, and with it what was acknowledged."""
+    wal = wal_of(database)
+    if _size_bytes(wal) and not _size_bytes(database):
+        raise StorageBroken(
+            f"{database}: expected the database of {wal.name}, but it is gone or empty; put it back, restore a copy"
+            " with `chatbot db restore FILE`, or move that file away to begin anew"
+        )
+
+
+def _size_bytes(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
 
 
 def _make_private_folder(folder: Path) -> None:

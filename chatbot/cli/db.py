@@ -19,6 +19,9 @@ def check() -> None:
     """Look for damage in the database, also while a server runs. Exits with 1 if there is any."""
     database = _existing(settings_with().database_path)
     with _told(database):
+        from storage.upgrade import require_ours
+
+        require_ours(database)
         _require_sound(database)
         _require_letters(database)
     typer.echo(f"{database}: sound")
@@ -31,7 +34,9 @@ def backup(file: Annotated[Path, typer.Argument(help="File to write; must not ex
     _require_new(file)
     with _told(database, file):
         from storage.copies import write_copy
+        from storage.upgrade import require_ours
 
+        require_ours(database)
         write_copy(database, file.absolute())
     typer.echo(str(file))
 

@@ -115,6 +115,12 @@ def test_what_is_no_copy_is_refused_by_name(database: Path, tmp_path: Path) -> N
         other.write_bytes(content)
         refused = db("restore", other)
         assert (refused.exit_code, str(other) in refused.output, why in refused.output) == (2, True, True)
+    database.parent.mkdir(parents=True)
+    database.touch()
+    for command in (("check",), ("backup", tmp_path / "copy.db")):
+        refused = db(*command)
+        assert (refused.exit_code, "it is empty" in refused.output) == (1, True)
+    database.unlink()
     for command, code in ((("check",), 1), (("backup", tmp_path / "copy.db"), 1), (("restore", tmp_path / "none"), 2)):
         refused = db(*command)
         assert (refused.exit_code, "there is no such file" in refused.output) == (code, True)

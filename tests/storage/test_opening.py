@@ -136,6 +136,17 @@ def open_without_privileges(database: Path) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
+@pytest.mark.parametrize("is_left", [False, True])
+async def test_a_wal_without_its_database_is_kept(database: Path, is_left: bool) -> None:
+    wal = database.with_name("chats.db-wal")
+    write(wal, b"committed")
+    if is_left:
+        write(database, b"")
+    with pytest.raises(StorageBroken, match=r"expected the database of chats\.db-wal, but it is gone or empty"):
+        await Store.open(database)
+    assert content(wal) == b"committed"
+
+
 async def test_an_unclean_end_is_noticed_and_the_file_checked(database: Path) -> None:
     store = await Store.open(database)
     await store.create_conversation("conv_1")
