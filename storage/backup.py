@@ -31,6 +31,7 @@ def remove_backups(backups: Sequence[Path]) -> None:
 def back_up(database: Path, revision: str) -> Path:
     """Write `<db>.backup-<revision>` and return its path; an older copy of that revision is replaced."""
     target = _target(database, revision)
+    partial_of(target).unlink(missing_ok=True)  # left by a crash
     write_copy(database, target)
     return target
 

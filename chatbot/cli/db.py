@@ -69,8 +69,12 @@ def _existing(path: Path, code: int = 1) -> Path:
 def _require_new(file: Path) -> None:
     if file == Path("-"):
         fail("-: expected a file; a copy cannot go to stdout", 2)
+    from storage.copies import partial_of
+
     if os.path.lexists(file):
         fail(f"{file}: expected a file that does not exist yet; choose another name", 2)
+    if os.path.lexists(partial := partial_of(file)):
+        fail(f"{partial}: expected no such file yet, for the copy is written there first; move it away", 2)
     if not file.parent.is_dir():
         fail(f"{file.parent}: no such folder; make it, or name another", 2)
 
@@ -105,7 +109,7 @@ def _require_letters(database: Path) -> None:
 def _told(database: Path, written: Path | None = None, code: int = 1) -> Iterator[None]:
     """End the program with a sentence for whatever storage or disk have to say; a full disk is that of `written`."""
     from storage.errors import StorageError
-    from storage.sqlite_errors import translate
+    from storage.sqlite_errors import result_code, translate
 
     try:
         yield
@@ -116,5 +120,6 @@ def _told(database: Path, written: Path | None = None, code: int = 1) -> Iterato
     except UnicodeEncodeError:
         fail(f"{written or database}: expected a name in UTF-8, the only one that SQLite takes; choose another name", 2)
     except sqlite3.Error as error:
-        is_full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
-        fail(f"{written if is_full and written else database}: {translate(error)}", code)
+        if written and result_code(error) == sqlite3.SQLITE_FULL:
+            fail(f"{written}: the disk is full; free some space and run it again", code)
+        fail(f"{database}: {translate(error)}", code)

@@ -4,14 +4,15 @@ import sqlite3
 import stat
 from contextlib import closing
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from chatbot.cli.program import app
-from storage import Store
+from storage import Store, copies
 from storage.lock import DatabaseLock
-from tests.storage.worlds import damage_items, user
+from tests.storage.worlds import content, damage_items, user, write
 
 
 @pytest.fixture
@@ -110,9 +111,9 @@ async def test_a_byte_that_is_not_utf8_costs_a_letter_and_is_found(database: Pat
 
 
 def test_what_is_no_copy_is_refused_by_name(database: Path, tmp_path: Path) -> None:
-    for content, why in ((b"", "it is empty"), (b"x" * 5000, "not a SQLite database")):
+    for data, why in ((b"", "it is empty"), (b"x" * 5000, "not a SQLite database")):
         other = tmp_path / "other"
-        other.write_bytes(content)
+        other.write_bytes(data)
         refused = db("restore", other)
         assert (refused.exit_code, str(other) in refused.output, why in refused.output) == (2, True, True)
     database.parent.mkdir(parents=True)
@@ -138,9 +139,21 @@ async def test_a_copy_is_written_where_that_can_be_told_from_the_message(
     assert db("backup", "nowhere/copy").output == "nowhere: no such folder; make it, or name another\n"
     assert db("backup", "-").exit_code == 2
     assert "expected a name in UTF-8" in db("backup", "copy\udcff").output
-    (tmp_path / "copy.partial").mkdir()
-    assert db("backup", "copy").output.startswith(f"{tmp_path}/copy.partial: ")
+    write(tmp_path / "copy.partial", b"notes")
+    assert db("backup", "copy").output.startswith("copy.partial: expected no such file yet")
+    assert content(tmp_path / "copy.partial") == b"notes"
     assert not (tmp_path / "copy").exists()
+
+
+async def test_a_full_disk_is_told_with_what_to_do(
+    database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = sqlite3.OperationalError("database or disk is full")
+    full.sqlite_errorcode = sqlite3.SQLITE_FULL
+    await (await Store.open(database)).close()
+    monkeypatch.setattr(copies, "write_copy", Mock(side_effect=full))
+    told = db("backup", tmp_path / "copy.db").output
+    assert told == f"{tmp_path}/copy.db: the disk is full; free some space and run it again\n"
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may enter every folder")
