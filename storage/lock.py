@@ -13,7 +13,8 @@ from storage.errors import StorageLocked, StorageReadOnly
 
 
 class DatabaseLock:
-    def __init__(self, descriptor: int, was_unclean: bool) -> None:
+    def __init__(self, path: Path, descriptor: int, was_unclean: bool) -> None:
+        self.path = path
         self._descriptor = descriptor
         self.was_unclean = was_unclean
         """True if the previous holder never closed the store."""
@@ -42,7 +43,11 @@ class DatabaseLock:
         except OSError as error:
             os.close(descriptor)
             raise _not_writable(path, error) from error
-        return cls(descriptor, was_unclean)
+        return cls(path, descriptor, was_unclean)
+
+    def fileno(self) -> int:
+        """Return the descriptor of the file that is locked, whatever its path leads to by now."""
+        return self._descriptor
 
     @staticmethod
     def is_held(database: Path) -> bool:

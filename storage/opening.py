@@ -47,7 +47,7 @@ async def open_database(path: Path) -> OpenDatabase:
     """Open the database for this process alone, or raise one of storage.errors.Refused."""
     database, lock, connection = await asyncio.to_thread(_prepare, path)
     return OpenDatabase(
-        writer=Writer(connection, FileIdentity(database)),
+        writer=Writer(connection, FileIdentity(database, lock)),
         reader=Reader(reader_engine(database)),
         lock=lock,
     )

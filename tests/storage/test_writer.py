@@ -259,10 +259,10 @@ def take_away(database: Path, how: str) -> None:
         shutil.copy(database, copy := database.with_name("copy.db"))
         copy.replace(database)
     else:
-        database.with_name("chats.db-wal").unlink()
+        database.with_name(f"chats.db{how.removesuffix(' deleted')}").unlink()
 
 
-@pytest.mark.parametrize("how", ["deleted", "replaced", "wal deleted"])
+@pytest.mark.parametrize("how", ["deleted", "replaced", "-wal deleted", ".lock deleted"])
 async def test_a_file_that_is_no_longer_the_open_one_ends_all_acknowledgements(
     store: Store, database: Path, how: str
 ) -> None:
