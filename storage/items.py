@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from itertools import takewhile
 from typing import Literal
 
-from sqlalchemy import CTE, Connection, Integer, cast, delete, func, insert, literal, select, update
+from sqlalchemy import CTE, Connection, delete, func, insert, literal, select, update
 
 from storage import conversations, rows
 from storage.errors import ItemNotFound
@@ -89,19 +89,20 @@ def path(
     Args:
         after: leave out everything up to this item in the asked order.
         limit: at most this many items.
-        order: "desc" runs from the leaf to the root.
+        order: "desc" runs from the leaf to the root; the page behind an item is what led to that, on any branch, so
+            that who goes back stays on one though another is chosen meanwhile.
     """
     conversation = conversations.fetch(db, conversation_id)
     if leaf is None:
         leaf = conversation.active_leaf
     else:
         fetch(db, conversation_id, leaf)
-    position = None if after is None else fetch(db, conversation_id, after).position
+    known = None if after is None else fetch(db, conversation_id, after)
     if order == "asc":
-        ancestry = walk_up(leaf, above=-1 if position is None else position)
+        ancestry = walk_up(leaf, above=known.position if known else -1)
     else:
-        ancestry = walk_up(leaf, below=position, most=limit)
-    query = rows.select_items().join(ancestry, items.c.id == ancestry.c.id).where(ancestry.c.taken > 0)
+        ancestry = walk_up(known.parent_id if known else leaf, most=limit)
+    query = rows.select_items().join(ancestry, items.c.id == ancestry.c.id)
     query = query.order_by(items.c.position if order == "asc" else items.c.position.desc())
     return [rows.item(row) for row in db.execute(query.limit(limit))]
 
@@ -150,15 +151,11 @@ def _climb(db: Connection, leaf: str, above: int) -> list[Item]:
     return [rows.item(row) for row in db.execute(query)]
 
 
-def walk_up(leaf: str | None, *, above: int = -1, below: int | None = None, most: int | None = None) -> CTE:
-    """Ids from the leaf towards the root, each with how many of those so far are wanted.
-
-    Wanted are those between the two positions, and of them the `most` nearest to the leaf; what is above is not read.
-    """
-    is_wanted = literal(1) if below is None else cast(items.c.position < below, Integer)
-    start = select(items.c.id, items.c.parent_id, items.c.position, is_wanted.label("taken"))
+def walk_up(leaf: str | None, *, above: int = -1, most: int | None = None) -> CTE:
+    """Ids from the leaf towards the root, down to a position: the `most` nearest to it; no others are read."""
+    start = select(items.c.id, items.c.parent_id, items.c.position, literal(1).label("taken"))
     walk = start.where(items.c.id == leaf, items.c.position > above).cte("ancestry", recursive=True)
-    step = select(items.c.id, items.c.parent_id, items.c.position, walk.c.taken + is_wanted).join(
+    step = select(items.c.id, items.c.parent_id, items.c.position, walk.c.taken + 1).join(
         walk, (items.c.id == walk.c.parent_id) & (items.c.position < walk.c.position) & (items.c.position > above)
     )
     return walk.union_all(step if most is None else step.where(walk.c.taken < most))

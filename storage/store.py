@@ -160,7 +160,10 @@ class Store:
         order: Order = "asc",
         leaf: str | None = None,
     ) -> list[Item]:
-        """Items on the path to the leaf (None: the active one), from behind `after` in that order."""
+        """Items on the path to the leaf (None: the active one), from behind `after` in that order.
+
+        Descending, what is behind an item is what led to it, on whatever branch that is.
+        """
         return await self._read(lambda db: items.path(db, conversation_id, leaf, after=after, limit=limit, order=order))
 
     async def path(self, conversation_id: str, leaf: str, known: KnownPath = NOTHING_KNOWN) -> KnownPath:
