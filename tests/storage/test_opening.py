@@ -179,7 +179,7 @@ async def test_every_connection_has_its_pragmas(store: Store) -> None:
         "query_only",
         "mmap_size",
     )
-    both = ("journal_mode", "cell_size_check", "wal_autocheckpoint", "journal_size_limit")
+    both = ("journal_mode", "cell_size_check", "wal_autocheckpoint", "journal_size_limit", "cache_size")
 
     def pragmas(db: object) -> dict[str, object]:
         return {name: db.exec_driver_sql(f"PRAGMA {name}").scalar() for name in (*names, *both)}  # type: ignore[attr-defined]
@@ -195,6 +195,7 @@ async def test_every_connection_has_its_pragmas(store: Store) -> None:
     writing = await store._database.writer.submit(pragmas)
     assert writing.items() >= {**common, "secure_delete": 1, "synchronous": 2, "query_only": 0}.items()
     assert (writing["wal_autocheckpoint"], writing["journal_size_limit"]) == (1000, 64 * 1024 * 1024)
+    assert writing["cache_size"] == -64 * 1024
     reading = await store._database.reader.read(pragmas)
     assert reading.items() >= {**common, "query_only": 1, "wal_autocheckpoint": 0}.items()
 
