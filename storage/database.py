@@ -12,6 +12,8 @@ from typing import Any, Final
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from storage.folding import fold_stored
+
 READERS: Final = 4
 BUSY_TIMEOUT_MS: Final = 5_000
 JOURNAL_SIZE_LIMIT_BYTES: Final = 64 * 1024 * 1024
@@ -42,11 +44,12 @@ def wal_of(database: Path) -> Path:
 
 
 class _Connection(sqlite3.Connection):
-    """One on which a byte that is not UTF-8 is read as U+FFFD: it costs a letter, not the conversation."""
+    """One that knows `fold`, and reads a byte that is not UTF-8 as U+FFFD: it costs a letter, not the conversation."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.text_factory = partial(str, encoding="utf-8", errors="replace")
+        self.create_function("fold", 1, fold_stored, deterministic=True)
 
 
 def writer_engine(path: Path) -> Engine:

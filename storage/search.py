@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from itertools import islice
 from typing import Any, Final
 
-from sqlalchemy import Column, ColumnElement, Connection, and_, exists, or_
+from sqlalchemy import Column, ColumnElement, Connection, LargeBinary, and_, cast, exists, func, or_
 
 from storage import rows
+from storage.folding import fold
 from storage.records import Item
 from storage.schema import conversations, items
 
@@ -19,12 +20,13 @@ SEARCH_WORD_CHARACTERS: Final = 200
 
 
 def words_of(search: str) -> list[str]:
-    """Return the different words of a search, of a long one the first; whatever has all of it has these."""
-    return [word[:SEARCH_WORD_CHARACTERS] for word in islice(dict.fromkeys(search.split()), SEARCH_WORDS)]
+    """Return the different words of a search, folded, of a long one the first; whatever has all of it has these."""
+    words = (fold(word[:SEARCH_WORD_CHARACTERS]) for word in search.split())
+    return list(islice(dict.fromkeys(words), SEARCH_WORDS))
 
 
 def is_about(words: Sequence[str]) -> ColumnElement[bool]:
-    """Whether a conversation's title has all of the words, or one of its messages has (beyond ASCII, as written)."""
+    """Whether a conversation's title has all of the words, or one of its messages has, however they are written."""
     says_all = exists().where(items.c.conversation_id == conversations.c.id, _has_all(items.c.text, words))
     return or_(_has_all(conversations.c.title, words), says_all)
 
@@ -43,4 +45,5 @@ def _newest_with(db: Connection, conversation_id: str, words: Sequence[str]) -> 
 
 
 def _has_all(column: Column[Any], words: Sequence[str]) -> ColumnElement[bool]:
-    return and_(*(column.icontains(word, autoescape=True) for word in words))
+    folded = func.fold(cast(column, LargeBinary))
+    return and_(*(func.instr(folded, word) > 0 for word in words))

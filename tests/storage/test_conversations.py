@@ -32,7 +32,8 @@ async def test_a_taken_id_is_told(store: Store) -> None:
 
 
 async def test_a_search_finds_what_was_said_and_nothing_that_was_deleted(store: Store) -> None:
-    await store.create_conversation("conv_1", title="Parrots", items=[user("a", "My sister lives in 100% wool_land")])
+    said = "My sister lives in 100% wool_land, École Mu\u0308nchen ПРИВЕТ"
+    await store.create_conversation("conv_1", title="Parrots", items=[user("a", said)])
     await store.create_conversation("conv_2", title="Sea", items=[user("b", "My mother"), user("c", "has a sister")])
     await store.create_conversation("conv_3", listed=False, items=[user("d", "my sister")])
 
@@ -49,6 +50,7 @@ async def test_a_search_finds_what_was_said_and_nothing_that_was_deleted(store: 
         [],
         ["conv_2", "conv_1"],
     ]
+    assert [await found(text) for text in ("école", "münchen", "Привет", "\0")] == [["conv_1"]] * 3 + [[]]
     await store.delete_item("conv_1", "msg_a")
     assert await found("sister") == ["conv_2"]
 
