@@ -31,6 +31,8 @@ async def test_markup_in_a_message_stays_text(tab: Page, url: str, engine: FakeE
 COPY = '<button type="button" class="copy-code" title="Copy this code" aria-live="polite">Copy</button>'
 CODE = f'<div class="code"><pre tabindex="0"><code>{{}}</code></pre>{COPY}</div>'
 LINK = '<a href="{0}" rel="noopener noreferrer" target="_blank">{1}</a>'
+TO_DO = '<input type="checkbox" disabled="" aria-label="Done">'
+DONE = '<input type="checkbox" checked="" disabled="" aria-label="Done">'
 HEAD = '<thead><tr><th>a</th><th class="right">b</th></tr></thead>'
 
 
@@ -62,6 +64,18 @@ async def test_lists_nest_by_their_indentation(markdown: Page) -> None:
         ("- a\n  ```\n  if b:\n\n\n      c\n  ```", "<ul><li>a" + CODE.format("if b:\n\n\n    c") + "</li></ul>"),
         ("- ", "<ul><li></li></ul>"),
         ("- a\n  -", "<ul><li>a\n-</li></ul>"),
+    ):
+        assert await html_of(markdown, text) == html
+
+
+async def test_a_list_has_the_numbers_and_ticks_that_were_written(markdown: Page) -> None:
+    for text, html in (
+        ("in\n1990. Then\n2) b\n1. c", '<p>in\n1990. Then\n2) b</p><ol start="1"><li>c</li></ol>'),
+        ("1. a\n1. b\n1. c", '<ol start="1"><li>a</li><li>b</li><li>c</li></ol>'),
+        ("3. a\n2. b\n3. c\n7. d", '<ol start="3"><li>a</li><li value="2">b</li><li>c</li><li value="7">d</li></ol>'),
+        ("1990. a", '<ol start="1990" style="padding-inline-start: 5ch;"><li>a</li></ol>'),
+        ("- [ ] a\n- [X] b\n- [y] c", f"<ul><li>{TO_DO}a</li><li>{DONE}b</li><li>[y] c</li></ul>"),
+        ("1. [x] *a*\n   - [ ]", f'<ol start="1"><li>{DONE}<em>a</em><ul><li>[ ]</li></ul></li></ol>'),
     ):
         assert await html_of(markdown, text) == html
 
@@ -112,6 +126,8 @@ async def test_only_addresses_of_the_web_become_links(markdown: Page) -> None:
         ("[a](javascript:b) <a href=c>", "[a](javascript:b) &lt;a href=c&gt;"),
         ("[a](data:b) xhttps://c [d](/e) ftp://f https://", "[a](data:b) xhttps://c [d](/e) ftp://f https://"),
         ("`https://a.b`", "<code>https://a.b</code>"),
+        ("www.a-b.org/c. www.de", f"{LINK.format('https://www.a-b.org/c', 'www.a-b.org/c')}. www.de"),
+        ("a@www.b.c ftp://www.d.e", "a@www.b.c ftp://www.d.e"),
         ("[a](https://b.c", f"[a]({LINK.format('https://b.c', 'https://b.c')}"),
         ("https://[", "https://["),
     ):
@@ -141,7 +157,20 @@ async def test_a_text_can_be_shown_however_little_of_it_has_come(markdown: Page)
 
 
 PIECES = ["**a ", "*a ", "`", "- ", "*", "**a** ", "```\n", "> ", "> a\n", "[a](", "[", "[a](http://", "http://a("]
-PIECES += ["http://a. ", "a|", "|", "a|b\n-|-\n", "a\n|-|\n", "- a\n\n\n", " - a\n  ", "\n\t", "1. - > "]
+PIECES += [
+    "http://a. ",
+    "a|",
+    "|",
+    "a|b\n-|-\n",
+    "a\n|-|\n",
+    "- a\n\n\n",
+    " - a\n  ",
+    "\n\t",
+    "1. - > ",
+    "www.",
+    "- [ ] ",
+    "a\n---\n",
+]
 
 
 async def test_no_text_takes_long_to_show(markdown: Page) -> None:

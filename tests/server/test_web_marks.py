@@ -41,8 +41,18 @@ async def test_an_address_in_angle_brackets_is_a_link_without_them(markdown: Pag
 
 async def test_three_dashes_stars_or_lines_are_a_rule(markdown: Page) -> None:
     for rule in ("---", "***", "___", "* * *", "- - - ", "----------"):
-        assert await html_of(markdown, f"a\n{rule}\n- b\n{rule}") == "<p>a</p><hr><ul><li>b</li></ul><hr>"
+        assert await html_of(markdown, f"a\n\n{rule}\n- b\n{rule}") == "<p>a</p><hr><ul><li>b</li></ul><hr>"
     assert "<hr>" not in await html_of(markdown, "--\n\n--- a\n\n- - -a\n\n-*-\n\n    ---")
+
+
+async def test_a_heading_has_marks_before_it_or_a_line_below(markdown: Page) -> None:
+    for text, html in (
+        ("# a\n## b ##\n### c#\n###### d", "<h4>a</h4><h5>b</h5><h6>c#</h6><h6>d</h6>"),
+        ("a *b*\n===\nc\n------\nd", "<h4>a <em>b</em></h4><h5>c</h5><p>d</p>"),
+        ("a\nb\n---\nc\n***\n===", "<p>a\nb</p><hr><p>c</p><hr><p>===</p>"),
+        ("a\n--\n\na\n= b", "<p>a\n--</p><p>a\n= b</p>"),
+    ):
+        assert await html_of(markdown, text) == html
 
 
 PIECES = ["***a ", "__a ", "_a ", " _a", "~~a ", "\\", "<https://a ", "<br", "- ", "--- - a\n", "`` ", "` `` ", "``` `"]

@@ -13,11 +13,13 @@ const LOW_BOLD = `(?<!${WORD})__(?<lowBold>[^\\s_](?:[^_]{0,2000}[^\\s_])?)__(?!
 const LOW_ITALIC = `(?<!${WORD})_(?<lowItalic>[^\\s_](?:[^_]{0,2000}[^\\s_])?)_(?!${WORD})`;
 const STRUCK = "(?<!~)~~(?<struck>[^\\s~](?:[^~]{0,2000}[^\\s~])?)~~(?!~)";
 const BREAK = "(?<br><br ?/?>)";
-const ADDRESS = "https?://(?:\\([^\\s()<>]{0,500}\\)|[^\\s()<>]){0,2000}";
+const REST = "(?:\\([^\\s()<>]{0,500}\\)|[^\\s()<>]){0,2000}";
+const ADDRESS = `https?://${REST}`;
+const NAMED = `(?<![/@.-])www\\.(?=[\\p{L}\\p{N}-]{1,63}\\.\\p{L})${REST}`;
 const LINK = `!?\\[(?<label>[^\\[\\]]{1,1000})\\]\\((?<target>${ADDRESS})(?:\\s{1,9}"[^"]{0,500}")?\\)`;
 const BRACKETED = "<(?<bracketed>https?://[^\\s<>]{1,2000})>";
 /** A full stop or a quotation mark after an address is not part of it. */
-const BARE = `(?<!\\w)(?<bare>${ADDRESS}(?:[\\p{L}\\p{N}/=&#%~+$@_-]|\\([^\\s()<>]{0,500}\\)))`;
+const BARE = `(?<!\\w)(?<bare>(?:${ADDRESS}|${NAMED})(?:[\\p{L}\\p{N}/=&#%~+$@_-]|\\([^\\s()<>]{0,500}\\)))`;
 const TEXT = [ESCAPE, CODE, BOTH, BOLD, ITALIC, LOW_BOLD, LOW_ITALIC, STRUCK, BREAK];
 /** Bounded, so that no text takes long. */
 const TEXT_MARKS = new RegExp(TEXT.join("|"), "gsu");
@@ -40,7 +42,7 @@ function marked({ plain, code, br, label, target, bracketed, bare, ...styles }, 
   if (br !== undefined) return element("br");
   if (label !== undefined) return link(target, inline(label, TEXT_MARKS));
   const address = bracketed ?? bare;
-  return address === undefined ? styled(styles, marks) : link(address, [address]);
+  return address === undefined ? styled(styles, marks) : link(address.replace(/^www\./, "https://$&"), [address]);
 }
 
 function styled({ both, bold, lowBold, italic, lowItalic, struck }, marks) {

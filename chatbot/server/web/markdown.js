@@ -3,16 +3,16 @@
 import { codeBox } from "./code_box.js";
 import { element } from "./element.js";
 import { inline } from "./inline.js";
+import { taken } from "./lines.js";
+import { RULE, beginsItem, beginsList, list } from "./list.js";
 import { beginsTable, table } from "./table.js";
 
 const FENCE = /^ {0,3}(`{3,}(?=[^`]*$)|~{3,})/; // with more backticks behind it is code inside a line
-const RULE = /^ {0,3}([-*_])(?:[ \t]*\1){2,}[ \t]*$/;
 const QUOTE = /^ {0,3}> ?/;
-const BULLET = /^\s*[-*+]\s+/;
-const NUMBER = /^\s*(\d{1,9})[.)]\s+/;
-const HEADING = /^#{1,6}\s+/;
-const TAB_COLUMNS = 4;
-const NESTED_COLUMNS = 2; // so much further in, a list belongs to the item above it
+const HEADING = /^(#{1,6})\s+/;
+const CLOSING = /\s+#+\s*$/;
+const UNDERLINE = /^ {0,3}(={3,}|-{3,})[ \t]*$/;
+const LEVELS_ABOVE = 3; // headings of the page itself
 const DEEPEST = 8; // lists and quotes in each other; what is deeper stays text
 
 /**
@@ -50,12 +50,23 @@ function* blocks(lines, depth) {
 function nextBlock(lines, depth) {
   const line = lines[0];
   if (FENCE.test(line)) return code(lines);
-  if (HEADING.test(line)) return element("h4", {}, ...inline(lines.shift().replace(HEADING, "")));
+  if (HEADING.test(line)) return heading(line.match(HEADING)[1].length, lines.shift().replace(HEADING, ""));
   if (RULE.test(line)) return ruled(lines);
   if (QUOTE.test(line) && depth < DEEPEST) return quote(lines, depth + 1);
-  if (beginsItem(line) && depth < DEEPEST) return list(lines, depth + 1);
+  if (beginsItem(line) && depth < DEEPEST) return list(lines, (inside) => blocks(inside, depth + 1));
   if (beginsTable(lines)) return table(lines);
+  if (UNDERLINE.test(lines[1] ?? "")) return underlined(lines);
   return paragraph(lines);
+}
+
+function heading(level, text) {
+  return element(`h${Math.min(LEVELS_ABOVE + level, 6)}`, {}, ...inline(text.replace(CLOSING, "")));
+}
+
+/** A heading is one line; below several, dashes are a rule. */
+function underlined(lines) {
+  const [text, line] = lines.splice(0, 2);
+  return heading(line.includes("=") ? 1 : 2, text.trim());
 }
 
 function ruled(lines) {
@@ -81,23 +92,6 @@ function quote(lines, depth) {
   return element("blockquote", {}, ...blocks(inside, depth));
 }
 
-function list(lines, depth) {
-  const mark = BULLET.test(lines[0]) ? BULLET : NUMBER;
-  const made = mark === BULLET ? element("ul") : element("ol", { start: Number(lines[0].match(NUMBER)[1]) });
-  while (lines.length && mark.test(lines[0]) && !RULE.test(lines[0])) made.append(item(lines, mark, depth));
-  return made;
-}
-
-/** What an item says first stands in it without a paragraph, and then what is indented under it. */
-function item(lines, mark, depth) {
-  const deeper = indentOf(lines[0]) + NESTED_COLUMNS;
-  const isUnder = (line) => indentOf(line) >= deeper || (/^\s/.test(line) && !beginsItem(line));
-  const first = lines.shift().replace(mark, "");
-  const [text, ...rest] = blocks([first, ...dedented(taken(lines, (line) => !line.trim() || isUnder(line)))], depth);
-  if (!text) return element("li");
-  return element("li", {}, ...(text.tagName === "P" ? text.childNodes : [text]), ...rest);
-}
-
 function paragraph(lines) {
   const first = lines.shift();
   const rest = taken(lines, (line) => line.trim() && !beginsBlock(lines));
@@ -105,37 +99,5 @@ function paragraph(lines) {
 }
 
 function beginsBlock(lines) {
-  return [FENCE, HEADING, RULE, QUOTE, BULLET, NUMBER].some((mark) => mark.test(lines[0])) || beginsTable(lines);
-}
-
-function beginsItem(line) {
-  return !RULE.test(line) && (BULLET.test(line) || NUMBER.test(line));
-}
-
-/** Take lines off as long as they belong. */
-function taken(lines, belongs) {
-  const found = [];
-  while (lines.length && belongs(lines[0])) found.push(lines.shift());
-  return found;
-}
-
-/** Return lines without the indentation that they have in common. */
-function dedented(lines) {
-  const indents = lines.filter((line) => line.trim()).map(indentOf);
-  const common = indents.reduce((least, indent) => Math.min(least, indent), Infinity);
-  return lines.map((line) => outdented(line, common));
-}
-
-function outdented(line, columns) {
-  let place = 0;
-  for (let column = 0; column < columns && /\s/.test(line[place] ?? ""); place += 1) column += columnsOf(line[place]);
-  return line.slice(place);
-}
-
-function indentOf(line) {
-  return [...line.match(/^\s*/)[0]].reduce((columns, space) => columns + columnsOf(space), 0);
-}
-
-function columnsOf(space) {
-  return space === "\t" ? TAB_COLUMNS : 1;
+  return [FENCE, HEADING, RULE, QUOTE].some((mark) => mark.test(lines[0])) || beginsList(lines[0]) || beginsTable(lines);
 }
