@@ -39,7 +39,9 @@ async def test_a_reply_that_goes_on_takes_no_button_from_under_the_user(
     assert await tab.value("document.activeElement === window.pressed")
 
 
-async def test_code_that_is_being_written_cannot_be_copied_yet(tab: Page, url: str, engine: FakeEngine) -> None:
+async def test_code_that_is_being_written_or_covered_by_the_list_cannot_be_copied(
+    tab: Page, url: str, engine: FakeEngine
+) -> None:
     engine.reply = lambda _: ["```\nif a:\n", "    b\n"]
     engine.free = 1
     await begin(tab, url)
@@ -48,6 +50,10 @@ async def test_code_that_is_being_written_cannot_be_copied_yet(tab: Page, url: s
     engine.gate.set()
     await tab.until(SETTLED)
     assert await tab.value("getComputedStyle(document.querySelector('.copy-code')).visibility") == "visible"
+    await tab.call("Emulation.setDeviceMetricsOverride", width=390, height=844, deviceScaleFactor=1, mobile=False)
+    await tab.click("#menu")
+    place = "(({ right, top }) => [right - 9, top + 9])(document.querySelector('.copy-code').getBoundingClientRect())"
+    assert await tab.value(f"document.elementFromPoint(...{place}).id") == "shade"
 
 
 async def test_a_browser_that_does_not_copy_is_told_of(tab: Page, url: str, engine: FakeEngine) -> None:

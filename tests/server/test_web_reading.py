@@ -1,5 +1,6 @@
 """Reading a chat on the page, in a real browser."""
 
+import base64
 import json
 
 import httpx
@@ -11,6 +12,11 @@ from tests.server.page_user import SETTLED, begin, said, say, texts
 AT_END = "(({scrollHeight, scrollTop, clientHeight}) => scrollHeight - scrollTop - clientHeight < 2)(transcript)"
 HIDDEN = "document.querySelector('#newest').hidden"
 LINES = "a line of a long message\n\n" * 60
+
+
+async def pages_printed(tab: Page) -> int:
+    printed = await tab.call("Page.printToPDF")
+    return base64.b64decode(printed["data"]).count(b"/Type /Page\n")
 
 
 async def test_a_button_leads_back_to_the_newest_line_while_a_reply_streams(
@@ -69,7 +75,7 @@ async def test_only_a_new_chat_says_what_to_do_with_it(tab: Page, url: str, http
     await tab.until(f"!({hello})")
 
 
-async def test_messages_stand_in_line_with_the_composer_with_a_scrollbar_or_without(
+async def test_messages_stand_in_line_with_the_composer_and_are_printed_whole(
     tab: Page, url: str, engine: FakeEngine
 ) -> None:
     engine.reply = lambda request: [LINES] if request.messages[-1].text == "long" else ["short"]
@@ -83,6 +89,7 @@ async def test_messages_stand_in_line_with_the_composer_with_a_scrollbar_or_with
     await tab.until(SETTLED)
     assert await tab.value("transcript.scrollHeight > transcript.clientHeight")
     assert await tab.value(places) == before
+    assert await pages_printed(tab) > 1
 
 
 async def test_a_long_chat_is_read_page_by_page(tab: Page, url: str, http: httpx.AsyncClient) -> None:
