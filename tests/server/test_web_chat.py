@@ -152,9 +152,17 @@ async def test_a_reply_is_stopped_and_asked_for_again(tab: Page, url: str, engin
     await tab.until_shown("you said:", ".assistant .text")
     await tab.press("Escape")
     await tab.until_shown("Stopped.", ".assistant")
-    engine.free = None
     await tab.click(".assistant .retry")
+    await tab.until_shown("you said:", ".assistant.streaming .text")
+    await tab.value("document.querySelector('#stop').focus()")
+    await tab.press("Enter")
+    await tab.until_shown("Stopped.", ".assistant")
+    await tab.until("document.activeElement.tagName === 'TEXTAREA'")
+    engine.free = None
+    await tab.value("document.querySelector('.assistant .retry').focus()")
+    await tab.press("Enter")
     await tab.until(SETTLED)
+    assert await tab.value("document.activeElement === document.querySelector('.assistant')")
     assert await texts(tab) == ["ahoy there", "you said: ahoy there"]
     assert engine.requests[-1].sampling.temperature == 0.8
 

@@ -62,7 +62,9 @@ async def test_the_first_stop_of_the_page_leads_to_the_chat(tab: Page, url: str,
     assert await tab.value("location.hash") == f"#{chats[0]}"
 
 
-async def test_a_row_that_moves_up_keeps_the_focus(tab: Page, url: str, chats: list[str]) -> None:
+async def test_a_row_that_moves_up_keeps_the_focus_and_one_that_goes_leaves_it_to_the_next(
+    tab: Page, url: str, chats: list[str]
+) -> None:
     await begin(tab, f"{url}/#{chats[2]}")
     await tab.until("document.querySelector('#conversations [aria-current]')")
     assert await walk(tab, "#conversations [aria-current]", "ArrowDown", "Tab", "Enter") == ["Chat of 1", "Rename", ""]
@@ -72,6 +74,10 @@ async def test_a_row_that_moves_up_keeps_the_focus(tab: Page, url: str, chats: l
     await tab.until("document.querySelector('#conversations a').innerText === 'Sea'")
     assert await tab.value(FOCUSED) == "Rename"
     assert await tab.value("document.activeElement.closest('li') === document.querySelector('#conversations li')")
+    assert await walk(tab, "#conversations .rename", "Tab", "Enter", "Tab") == ["Delete", "Cancel", "Delete"]
+    await tab.press("Enter")
+    await tab.until(f"document.querySelectorAll('#conversations li').length === {len(chats) - 1}")
+    assert await tab.value(FOCUSED) == "Chat of 4"
 
 
 async def test_enter_that_ends_a_word_of_an_input_method_does_not_send(tab: Page, url: str) -> None:

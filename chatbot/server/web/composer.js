@@ -11,6 +11,7 @@ export class Composer {
   #form;
   #field;
   #notice;
+  #stop;
   #draft = draftOf(null);
   #changing = null; // the message that is being said otherwise
 
@@ -19,6 +20,8 @@ export class Composer {
     this.#form = form;
     this.#field = form.querySelector("textarea");
     this.#notice = form.querySelector("#changing");
+    this.#stop = form.querySelector("#stop");
+    this.#stop.onclick = () => page.stop();
     form.addEventListener("submit", (event) => this.#submitted(event, page));
     this.#field.addEventListener("keydown", (event) => this.#pressed(event, page));
     this.#field.addEventListener("input", () => this.#written());
@@ -48,6 +51,12 @@ export class Composer {
     this.#notice.hidden = false;
     this.#put(message.text);
     this.#field.focus();
+  }
+
+  /** Offer to stop a reply, or no longer; whoever stood on that button writes then. */
+  offerStop(isOffered) {
+    if (!isOffered && !isTouched && document.activeElement === this.#stop) this.#field.focus();
+    this.#stop.hidden = !isOffered;
   }
 
   get text() {

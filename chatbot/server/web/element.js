@@ -12,13 +12,23 @@ export function button(text, className, onclick) {
   return element("button", { type: "button", className, textContent: text, onclick });
 }
 
-/** Make elements the children of a parent, in their order; those that stand right already are not touched, nor is the focus. */
+/**
+ * Make elements the children of a parent, in their order. Those that stand right already are not touched, nor is the
+ * focus; where what had it goes, what stands in its place then has it.
+ */
 export function arrange(parent, elements) {
   const focused = document.activeElement;
+  const place = [...parent.children].findIndex((child) => child.contains(focused));
   const wanted = new Set(elements);
   for (const child of [...parent.children]) if (!wanted.has(child)) child.remove();
   elements.forEach((child, place) => {
     if (parent.children[place] !== child) parent.insertBefore(child, parent.children[place] ?? null);
   });
-  if (parent.contains(focused) && focused !== document.activeElement) focused.focus({ preventScroll: true });
+  if (place < 0 || focused === document.activeElement) return;
+  const heir = focused.isConnected ? focused : focusable(parent.children[place] ?? parent.lastElementChild);
+  heir?.focus({ preventScroll: true });
+}
+
+function focusable(child) {
+  return child?.hasAttribute("tabindex") ? child : child?.querySelector("a, button");
 }

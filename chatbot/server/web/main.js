@@ -133,7 +133,7 @@ async function fill() {
 }
 
 function stepped() {
-  at("stop").hidden = !transcript.openReply?.responseId;
+  composer.offerStop(Boolean(transcript.openReply?.responseId));
   at("hello").hidden = chat.sheet.id !== null || transcript.messages.length > 0;
 }
 
@@ -236,7 +236,6 @@ function skip(event) {
 }
 
 at("skip").onclick = skip;
-at("stop").onclick = () => chat.stop();
 addEventListener("hashchange", open);
 recoverUnmade();
 open();

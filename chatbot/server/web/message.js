@@ -34,7 +34,7 @@ export class Message {
     this.remark = element("p", { className: "remark" });
     this.versions = element("span", { className: "versions" });
     this.actions = element("div", { className: "actions" }, this.versions);
-    this.element = element("article", {}, this.speakerName, this.body, this.remark, this.actions);
+    this.element = element("article", { tabIndex: -1 }, this.speakerName, this.body, this.remark, this.actions);
   }
 
   /** Offer something to be done with the message; `name` is the class of its button. */
