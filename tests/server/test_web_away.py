@@ -1,5 +1,6 @@
 """What is asked of the page while the server is away: done later, or said not to be done. In a real browser."""
 
+import asyncio
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from tests.browser import Page
 from tests.conversation.test_personas import World
 from tests.fake_engine import FakeEngine
 from tests.live_server import live_server
-from tests.server.page_user import LIVE, begin, said, say
+from tests.server.page_user import LIVE, begin, said, say, texts
 from tests.server.test_web_chat import choose
 
 Server = AbstractAsyncContextManager[str]
@@ -62,6 +63,28 @@ async def test_who_was_chosen_after_the_first_words_of_a_new_chat_answers_there(
         await tab.until_shown("one", "#conversations")
         assert await tab.value("document.querySelector('#speaker').value") == "pirate"
         assert await model_at(url) == "pirate"
+
+
+async def test_who_was_chosen_and_what_was_said_stay_with_a_chat_that_is_left(away: tuple[Page, Server]) -> None:
+    tab, server = away
+    await choose(tab, "pirate")
+    await say(tab, "hi")
+    await tab.click("#new")
+    await tab.until("location.hash === ''")
+    assert await tab.value("document.querySelector('#speaker').value") == "fake"
+    await tab.click("#conversations a")
+    await tab.until("document.querySelector('#title').innerText === 'Chat of hello'")
+    await tab.until_shown("hi", ".user.sending")
+    assert await tab.value("document.querySelector('#speaker').value") == "pirate"
+    await tab.click("#new")
+    async with server as url:
+        await tab.until(LIVE)
+        while await model_at(url) != "pirate":
+            await asyncio.sleep(0.01)
+        await tab.click("#conversations a")
+        await tab.until_shown("aye", "#messages")
+        await tab.until_shown("you said: hi", "#messages")
+        assert await texts(tab) == ["hello", "aye", "hi", "you said: hi"]
 
 
 async def test_what_is_not_done_is_said(away: tuple[Page, Server]) -> None:

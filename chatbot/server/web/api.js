@@ -12,10 +12,15 @@ export class Refused extends Error {
 }
 
 /** No answer came. */
-export class Unreachable extends Error {
+class Unreachable extends Error {
   constructor() {
     super("The server cannot be reached.");
   }
+}
+
+/** Say whether what failed is to be done later: nobody answered, or a key is to be given first. */
+export function isForLater(error) {
+  return error instanceof Unreachable || error.status === 401;
 }
 
 export class Api {

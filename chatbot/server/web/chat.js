@@ -1,88 +1,66 @@
 /** The open chat: what was said in it, what is said now, and its replies as they come. */
 
-import { described, merged } from "./history.js";
 import { Message, ending, itemText } from "./message.js";
-import { newConversation } from "./new_conversation.js";
-import { ENDS, newId } from "./turns.js";
-import { keepUnsent, keptUntil, unsentOf } from "./unsent.js";
+import { newId } from "./new_id.js";
+import { Pages } from "./pages.js";
+import { ENDS } from "./replies.js";
+import { keepUnsent, unsentOf } from "./unsent.js";
 
-const PAGE = 40;
-const FARTHEST_PAGES = 10;
 const AGAIN_TEMPERATURE = 0.8; // whoever asks the same again wants another answer
 
 export class Chat {
-  /** The chat that is open: its id, null until the server has made it, and who answers, null for the base model. */
-  sheet = { id: null, model: null };
+  /**
+   * The chat that is open: its id, null until it is made, and the key for that; who answers, null for the base model,
+   * undefined before the server has told.
+   */
+  sheet = { id: null, key: null, model: null };
   #api;
-  #turns;
+  #outbox;
+  #replies;
   #transcript;
   #page;
-  #oldest = null;
-  #isBehind = false;
-  #isLoading = false;
-  #asked = 0;
+  #pages;
   #due = null; // what is to be asked anew once the server has named it
-  #wanted = null; // the id of a message that is looked for, and how many more pages are read for it
 
   /**
-   * `page` has `onMade`, `onUnsent`, `onGone`, `onFault`, `onFailed`, `onStep`, `offer`, `announce`, `speakerOf`, `modelOf`
-   * and `renewed`, which waits for a new socket.
+   * `page` has `onUnsent`, `onGone`, `onFault`, `onFailed`, `onStep`, `offer`, `announce`, `speakerOf` and `modelOf`.
    */
-  constructor({ api, turns, transcript, page }) {
+  constructor({ api, outbox, replies, transcript, page }) {
     this.#api = api;
-    this.#turns = turns;
+    this.#outbox = outbox;
+    this.#replies = replies;
     this.#transcript = transcript;
     this.#page = page;
+    const make = (fields) => this.#made(fields);
+    const onRead = (messages, came) => this.#read(messages, came);
+    const chat = { make, onRead, onGone: page.onGone, onFault: page.onFault };
+    this.#pages = new Pages({ api, transcript, chat });
   }
 
-  /** Show a chat that `catchUp` then fills, or with null the blank page of a new one. */
-  open(id, model) {
-    this.#turns.leave();
+  /** Show a chat that `catchUp` then fills, or the blank page of one that is not made: what is not sent stands there. */
+  open(sheet) {
+    this.#replies.leave();
     this.#dropDue();
-    this.#wanted = null;
-    this.sheet = { id, model };
-    this.#oldest = null;
-    this.#show(unsentOf(id).map((fields) => this.#made(fields)));
+    this.sheet = sheet;
+    this.#pages.open(sheet);
+    const waiting = this.#outbox.waitingIn(sheet).flatMap((frame) => this.#asked(frame.idempotency_key, frame.input));
+    this.#show([...unsentOf(sheet.id).map((fields) => this.#made(fields)), ...waiting]);
     this.#transcript.toEnd();
   }
 
-  /** Show what was said meanwhile. What is being sent cannot be told from it; then it is done once that is stored. */
-  async catchUp() {
-    this.#isBehind = true;
-    if (this.#isLoading) return;
-    this.#isLoading = true;
-    while (this.#isBehind && this.sheet.id !== null && !this.#transcript.isSending) {
-      this.#isBehind = false;
-      const asked = this.#asked; // a page that was read before a message was stored lacks it
-      const use = (page) => asked === this.#asked && this.#merge(page);
-      await this.#load(this.sheet, { order: "desc", limit: PAGE }, use);
-    }
-    this.#isLoading = false;
-    this.#lead();
+  /** Show what was said meanwhile. */
+  catchUp() {
+    this.#pages.catchUp();
   }
 
-  /** Lead to a message once it is loaded, as far back as a reader would go. */
+  /** Lead to a message once it is loaded. */
   leadTo(id) {
-    this.#wanted = { id, pages: FARTHEST_PAGES };
+    this.#pages.leadTo(id);
   }
 
-  #lead() {
-    const message = this.#wanted && this.#transcript.messages.find(({ id }) => id === this.#wanted.id);
-    const isSought = this.#wanted && !message && this.#oldest !== null && this.#wanted.pages-- > 0;
-    if (message) this.#transcript.goTo(message);
-    if (isSought) this.loadOlder();
-    else this.#wanted = null;
-  }
-
-  /** Fetch the page before what is shown, unless something is being fetched. */
-  async loadOlder() {
-    if (this.#oldest === null || this.#isLoading) return;
-    this.#isLoading = true;
-    const query = { order: "desc", limit: PAGE, after: this.#oldest };
-    await this.#load(this.sheet, query, (page) => this.#prepend(page));
-    this.#isLoading = false;
-    if (this.#isBehind) this.catchUp();
-    else this.#lead();
+  /** Fetch the page before what is shown. */
+  loadOlder() {
+    this.#pages.loadOlder();
   }
 
   say(text) {
@@ -130,15 +108,25 @@ export class Chat {
     if (reply?.responseId) this.#api.cancel(reply.responseId).catch(this.#page.onFailed);
   }
 
-  /** The server has stored what was sent: return who takes the events of its reply. */
+  /** The server has made the chat, which was a blank page. */
+  made(id) {
+    this.sheet.id = id;
+    keepUnsent(null, []);
+    keepUnsent(id, this.#transcript.messages);
+  }
+
+  /** The server has stored what was sent, and tells of its reply. */
   taken(frame, response) {
     const question = this.#sent(frame);
-    if (!question) return void (frame.conversation === this.sheet.id && this.catchUp());
-    question.settle("completed");
+    if (question) this.#answered(question, frame.stream_id, response);
+    if (frame.conversation === this.sheet.id) this.catchUp();
+  }
+
+  #answered(question, streamId, response) {
     const { reply } = question;
+    question.settle("completed");
     reply.responseId = response.id;
-    this.catchUp();
-    return (event) => this.#receive(reply, event);
+    this.#replies.take(response.id, streamId, (event) => this.#receive(reply, event));
   }
 
   /** The server did not store what was sent; false if it is not shown here. */
@@ -152,22 +140,26 @@ export class Chat {
     return this.#transcript.messages.find((message) => message.key === frame.idempotency_key);
   }
 
-  async #ask(before, text, options) {
-    const { sheet } = this;
+  #ask(before, text, options) {
     this.#dropDue();
-    this.#asked += 1;
-    const question = this.#made({ role: "user", key: newId("key"), text, status: "sending" });
-    question.reply = this.#made({ role: "assistant", status: "sending" });
-    this.#show([...before, question, question.reply]);
+    this.#pages.outdate();
+    const key = newId("key");
+    this.#show([...before, ...this.#asked(key, text)]);
     this.#transcript.toEnd();
-    try {
-      const conversation = sheet.id ?? (await keptUntil(text, this.#place(sheet)));
-      const model = this.#page.modelOf(sheet.model) || undefined; // said, for a choice may be on its way still
-      this.#turns.send(question.key, { input: text, conversation, model, ...options });
-    } catch (error) {
-      if (sheet === this.sheet) this.#unsent(question, error.message);
-      else this.#page.onUnsent(sheet.id, text, error.message);
-    }
+    this.#outbox.send(key, this.sheet, { input: text, model: this.#answering(), ...options });
+  }
+
+  /** Who answers is said with each message, for a choice may be on its way still. */
+  #answering() {
+    const { model } = this.sheet;
+    return model === undefined ? undefined : this.#page.modelOf(model) || undefined;
+  }
+
+  /** Return a message that is being sent, and its reply. */
+  #asked(key, text) {
+    const question = this.#made({ role: "user", key, text, status: "sending" });
+    question.reply = this.#made({ role: "assistant", status: "sending" });
+    return [question, question.reply];
   }
 
   /** Ask anew once the server has named what was sent just now. */
@@ -188,60 +180,23 @@ export class Chat {
     this.#due = null;
   }
 
-  /** Return the id of a chat that was only a blank page, once the server has made it. */
-  async #place(sheet) {
-    const fields = sheet.model === null ? {} : { model: sheet.model };
-    sheet.making ??= newConversation(this.#api, fields, () => this.#page.renewed());
-    const body = await sheet.making.finally(() => (sheet.making = null));
-    if (sheet.id === null) {
-      sheet.id = body.id;
-      this.#page.onMade(sheet, body);
-    }
-    return sheet.id;
-  }
-
   #unsent(question, why) {
     question.settle("unsent", why);
     this.#show(this.#transcript.without(question.reply));
     this.catchUp();
   }
 
-  /** Use a page of items, unless another chat is open by then. */
-  async #load(sheet, query, use) {
-    try {
-      const page = await this.#api.items(sheet.id, query);
-      if (sheet === this.sheet) use(page);
-    } catch (error) {
-      if (sheet !== this.sheet) return;
-      if (error.code === "conversation_not_found") this.#page.onGone(sheet.id);
-      else if (error.code === "item_not_found") this.#oldest = null;
-      else this.#page.onFault(error);
-    }
-  }
-
-  #merge(page) {
-    const shown = this.#transcript.messages;
-    const messages = merged(shown, page, (fields) => this.#made(fields));
-    if (!messages.length || messages[0] !== shown[0]) this.#oldest = page.has_more ? page.last_id : null;
+  #read(messages, came) {
     this.#show(messages);
-    this.#takeUp(messages.filter((message) => !shown.includes(message)));
-    this.#askDue();
-  }
-
-  #prepend(page) {
-    const shown = new Set(this.#transcript.messages.map((message) => message.id));
-    const items = page.data.filter((item) => item.role !== "system" && !shown.has(item.id)).reverse();
-    const came = items.map((item) => this.#made(described(item)));
-    this.#oldest = page.has_more ? page.last_id : null;
-    this.#show([...came, ...this.#transcript.messages]);
     this.#takeUp(came);
+    this.#askDue();
   }
 
   /** Follow the replies that still run, and learn why others are incomplete. */
   #takeUp(came) {
     for (const message of came) {
       if (!message.responseId || message.role !== "assistant") continue;
-      if (message.isOpen) this.#turns.follow(message.responseId, (event) => this.#receive(message, event));
+      if (message.isOpen) this.#replies.follow(message.responseId, (event) => this.#receive(message, event));
       else if (message.status === "incomplete") this.#explain(message);
     }
   }

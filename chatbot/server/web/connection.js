@@ -15,7 +15,6 @@ export class Connection {
   #socket = null;
   #timer = null;
   #attempt = 0;
-  #waiting = [];
   #listener;
 
   /** `listener` has `admit`, `protocols`, `onState`, `onLive`, `onEvent` and `onTooLarge`. */
@@ -53,12 +52,6 @@ export class Connection {
     this.#lost(this.#socket, 0);
   }
 
-  /** Wait for the next socket; the present one is given up, for over HTTP nobody answered. */
-  renewed() {
-    this.drop();
-    return new Promise((resolve) => this.#waiting.push(resolve));
-  }
-
   /** "yes", "no" where a key is needed, "later" where nobody answers or the answer is none. */
   async #admitted() {
     try {
@@ -84,7 +77,6 @@ export class Connection {
     if (socket !== this.#socket) return;
     this.#tell("live");
     this.#listener.onLive();
-    for (const resolve of this.#waiting.splice(0)) resolve();
   }
 
   #heard(socket, message) {

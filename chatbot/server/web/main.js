@@ -1,19 +1,22 @@
 /** The page: puts its parts together and tells each what concerns it. */
 
 import { Access } from "./access.js";
-import { Api, Unreachable } from "./api.js";
+import { Api, isForLater } from "./api.js";
 import { Chat } from "./chat.js";
-import { choose, heard, learn, tellChoice } from "./choice.js";
+import { Choices } from "./choices.js";
 import { Composer } from "./composer.js";
 import { Connection } from "./connection.js";
 import { ConversationList, UNTITLED } from "./conversation_list.js";
 import { askedLine, confirmed } from "./dialogs.js";
+import { keep, kept } from "./kept.js";
+import { newId } from "./new_id.js";
 import { Offers } from "./offers.js";
+import { Outbox } from "./outbox.js";
+import { Replies } from "./replies.js";
 import { Side } from "./side.js";
 import { Speakers } from "./speakers.js";
 import { Transcript } from "./transcript.js";
-import { Turns } from "./turns.js";
-import { keepUnsent, recoverUnmade } from "./unsent.js";
+import { keepUnsent } from "./unsent.js";
 
 const MAX_TITLE = 200;
 const STATES = { connecting: "Connecting…", live: "", lost: "No connection to the server. Trying again…", locked: "" };
@@ -21,6 +24,7 @@ const STATES = { connecting: "Connecting…", live: "", lost: "No connection to 
 const at = (id) => document.getElementById(id);
 const access = new Access();
 const api = new Api(() => access.key);
+const choices = new Choices(api, onFault);
 const speakers = new Speakers(at("speaker"), (model) => chosen(model));
 const list = new ConversationList({ api, list: at("conversations"), end: at("end"), page: { rename, remove, onAgain, onFault } });
 const side = new Side((words) => list.search(words));
@@ -44,18 +48,24 @@ const connection = new Connection({
   onState: stateChanged,
   onLive: () => {
     connection.send({ type: "chatbot:conversations.watch", event_id: "watch" });
-    turns.goOn();
+    replies.goOn();
+    outbox.goOn();
   },
   onEvent: received,
-  onTooLarge: () => turns.refuseTooLarge(),
+  onTooLarge: () => outbox.refuseTooLarge(),
 });
-const turns = new Turns(connection, { onTaken: (frame, response) => chat.taken(frame, response), onRefused: refused });
+const replies = new Replies(connection);
+const outbox = new Outbox({
+  api,
+  connection,
+  page: { onMade: made, onTaken: (frame, response) => chat.taken(frame, response), onRefused: refused, onFault },
+});
 const chat = new Chat({
   api,
-  turns,
+  outbox,
+  replies,
   transcript,
   page: {
-    onMade: made,
     onUnsent: unsent,
     onGone: gone,
     onStep: stepped,
@@ -65,26 +75,30 @@ const chat = new Chat({
     announce: (text) => (at("announcer").textContent = text),
     modelOf: (model) => speakers.idOf(model),
     speakerOf: (model) => speakers.nameOf(model),
-    renewed: () => connection.renewed(),
   },
 });
-
 const offers = new Offers({ chat, composer, transcript });
 
-let newModel = null; // who answers in the next new chat
+let newModel = kept("new-model"); // who answers in the next new chat
 
 function received(event) {
   if (event.type === "chatbot:conversations.watched") comeBack();
   else if (event.type === "chatbot:conversation.updated") updated(event.conversation, event.running_response_id);
   else if (event.type === "chatbot:conversation.deleted") gone(event.conversation.id);
+  else if (event.type === "error") failed(event.event_id ?? event.stream_id ?? null, event.error);
   else {
-    const error = turns.receive(event);
-    if (error) note(error.message);
+    if (event.type === "response.created") outbox.acknowledge(event);
+    replies.receive(event);
   }
+}
+
+function failed(name, error) {
+  if (!outbox.refuse(name, error) && !replies.refuse(name, error)) note(error.message);
 }
 
 /** On every new socket, and when more changed than could be told. */
 async function comeBack() {
+  await choices.tellAll();
   await list.refresh();
   fill();
 }
@@ -96,16 +110,16 @@ function updated(body, running) {
   chat.catchUp();
 }
 
-/** Show the chat that the address names. */
-function open() {
+/** Show the chat that the address names, or else a blank page; `key` is that under which it becomes a chat. */
+function open(key = newId("key")) {
   const id = location.hash.slice(1) || null;
   note("");
   side.close();
-  chat.open(id, id === null ? newModel : null);
+  chat.open(id === null ? { id, key, model: newModel } : { id, key: null });
   if (list.found(id)) chat.leadTo(list.found(id));
   composer.open(id);
   list.mark(id);
-  describe({ title: id === null ? "New chat" : "", model: chat.sheet.model });
+  describe(id === null ? { title: "New chat", model: newModel } : list.find(id) ?? { title: "" });
   if (connection.state === "live") fill();
 }
 
@@ -122,7 +136,7 @@ async function fill() {
   const { sheet } = chat;
   if (sheet.id === null) return;
   try {
-    const body = (await tellChoice(api, sheet, onFault)) ?? list.find(sheet.id) ?? (await api.conversation(sheet.id));
+    const body = list.find(sheet.id) ?? (await api.conversation(sheet.id));
     if (sheet !== chat.sheet) return;
     describe(body);
   } catch (error) {
@@ -140,21 +154,18 @@ function stepped() {
 function describe({ title, model }) {
   at("title").textContent = title ?? UNTITLED;
   document.title = title ? `${title} – chatbot` : "chatbot";
-  learn(chat.sheet, model);
+  chat.sheet.model = choices.in(chat.sheet.id, model);
   speakers.show(chat.sheet.model);
 }
 
-function made(sheet, body) {
-  const isOpen = sheet === chat.sheet;
+function made({ key, model }, body) {
   list.put(body, null);
-  heard(sheet, body.model);
-  tellChoice(api, sheet, onFault);
-  if (!isOpen) return;
-  composer.made(sheet.id);
-  keepUnsent(null, []);
-  keepUnsent(sheet.id, transcript.messages);
-  history.replaceState(null, "", `#${sheet.id}`);
-  list.mark(sheet.id);
+  if (model !== body.model) choices.choose(body.id, model); // chosen while it was made
+  if (key !== chat.sheet.key) return;
+  chat.made(body.id);
+  composer.made(body.id);
+  history.replaceState(null, "", `#${body.id}`);
+  list.mark(body.id);
 }
 
 function gone(id) {
@@ -165,6 +176,7 @@ function gone(id) {
     note("This conversation was deleted.");
   }
   composer.forget(id);
+  choices.forget(id);
   keepUnsent(id, []);
 }
 
@@ -174,9 +186,12 @@ function leave() {
 }
 
 function chosen(model) {
-  choose(chat.sheet, model);
-  if (chat.sheet.id === null) newModel = model;
-  else tellChoice(api, chat.sheet, onFault);
+  const { sheet } = chat;
+  sheet.model = model;
+  if (sheet.id !== null) return choices.choose(sheet.id, model);
+  newModel = model;
+  keep("new-model", model);
+  outbox.choose(sheet.key, model);
 }
 
 async function rename({ id, title }) {
@@ -215,7 +230,7 @@ async function stateChanged(state) {
 
 /** A request failed: without an answer, or a key that is taken, the connection is to be looked at. */
 function onFault(error) {
-  if (error instanceof Unreachable || error.status === 401) connection.drop();
+  if (isForLater(error)) connection.drop();
   else note(error.message);
 }
 
@@ -229,14 +244,6 @@ function note(text) {
   at("note").textContent = text;
 }
 
-/** The part of the address after # names a conversation, so it cannot name a place in the page. */
-function skip(event) {
-  event.preventDefault();
-  at("transcript").focus();
-}
-
-at("skip").onclick = skip;
-addEventListener("hashchange", open);
-recoverUnmade();
-open();
+addEventListener("hashchange", () => open());
+open(outbox.unmade);
 connection.start();

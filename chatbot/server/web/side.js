@@ -11,6 +11,7 @@ export class Side {
   constructor(onSearch) {
     this.#field.addEventListener("input", () => this.#searched(onSearch));
     this.#menu.onclick = () => this.#toggle();
+    document.getElementById("skip").onclick = skip;
     document.getElementById("shade").onclick = () => this.close();
     document.getElementById("new").onclick = () => this.close();
     document.getElementById("side").addEventListener("keydown", (event) => this.#pressed(event));
@@ -37,4 +38,10 @@ export class Side {
     clearTimeout(this.#due);
     this.#due = setTimeout(() => onSearch(this.#field.value.trim()), SEARCH_MS);
   }
+}
+
+/** The part of the address after # names a conversation, so it cannot name a place in the page. */
+function skip(event) {
+  event.preventDefault();
+  document.getElementById("transcript").focus();
 }
