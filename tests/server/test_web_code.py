@@ -56,7 +56,9 @@ async def test_code_that_is_being_written_or_covered_by_the_list_cannot_be_copie
     assert await tab.value(f"document.elementFromPoint(...{place}).id") == "shade"
 
 
-async def test_a_browser_that_does_not_copy_is_told_of(tab: Page, url: str, engine: FakeEngine) -> None:
+async def test_a_page_over_plain_http_copies_too_and_one_that_cannot_says_so(
+    tab: Page, url: str, engine: FakeEngine
+) -> None:
     engine.reply = lambda _: ["```\na\n```"]
     await begin(tab, url)
     await say(tab, "hi")
@@ -64,6 +66,13 @@ async def test_a_browser_that_does_not_copy_is_told_of(tab: Page, url: str, engi
     await tab.value("navigator.clipboard.writeText = () => Promise.reject(new Error())")
     await tab.click(".copy-code")
     await tab.until_shown("Not copied", ".copy-code")
+    await tab.value("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
+    await tab.value("document.querySelector('.user .copy').focus()")
+    await tab.press("Enter")
+    assert await tab.value(FOCUSED) == "Copied"
+    await tab.value("document.querySelector('textarea').focus()")
+    await tab.call("Input.dispatchKeyEvent", type="keyDown", key="v", modifiers=2, commands=["paste"])
+    await tab.until("document.querySelector('textarea').value === 'hi'")
 
 
 async def test_a_reply_is_copied_as_it_was_written_and_the_button_says_so(

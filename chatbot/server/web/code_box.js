@@ -6,6 +6,5 @@ import { element } from "./element.js";
 /** Return the box of some code. */
 export function codeBox(text) {
   const code = element("pre", { tabIndex: 0 }, element("code", { textContent: text }));
-  const copy = copyButton("copy-code", "Copy this code", () => text);
-  return element("div", { className: "code" }, code, ...(copy ? [copy] : []));
+  return element("div", { className: "code" }, code, copyButton("copy-code", "Copy this code", () => text));
 }

@@ -15,6 +15,7 @@ export class Offers {
 
   offer(message) {
     message.onVersion = (id) => this.#chat.chooseVersion(id);
+    message.actions.append(copyButton("copy", "Copy this message", () => message.text));
     if (message.role === "user") this.#offerOfUser(message);
     else this.#offerOfReply(message);
   }
@@ -26,8 +27,6 @@ export class Offers {
   }
 
   #offerOfReply(message) {
-    const copy = copyButton("copy", "Copy this reply", () => message.text);
-    if (copy) message.actions.append(copy);
     message.offer("retry", "Try again", () => this.#chat.answerAnew(message));
   }
 
