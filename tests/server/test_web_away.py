@@ -96,3 +96,7 @@ async def test_what_is_not_done_is_said(away: tuple[Page, Server]) -> None:
     await tab.value("note.textContent = ''")
     await tab.click(".assistant .retry")
     await tab.until_shown("It was not done", "#note")
+    await tab.value("document.querySelector('#search').focus()")
+    await tab.type("hello")
+    await tab.until_shown("could not be read", "#end")
+    assert await tab.value("document.querySelectorAll('#conversations li').length") == 0

@@ -27,6 +27,7 @@ async def test_a_read_that_is_never_answered_does_not_keep_every_chat_blank(
     await tab.value(LOSE_FIRST_READ)
     await tab.value(f"location.hash = '{one}'")
     await tab.until("document.querySelector('#title').innerText === 'Chat of one'")
+    await tab.until("getComputedStyle(messages, '::after').content.includes('Loading')")
     await tab.value(f"location.hash = '{other}'")
     await tab.until_shown("other", "#messages")
     await tab.until(LIVE)

@@ -53,6 +53,7 @@ export class ConversationList {
     if (words === this.#words) return undefined;
     this.#words = words;
     this.#entries.clear();
+    this.#last = null;
     return this.refresh();
   }
 
@@ -98,6 +99,7 @@ export class ConversationList {
       return reading === this.#reading ? page : null;
     } catch (error) {
       this.#page.onFault(error);
+      if (reading === this.#reading) this.#draw("The list could not be read.");
       return null;
     }
   }
@@ -123,17 +125,18 @@ export class ConversationList {
   #made(id) {
     const link = element("a", { href: `#${id}`, dir: "auto" });
     link.onclick = () => void (id === this.#current && this.#page.onAgain(id)); // the address does not change then
-    const rename = button("Rename", "rename", () => this.#page.rename(this.find(id)));
-    const remove = button("Delete", "delete", () => this.#page.remove(this.find(id)));
+    const rename = button("Rename", "rename", () => this.#page.rename(entry.body));
+    const remove = button("Delete", "delete", () => this.#page.remove(entry.body));
+    const entry = { link, element: element("li", {}, link, rename, remove), body: null };
     markCurrent(link, id === this.#current);
-    return { link, element: element("li", {}, link, rename, remove), body: null };
+    return entry;
   }
 
-  #draw() {
+  /** Draw the list, or say why there is none. */
+  #draw(none = this.#words ? "Nothing found." : "No conversations yet.") {
     const entries = [...this.#entries.values()].sort((one, other) => other.body.change - one.body.change);
     arrange(this.#list, entries.map((entry) => entry.element));
     setTabStops(this.#list);
-    const none = this.#words ? "Nothing found." : "No conversations yet.";
     this.#end.textContent = entries.length || this.#last !== null ? "" : none;
   }
 }

@@ -9,7 +9,7 @@ export async function confirmed(question, yes) {
 
 /** Resolve to a line of text, or to null if the user wants none. */
 export async function askedLine(question, value, maxLength) {
-  const field = element("input", { type: "text", value, maxLength, required: true });
+  const field = element("input", { type: "text", value, maxLength, required: true, onfocus: () => field.select() });
   const answer = await asked([element("label", {}, question, field)], "Save", "primary");
   return answer === null ? null : field.value.trim();
 }

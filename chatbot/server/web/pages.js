@@ -42,13 +42,13 @@ export class Pages {
   async catchUp() {
     this.#isBehind = true;
     if (this.#isLoading) return;
-    this.#isLoading = true;
+    this.#isLoading = this.#transcript.isReading = true;
     while (this.#isBehind && this.#sheet.id !== null && !this.#transcript.isSending) {
       this.#isBehind = false;
       const said = this.#said;
       await this.#load({}, (page) => said === this.#said && this.#merge(page));
     }
-    this.#isLoading = false;
+    this.#isLoading = this.#transcript.isReading = false;
     this.#lead();
   }
 

@@ -64,6 +64,11 @@ export class Transcript {
     requestAnimationFrame(() => this.#fill());
   }
 
+  /** Say whether something is being read, which is shown where nothing else is. */
+  set isReading(isReading) {
+    this.#scroller.classList.toggle("reading", isReading);
+  }
+
   /** Go to a message that was looked for, and show which it is. */
   goTo({ element }) {
     this.#isAtEnd = false;
