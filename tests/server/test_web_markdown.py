@@ -125,6 +125,7 @@ async def test_only_addresses_of_the_web_become_links(markdown: Page) -> None:
         ("[https://a.b](https://c.d)", LINK.format("https://c.d", "https://a.b")),
         ("[a](javascript:b) <a href=c>", "[a](javascript:b) &lt;a href=c&gt;"),
         ("[a](data:b) xhttps://c [d](/e) ftp://f https://", "[a](data:b) xhttps://c [d](/e) ftp://f https://"),
+        ("[a](mailto:b@c.d)", LINK.format("mailto:b@c.d", "a")),
         ("`https://a.b`", "<code>https://a.b</code>"),
         ("www.a-b.org/c. www.de", f"{LINK.format('https://www.a-b.org/c', 'www.a-b.org/c')}. www.de"),
         ("a@www.b.c ftp://www.d.e", "a@www.b.c ftp://www.d.e"),

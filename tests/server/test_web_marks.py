@@ -20,6 +20,8 @@ async def test_marks_inside_a_line_are_shown_as_what_they_mean(markdown: Page) -
         ("***a*** **b *c*** ~~d~~ a~~", "<strong><em>a</em></strong> <strong>b <em>c</em></strong> <del>d</del> a~~"),
         ("_a b_ __c__ d_e_f", "<em>a b</em> <strong>c</strong> d_e_f"),
         ("____ ***** ~~~~ x", "____ ***** ~~~~ x"),
+        ("**A** or **B**\n**C**", "<strong>A</strong> or <strong>B</strong>\n<strong>C</strong>"),
+        ("*a **b** c* ***d** e* *f **g*", "<em>a <strong>b</strong> c</em> <em><strong>d</strong> e</em> *f **g*"),
         ("`` `a` `` `b``c` `  `", "<code>`a`</code> <code>b``c</code> <code>  </code>"),
         ("a<br>b<br/>c<b>", "a<br>b<br>c&lt;b&gt;"),
     ):
@@ -29,9 +31,14 @@ async def test_marks_inside_a_line_are_shown_as_what_they_mean(markdown: Page) -
 async def test_a_backslash_shows_a_mark_as_it_is(markdown: Page) -> None:
     for text, html in (
         (r"\*a\* 1\. \_b_ \`c\` `\*`", r"*a* 1. _b_ `c` <code>\*</code>"),
-        ("\\# a\\\nb \\d \\\\", "# a\nb \\d \\"),
+        ("\\# a\\\nb \\d \\\\ \\$5 \\&amp;", "# a\nb \\d \\ $5 &amp;amp;"),
     ):
         assert await html_of(markdown, text) == f"<p>{html}</p>"
+
+
+async def test_an_entity_is_shown_as_the_character_that_it_means(markdown: Page) -> None:
+    html = "<p>&amp; &lt;b&gt; → → <code>&amp;amp;</code> &amp;nothing; &amp;#0; &amp;#x110000; AT&amp;T</p>"
+    assert await html_of(markdown, "&amp; &lt;b&gt; &rarr; &#x2192; `&amp;` &nothing; &#0; &#x110000; AT&T") == html
 
 
 async def test_an_address_in_angle_brackets_is_a_link_without_them(markdown: Page) -> None:
@@ -55,7 +62,24 @@ async def test_a_heading_has_marks_before_it_or_a_line_below(markdown: Page) -> 
         assert await html_of(markdown, text) == html
 
 
-PIECES = ["***a ", "__a ", "_a ", " _a", "~~a ", "\\", "<https://a ", "<br", "- ", "--- - a\n", "`` ", "` `` ", "``` `"]
+PIECES = [
+    "*a **b** ",
+    "*a **",
+    "&#1",
+    "***a ",
+    "__a ",
+    "_a ",
+    " _a",
+    "~~a ",
+    "\\",
+    "<https://a ",
+    "<br",
+    "- ",
+    "--- - a\n",
+    "`` ",
+    "` `` ",
+    "``` `",
+]
 
 
 async def test_no_mark_takes_long_to_show(markdown: Page) -> None:
