@@ -39,9 +39,15 @@ def export_lines(
 
     async def export(client: "Client") -> int:
         name = None if conversation is None else await _titled(client, conversation)
+        longest_bytes = line_bytes = 0
         with _written(file) as out:
             async for piece in client.export(name):
                 out.write(piece)
+                *ended, rest = map(len, piece.split(b"\n"))
+                if ended:
+                    longest_bytes, line_bytes = max(longest_bytes, line_bytes + ended[0], *ended), 0
+                line_bytes += rest
+        _warn_of_length(file, longest_bytes)
         return 0
 
     _with_client(export)
@@ -61,6 +67,15 @@ def import_lines(
             return _tell(file, await client.import_lines(_pieces(begin, source)))
 
         _with_client(bring_in)
+
+
+def _warn_of_length(file: str, line_bytes: int) -> None:
+    from chatbot.server.lines import MAX_LINE_BYTES
+    from tui.ask import talk
+
+    if line_bytes > MAX_LINE_BYTES:
+        largest = f"`import` takes lines of up to {MAX_LINE_BYTES} bytes, and one has {line_bytes}"
+        talk(f"{file}: {largest}; keep that conversation by `chatbot db backup` too")
 
 
 async def _titled(client: "Client", title: str) -> str:

@@ -87,20 +87,25 @@ def _entries(name: str, messages: Sequence[ArchivedMessage], ids: _Ids) -> Itera
 
 
 def _items(entries: Sequence[_Entry], ids: _Ids, now: int) -> list[ArchivedItem]:
-    """Return the entries as items in the order in which they were said, each behind the one that it continues."""
+    """Return the entries as items in the order in which they were said, each behind the one that it continues.
+
+    Their positions are new, or the next message's might be one that no line may name.
+    """
     stored_ids = {entry.message.id: entry.id for entry in entries}
     earlier: set[str | None] = {None}
     items: list[ArchivedItem] = []
+    before = -1
     for position, entry in _in_order(entries):
         parent_id = _parent(entry, stored_ids)
         if parent_id not in earlier:
             raise _wrong(entry, "parent_id", "the id of a message that was said before it")
         if entry.id in earlier:
             raise _wrong(entry, "id", "an id that no other message of the line has")
-        if items and position <= items[-1].position:
+        if position == before:
             raise _wrong(entry, "position", "a place that no other message of the line has")
         earlier.add(entry.id)
-        items.append(_item(entry, parent_id, position, ids, now))
+        items.append(_item(entry, parent_id, len(items), ids, now))
+        before = position
     return items
 
 

@@ -13,6 +13,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from chatbot.cli.program import app
+from chatbot.server import lines
 from tests.fake_engine import FakeEngine
 from tests.live_server import live_server
 
@@ -33,7 +34,9 @@ def line(text: str, **fields: str) -> str:
     return json.dumps({"messages": [{"role": "user", "content": text}]} | fields)
 
 
-async def test_conversations_go_out_and_come_in_again(http: httpx.AsyncClient, tmp_path: Path) -> None:
+async def test_conversations_go_out_and_come_in_again(
+    http: httpx.AsyncClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = tmp_path / "chats.jsonl"
     told = await conversations("import", "-", said=f"{line('one', title='Sea')}\n{line('two')}")
     assert told.stdout == "2 imported, 0 already there, 0 wrong\n"
@@ -45,7 +48,11 @@ async def test_conversations_go_out_and_come_in_again(http: httpx.AsyncClient, t
         await http.delete(f"/v1/conversations/{conversation['id']}")
     assert (await conversations("import", file)).stdout == "2 imported, 0 already there, 0 wrong\n"
     assert (await conversations("import", file)).stdout == "0 imported, 2 already there, 0 wrong\n"
-    assert (await conversations("export", "-")).stdout == written
+    longest = len(max(written.splitlines(), key=len))
+    monkeypatch.setattr(lines, "MAX_LINE_BYTES", longest - 1)
+    every = await conversations("export", "-")
+    assert every.stdout == written
+    assert f"lines of up to {longest - 1} bytes, and one has {longest};" in every.stderr
     assert (await conversations("export", "-", "--conversation", "Sea")).stdout == written.splitlines(True)[0]
 
 
