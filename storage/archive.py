@@ -51,9 +51,10 @@ class Archive:
         return await self._reader.read(partial(_items, outline=outline, begin=begin, limit=limit))
 
     async def restore(self, conversation: Conversation, archived: Sequence[ArchivedItem]) -> bool:
-        """Store a conversation with items of every branch, parents first; False if one with its id is here already.
+        """Store a conversation with items of every branch, parents first; False if one with its id is listed already.
 
-        Raises AlreadyExists if the id of an item or response is taken by another conversation.
+        One that is here and hidden is listed from now on. Raises AlreadyExists if the id of an item or response is
+        taken by another conversation.
         """
         return await self._writer.submit(partial(_restore, conversation=conversation, archived=archived))
 
@@ -100,8 +101,10 @@ def _archived(row: Row[Any]) -> ArchivedItem:
 
 
 def _restore(db: Connection, conversation: Conversation, archived: Sequence[ArchivedItem]) -> bool:
-    if _exists(db, conversation.id):
-        return False
+    if (known := _known(db, conversation.id)) is not None:
+        if not known.listed:
+            conversations.change(db, conversation.id, listed=True)
+        return not known.listed
     conversations.create(
         db,
         conversation.id,
@@ -119,12 +122,11 @@ def _restore(db: Connection, conversation: Conversation, archived: Sequence[Arch
     return True
 
 
-def _exists(db: Connection, conversation_id: str) -> bool:
+def _known(db: Connection, conversation_id: str) -> Conversation | None:
     try:
-        conversations.fetch(db, conversation_id)
+        return conversations.fetch(db, conversation_id)
     except ConversationNotFound:
-        return False
-    return True
+        return None
 
 
 def _restore_responses(db: Connection, conversation_id: str, archived: Sequence[ArchivedItem]) -> None:

@@ -96,7 +96,7 @@ async def test_an_imported_conversation_goes_on_from_everywhere(
     ]
 
 
-async def test_a_repeated_import_adds_nothing(http: httpx.AsyncClient) -> None:
+async def test_a_repeated_import_adds_nothing_and_that_of_a_hidden_one_lists_it(http: httpx.AsyncClient) -> None:
     line = {"messages": [{"role": "user", "content": "My boat is called Ada, and she is fast."}]}
     first = await imported(http, line, "", line)
     again = await imported(http, line)
@@ -106,6 +106,10 @@ async def test_a_repeated_import_adds_nothing(http: httpx.AsyncClient) -> None:
     assert (listed["id"], listed["title"]) == (again["ids"][0], "My boat is called Ada, and she is fast.")
     (own,) = await exported(http)
     assert (await imported(http, own))["known"] == 1
+    hidden = await exported(http, (await turn(http, "hi"))["conversation"]["id"])
+    assert await exported(http) == [own]
+    assert [(await imported(http, *hidden))["imported"] for _ in range(2)] == [1, 0]
+    assert await exported(http) == [own, *hidden]
 
 
 async def test_a_line_without_its_id_is_a_copy(http: httpx.AsyncClient) -> None:
