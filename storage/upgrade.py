@@ -19,6 +19,8 @@ from storage.errors import StorageForeign, StorageNewer
 from storage.kept_rows import KeptRows, require_sound_references
 
 SCRIPTS: Final = "storage:migrations"
+TABLES: Final = {"alembic_version", "change_counter", "conversations", "items", "responses"}
+"""Tables of every revision, by which a database is known as ours, be it newer; other programs have some of them."""
 
 
 def upgrade(database: Path) -> bool:
@@ -50,7 +52,7 @@ def current_revision(database: Path) -> str | None:
         tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
         if not tables:
             return None
-        if not {"alembic_version", "conversations"} <= tables:
+        if not tables >= TABLES:
             raise StorageForeign(
                 f"{database}: expected a chatbot database, but it holds other tables; choose another path"
             )
