@@ -106,12 +106,7 @@ responses = Table(
 
 # Written out, not bound: a planner takes a partial index only if it sees the index's own condition.
 is_unfinished = text("state IN ('queued', 'in_progress')")
-Index(
-    "ix_responses_unfinished",
-    responses.c.conversation_id,
-    sqlite_where=is_unfinished,
-    postgresql_where=is_unfinished,
-)
+Index("ix_responses_unfinished", responses.c.conversation_id, sqlite_where=is_unfinished)
 
 response_inputs = Table(
     "response_inputs",

@@ -124,8 +124,7 @@ def _make_responses() -> None:
         sa.UniqueConstraint("output_item_id", name="uq_responses_output_item_id"),
     )
     op.create_index("ix_responses_conversation_id", "responses", ["conversation_id"])
-    unfinished: dict[str, Any] = {"sqlite_where": UNFINISHED, "postgresql_where": UNFINISHED}
-    op.create_index("ix_responses_unfinished", "responses", ["conversation_id"], **unfinished)
+    op.create_index("ix_responses_unfinished", "responses", ["conversation_id"], sqlite_where=UNFINISHED)
 
 
 def _make_response_inputs() -> None:
