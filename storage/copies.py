@@ -27,7 +27,7 @@ def write_copy(database: Path, target: Path) -> None:
         sync(partial)
         os.replace(partial, target)
     except BaseException:
-        partial.unlink()  # what did not fit must not be what fills the disk
+        partial.unlink(missing_ok=True)  # what did not fit must not be what fills the disk
         raise
     sync(target.parent)
 

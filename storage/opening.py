@@ -73,6 +73,9 @@ def _prepare(path: Path) -> tuple[Path, DatabaseLock, Connection]:
             remove_backups(backups)
         except (DBAPIError, sqlite3.Error) as error:
             raise translate(error) from error
+        except OSError as error:
+            name = error.filename or database
+            raise StorageReadOnly(f"{name}: expected what can be written, but {error.strerror}") from error
         undo.pop_all()
     return database, lock, connection
 

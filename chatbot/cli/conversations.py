@@ -100,7 +100,7 @@ def _written(file: str) -> Iterator[BinaryIO]:
         with open(descriptor, "wb") as out:
             yield out
     except BaseException as error:
-        Path(file).unlink()
+        Path(file).unlink(missing_ok=True)
         if isinstance(error, OSError):
             fail(f"{file}: cannot be written: {error.strerror or error}")
         raise

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from storage import Store, upgrade
 from storage.database import migrating_engine
-from storage.errors import MigrationFailed, StorageBroken, StorageNewer
+from storage.errors import MigrationFailed, StorageBroken, StorageNewer, StorageReadOnly
 from storage.schema import metadata
 from tests.storage.worlds import content, damage_items, whole_turn
 
@@ -103,6 +103,14 @@ async def test_a_backup_that_fails_leaves_nothing(database: Path, monkeypatch: p
     with pytest.raises(StorageBroken):
         await Store.open(database)
     assert list(database.parent.glob("*backup*")) == []
+
+
+async def test_what_is_in_the_way_of_a_backup_is_told(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    await make_old(database)
+    next_revision(monkeypatch, lambda db: pytest.fail("upgraded without a backup"))
+    database.with_name(f"chats.db.backup-{HEAD}.partial").mkdir()
+    with pytest.raises(StorageReadOnly, match=r"partial: expected what can be written, but Is a directory"):
+        await Store.open(database)
 
 
 async def test_the_backup_of_a_database_that_is_damaged_stays(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
