@@ -4,6 +4,8 @@ Root mean square normalisation by Zhang & Sennrich 2019. Only float32 modules th
 replaced; Gemma's, for one, which add one to the weight, stay as they are.
 """
 
+from inspect import signature
+
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
@@ -76,6 +78,8 @@ def _fast_twin(module: nn.Module) -> FastNorm | None:
     if not isinstance(weight, torch.Tensor) or weight.dim() != 1 or not isinstance(epsilon, float):
         return None
     if weight.dtype != torch.float32 or weight.device.type != "cpu":
+        return None
+    if len(signature(module.forward).parameters) != 1:  # it takes more than x, such as a gate
         return None
     fast = FastNorm(weight, epsilon)
     x = torch.linspace(-2, 3, 3 * weight.shape[0]).view(3, -1)

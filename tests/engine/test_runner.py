@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import AutoModelForCausalLM, Gemma2Config, GPT2Config, PreTrainedConfig
 from transformers.models.llama.modeling_llama import LlamaRMSNorm
+from transformers.models.qwen3_next.modeling_qwen3_next import Qwen3NextRMSNormGated
 
 from chatbot.engine.attention import Chunk
 from chatbot.engine.base import ModelNotFound
@@ -99,6 +100,11 @@ def test_only_plain_norms_are_replaced() -> None:
     expected = model(x)
     assert replace_norms(model).keys() == {"0"}
     assert torch.allclose(model(x), expected, atol=1e-5)
+
+
+def test_norms_that_take_a_gate_are_left_alone() -> None:
+    """As Qwen3.5, Qwen3-Next and OLMo-hybrid have them."""
+    assert replace_norms(nn.Sequential(Qwen3NextRMSNormGated(16))) == {}
 
 
 def test_a_model_that_fast_modules_would_change_keeps_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
