@@ -95,11 +95,11 @@ class PrefillPlan:
                     is_causal=mask is None,
                     scale=scale,
                     enable_gqa=True,
-                )
+                ).transpose(1, 2)
             )
             first = here.stop
-        output = outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=2)
-        return output.transpose(1, 2)
+        output = outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=1)
+        return output.contiguous()  # as transformers' own functions do: some models take a view of it
 
     def _mask(self, chunk: Chunk, window: int | None) -> torch.Tensor | None:
         key = (chunk.start, len(chunk.tokens), window)

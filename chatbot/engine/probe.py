@@ -11,6 +11,7 @@ import torch
 
 from chatbot.engine.attention import Chunk
 from chatbot.engine.formats import MatmulPrecision
+from chatbot.engine.kv import KVShape
 
 TOKENS = 48
 """Length of the prompt: enough that all that is done with many tokens at once is done."""
@@ -20,32 +21,37 @@ Forward = Callable[[Sequence[Chunk]], torch.Tensor]
 
 
 class Probe:
-    """A short prompt and the logits that the model's own forward gives after its two parts and at its end."""
+    """A short prompt and the logits that the model's own forward gives after its parts and at its end."""
 
     @torch.inference_mode()
     def __init__(  # transformers is untyped
-        self, model: Any, device: torch.device, most_tokens: int, precision: MatmulPrecision = "highest"
+        self, model: Any, device: torch.device, shape: KVShape, precision: MatmulPrecision = "highest"
     ) -> None:
-        """Compute the logits, by the model as it was loaded, of a prompt for which so many tokens have room.
+        """Compute the logits, by the model as it was loaded, of a prompt for which KV of this shape has room.
 
         precision: what may be rounded; with "medium" that is what a large product is computed from.
         """
-        self.length = min(TOKENS, most_tokens)
-        """Tokens of the prompt, and positions of slot 0 that it takes."""
+        self.length = min(TOKENS, shape.max_len)
+        """Tokens of the prompt, and positions of each slot that it takes at most."""
+        self.slots = range(min(2, shape.slots))
+        """What it is computed in: where there is a second slot, its beginning stands beside its rest."""
         self._part = 5 * self.length // 6
         self._tokens = [(7 * i + 11) % model.get_input_embeddings().num_embeddings for i in range(self.length)]
         logits = model(input_ids=torch.tensor([self._tokens], device=device), use_cache=False).logits
         self._tolerance = TOLERANCE[torch.bfloat16 if precision == "medium" else logits.dtype]
-        self._expected = logits[0, [self._part - 1, self.length - 2, self.length - 1]].float()
+        part, last = self._part, self.length - 1
+        beginnings = [last - part - 1 for _ in self.slots[1:]]
+        self._expected = logits[0, [part - 1, last - 1, *beginnings, last]].float()
 
     @torch.inference_mode()
     def problem(self, prefill: Forward, decode: Forward) -> str | None:
-        """Return what is wrong with the logits of two prompt chunks and a decode step in slot 0, if anything is."""
+        """Return what is wrong with the logits of a prompt's chunks, one and two at once, and a decode step, if any."""
         part, last = self._part, self.length - 1
+        beginnings = [Chunk(slot, 0, self._tokens[: last - part]) for slot in self.slots[1:]]
         try:
             got = [
                 prefill([Chunk(0, 0, self._tokens[:part])]),
-                prefill([Chunk(0, part, self._tokens[part:last])]),
+                prefill([Chunk(0, part, self._tokens[part:last]), *beginnings]),
                 decode([Chunk(0, last, self._tokens[last:])]),
             ]
         except (ValueError, TypeError, AttributeError, RuntimeError, IndexError) as error:

@@ -65,7 +65,7 @@ class Runner:
         self.end_ids = _end_ids(model.generation_config)
         """Ids that end a reply by the model's own generation settings."""
         self.vocabulary: int = model.get_input_embeddings().num_embeddings
-        self._probe = Probe(model, device, shape.max_len, precision)
+        self._probe = Probe(model, device, self.kv.shape, precision)
         keep = keeper(precision, library) if fuses else None
         self.network = choose_network(model, self.kv, self._probe, keep, str(folder))
         self._pristine = self.network.twin(self.kv)
@@ -161,7 +161,8 @@ class Runner:
                 log.warning("model.no_shortcut", kind=type(self._shortcut).__name__, reason=problem)
                 self._shortcut = None
                 return
-            self.kv.wipe(0, self._probe.length)  # or what is there already would hide a round that writes nothing
+            for slot in self._probe.slots:  # or what is there already would hide a round that writes nothing
+                self.kv.wipe(slot, self._probe.length)
 
     def _decode_plain(self, chunks: Sequence[Chunk]) -> torch.Tensor:
         return self.decode(chunks, [None] * len(chunks))

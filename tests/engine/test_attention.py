@@ -48,6 +48,7 @@ def _prefill(kv: SlotKV, parts: list[tuple[Conversation, int, int, int]], window
         for name in ("query", "key", "value")
     )
     output = plan.attend(0, query, key, value, None, window)
+    assert output.is_contiguous()  # some models take a view of it
     return list(torch.split(output, [end - start for _, _, start, end in parts], dim=1))
 
 

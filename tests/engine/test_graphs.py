@@ -70,7 +70,8 @@ class Pair:
 
     def __init__(self, model: Path, folder: Path, *, fuses: bool) -> None:
         self.plain, self.graphs, self.tracer = runners(model, fuses=fuses)
-        self.plain.kv.wipe(0, TOKENS)  # what the probe left there; the other one wipes it itself
+        for slot in (0, 1):  # what the probe left there; the other one wipes it itself
+            self.plain.kv.wipe(slot, TOKENS)
         self.adapters = [None, *(adapter(self.plain, model, folder / str(seed), seed) for seed in (1, 2))]
 
     def prefill(self, chunk: Chunk, owner: int = 0) -> bool:

@@ -57,7 +57,8 @@ def pair(tmp_path: Path, **model: Any) -> Pair:
     folder = make_tiny_model(tmp_path / "model", varies=True, **model)
     compiled, plain = make(folder, library=load()), make(folder)
     assert isinstance(compiled._shortcut, CompiledForward)
-    plain.kv.wipe(0, CONTEXT)  # what the probe at load left there
+    for slot in (0, 1):  # what the probe at load left there
+        plain.kv.wipe(slot, CONTEXT)
     options: tuple[dict[str, Any], ...] = ({}, {"rank": 7, "target_modules": ["q_proj", "up_proj", "o_proj"]})
     adapters = [
         read_adapter(
