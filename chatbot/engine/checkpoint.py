@@ -7,6 +7,7 @@ import json
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 from chatbot.engine.base import BaseModel, ModelNotFound
 from chatbot.engine.digest import model_digest
@@ -14,6 +15,7 @@ from chatbot.engine.digest import model_digest
 WANTED_FILES = ("*.json", "*.jinja", "*.safetensors", "*.model", "*.txt")
 MOST_CONTEXT_TOKENS = 8192
 """Context by default even where the model has more: KV memory grows with it."""
+LENGTH_KEYS = ("max_position_embeddings", "n_positions", "max_seq_len", "n_ctx")
 HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 EXPECTED = "a Hugging Face causal LM: config.json, tokenizer.json and *.safetensors"
 ADVICE = "try: chatbot --model bundled, a directory that holds one, or a hub name such as Qwen/Qwen3-0.6B"
@@ -48,12 +50,11 @@ def read_context_tokens(folder: Path) -> int:
     A "longrope" model turns all its positions otherwise once a prompt is longer than it was first trained for, which
     neither KV made before nor a neighbour in the batch may do: it gets that first length.
     """
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    config = config.get("text_config") or config
-    tokens = config.get("max_position_embeddings")
-    if not isinstance(tokens, int):
-        raise ModelNotFound(f"{folder / 'config.json'}: max_position_embeddings is missing")
-    rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    path = folder / "config.json"
+    config = _read_object(path)
+    config = _object(path, config, "text_config") or config
+    tokens = _length(path, config)
+    rope = _object(path, config, "rope_parameters") or _object(path, config, "rope_scaling")
     if rope.get("rope_type", rope.get("type")) != "longrope":
         return tokens
     first = rope.get("original_max_position_embeddings") or config.get("original_max_position_embeddings")
@@ -78,9 +79,36 @@ def _check(folder: Path) -> None:
     for pattern in ("config.json", "tokenizer*.json", "*.safetensors"):
         if not any(folder.glob(pattern)):
             raise ModelNotFound(f"{folder}: {pattern} is missing; expected {EXPECTED}. {ADVICE}")
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelNotFound(f"{folder / 'config.json'}: cannot be read as JSON: {error}") from error
-    if not isinstance(config, dict) or "model_type" not in config:
+    if "model_type" not in _read_object(folder / "config.json"):
         raise ModelNotFound(f"{folder / 'config.json'}: expected an object with model_type")
+    if (path := folder / "tokenizer_config.json").exists():
+        _read_object(path)
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelNotFound(f"{path}: cannot be read as JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise ModelNotFound(f"{path}: expected an object, got {type(value).__name__}")
+    return value
+
+
+def _object(path: Path, config: dict[str, Any], key: str) -> dict[str, Any]:
+    """Return a part of a configuration, empty if there is none."""
+    value = config.get(key) or {}
+    if not isinstance(value, dict):
+        raise ModelNotFound(f"{path}: {key} = {value!r}; expected an object")
+    return value
+
+
+def _length(path: Path, config: dict[str, Any]) -> int:
+    """Return how many positions a configuration tells of, under the name that its kind of model has for them."""
+    for key in LENGTH_KEYS:
+        if (tokens := config.get(key)) is None:
+            continue
+        if type(tokens) is not int or tokens < 1:
+            raise ModelNotFound(f"{path}: {key} = {tokens!r}; expected a positive integer")
+        return tokens
+    raise ModelNotFound(f"{path}: the model's context is missing; expected one of {', '.join(LENGTH_KEYS)}")

@@ -54,7 +54,7 @@ def _file_digest(path: Path) -> bytes:
 def _chat_template(folder: Path) -> str:
     """Return the template's text from where transformers 5 writes it or, for older models, from the config."""
     if (file := folder / "chat_template.jinja").is_file():
-        return file.read_text(encoding="utf-8")
+        return file.read_text(encoding="utf-8", errors="replace")  # one that is no text is refused when it is used
     if not (config := folder / "tokenizer_config.json").is_file():
         return ""
     template = json.loads(config.read_text(encoding="utf-8")).get("chat_template", "")

@@ -42,6 +42,13 @@ def test_a_missing_file_is_named(folder: Path, file: str) -> None:
         locate(folder)
 
 
+@pytest.mark.parametrize("text", ["", "[]", '{"a"', "[" * 100_000])
+def test_a_broken_tokenizer_config_is_refused(folder: Path, text: str) -> None:
+    (folder / "tokenizer_config.json").write_text(text)
+    with pytest.raises(ModelNotFound, match=r"tokenizer_config\.json"):
+        locate(folder)
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"model_type"'])
 def test_a_broken_config_is_refused(folder: Path, text: str) -> None:
     (folder / "config.json").write_text(text)
@@ -51,8 +58,28 @@ def test_a_broken_config_is_refused(folder: Path, text: str) -> None:
 
 def test_the_context_is_read_from_the_config(folder: Path) -> None:
     assert read_context_tokens(folder) == 512
-    (folder / "config.json").write_text('{"model_type": "mystery"}')
-    with pytest.raises(ModelNotFound, match="max_position_embeddings"):
+
+
+@pytest.mark.parametrize("key", ["max_position_embeddings", "n_positions", "max_seq_len", "n_ctx"])
+def test_the_context_has_the_name_that_the_kind_of_model_gives_it(folder: Path, key: str) -> None:
+    (folder / "config.json").write_text(json.dumps({"model_type": "mystery", key: 64}))
+    assert read_context_tokens(folder) == 64
+
+
+@pytest.mark.parametrize(
+    ("config", "complaint"),
+    [
+        ({}, "context is missing; expected one of max_position_embeddings, n_positions"),
+        ({"max_position_embeddings": 0}, "max_position_embeddings = 0; expected a positive integer"),
+        ({"n_positions": -5}, "n_positions = -5; expected a positive integer"),
+        ({"n_positions": "many"}, "n_positions = 'many'; expected a positive integer"),
+        ({"text_config": ["x"]}, r"text_config = \['x'\]; expected an object"),
+        ({"n_positions": 64, "rope_scaling": "linear"}, "rope_scaling = 'linear'; expected an object"),
+    ],
+)
+def test_a_config_that_tells_no_context_is_refused(folder: Path, config: dict[str, Any], complaint: str) -> None:
+    (folder / "config.json").write_text(json.dumps({"model_type": "mystery"} | config))
+    with pytest.raises(ModelNotFound, match=rf"config\.json: .*{complaint}"):
         read_context_tokens(folder)
 
 
@@ -83,6 +110,11 @@ def test_the_digest_is_about_contents_and_not_about_places(tiny: Path, folder: P
 def test_a_change_of_any_part_changes_the_digest(tiny: Path, folder: Path, file: str) -> None:
     path = folder / file
     path.write_bytes(path.read_bytes() + b" ")
+    assert model_digest(folder) != model_digest(tiny)
+
+
+def test_a_template_that_is_no_text_has_a_digest_too(tiny: Path, folder: Path) -> None:
+    (folder / "chat_template.jinja").write_bytes(b"\xff")
     assert model_digest(folder) != model_digest(tiny)
 
 
