@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from chatbot.engine.base import ModelNotFound
+
 KV_SHARE = 0.5
 """Part of the free memory that KV may take; the rest is for prompts being computed and for everybody else."""
 CACHE_LINE = 64
@@ -25,8 +27,10 @@ class KVShape:
 
     @classmethod
     def of(cls, config: Any, *, slots: int, max_len: int) -> "KVShape":  # a transformers configuration; untyped
-        """Read the sizes from a transformers configuration."""
-        heads = config.num_attention_heads
+        """Read the sizes from a transformers configuration. Raises ModelNotFound if it tells of no attention."""
+        heads = getattr(config, "num_attention_heads", None)
+        if not heads:
+            raise ModelNotFound(f"{config.model_type} has no attention heads, so there are no keys and values to keep")
         return cls(
             layers=config.num_hidden_layers,
             slots=slots,

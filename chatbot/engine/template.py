@@ -19,6 +19,8 @@ from chatbot.engine.segments import Segments
 
 BRACKETS = "<|>[]{}/ "
 ROLES = frozenset({"system", "user", "assistant"})
+REFUSALS = (TemplateError, ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+"""What rendering a chat may raise: a template is a program."""
 
 
 class ChatTemplate:
@@ -56,7 +58,7 @@ class ChatTemplate:
             chat = fold_system(chat)
         try:
             return self._encode(chat)
-        except (TemplateError, ValueError, TypeError) as error:
+        except REFUSALS as error:
             raise GenerationFailed(f"the chat template refused the messages: {error}") from error
 
     def forget(self) -> None:
@@ -99,7 +101,7 @@ class ChatTemplate:
     def _probe_system_role(self) -> bool:
         try:
             self._encode([{"role": "system", "content": "x"}, {"role": "user", "content": "x"}])
-        except TemplateError:
+        except REFUSALS:
             return False
         return True
 
@@ -116,7 +118,7 @@ class ChatTemplate:
         try:
             plain = self._encode_whole(self._chat_of(["x"] * len(attempts)))
             attacked = self._encode_whole(self._chat_of(attempts))
-        except (TemplateError, ValueError, TypeError, NotImplementedError) as error:
+        except REFUSALS as error:
             raise ModelNotFound(f"{folder}: the chat template cannot be used: {error}") from error
         if self._control(plain) != self._control(attacked):
             raise ModelNotFound(
@@ -141,7 +143,7 @@ class ChatTemplate:
 def _load_tokenizer(folder: Path) -> Any:  # transformers is untyped
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-    except (OSError, ValueError, KeyError) as error:
+    except Exception as error:  # that is what tokenizers raises for a file that it does not know
         raise ModelNotFound(f"{folder}: the tokenizer cannot be loaded: {error}") from error
     if not tokenizer.chat_template:
         raise ModelNotFound(f"{folder}: the model has no chat template; expected a chat-tuned model")

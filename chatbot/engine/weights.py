@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM
 from transformers.utils import logging
 
@@ -25,7 +24,11 @@ def load_model(folder: Path, device: torch.device, dtype: torch.dtype) -> Any:  
                 local_files_only=True,
                 output_loading_info=True,
             )
-    except (OSError, ValueError, KeyError, RuntimeError, TypeError, SafetensorError) as error:
+    except ImportError as error:  # what reads them is no part of transformers
+        raise ModelNotFound(
+            f"{folder}: quantised weights of this kind are not served; take the unquantised model ({error})"
+        ) from error
+    except Exception as error:  # a config may say anything, and transformers raises whatever comes of it
         raise ModelNotFound(f"{folder}: the weights cannot be loaded as a causal LM: {error}") from error
     if missing := sorted(report["missing_keys"]):
         raise ModelNotFound(f"{folder}: {len(missing)} weights are missing from the files, such as {missing[0]}")

@@ -4,13 +4,14 @@ import json
 from ctypes import CDLL
 from dataclasses import replace
 from pathlib import Path
+from shutil import copytree
 from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
-from transformers import AutoModelForCausalLM, Gemma2Config, GPT2Config, PreTrainedConfig
+from transformers import AutoModelForCausalLM, Gemma2Config, GPT2Config, MambaConfig, PreTrainedConfig
 from transformers.models.llama.modeling_llama import LlamaRMSNorm
 from transformers.models.qwen3_next.modeling_qwen3_next import Qwen3NextRMSNormGated
 
@@ -152,6 +153,29 @@ def test_broken_weights_are_told(tmp_path: Path) -> None:
     (folder / "model.safetensors").write_bytes(b"nonsense")
     with pytest.raises(ModelNotFound, match="cannot be loaded as a causal LM"):
         _runner(folder)
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"quantization_config": {"quant_method": "gptq", "bits": 4}}, "quantised weights of this kind are not served"),
+        ({"num_attention_heads": "4"}, "cannot be loaded as a causal LM.*num_attention_heads"),
+        ({"num_attention_heads": 0}, "cannot be loaded as a causal LM"),
+    ],
+)
+def test_a_config_that_makes_no_model_is_told(
+    tiny: Path, tmp_path: Path, changes: dict[str, Any], complaint: str
+) -> None:
+    folder = copytree(tiny, tmp_path / "model")
+    config = json.loads((folder / "config.json").read_text("utf-8")) | changes
+    (folder / "config.json").write_text(json.dumps(config), "utf-8")
+    with pytest.raises(ModelNotFound, match=f"(?s){complaint}"):
+        _runner(folder)
+
+
+def test_a_model_without_attention_is_told() -> None:
+    with pytest.raises(ModelNotFound, match="mamba has no attention heads"):
+        KVShape.of(MambaConfig(), slots=1, max_len=64)
 
 
 def test_missing_weights_are_named_and_never_made_up(tmp_path: Path) -> None:

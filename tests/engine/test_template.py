@@ -71,9 +71,18 @@ def test_a_tokenizer_without_template_is_refused(tmp_path: Path) -> None:
         ChatTemplate(tmp_path)
 
 
-def test_a_broken_template_is_refused(tmp_path: Path) -> None:
-    make_tiny_tokenizer("{% for %}").save_pretrained(tmp_path)
+@pytest.mark.parametrize("source", ["{% for %}", "{{ 1 / 0 }}", "{{ messages[0]['content'] + 1 }}"])
+def test_a_broken_template_is_refused(tmp_path: Path, source: str) -> None:
+    make_tiny_tokenizer(source).save_pretrained(tmp_path)
     with pytest.raises(ModelNotFound, match="chat template cannot be used"):
+        ChatTemplate(tmp_path)
+
+
+def test_a_tokenizer_of_an_unknown_kind_is_refused(tmp_path: Path) -> None:
+    make_tiny_tokenizer().save_pretrained(tmp_path)
+    path = tmp_path / "tokenizer.json"
+    path.write_text(path.read_text("utf-8").replace('"type": "BPE"', '"type": "Future"'), "utf-8")
+    with pytest.raises(ModelNotFound, match="tokenizer cannot be loaded"):
         ChatTemplate(tmp_path)
 
 
