@@ -28,8 +28,6 @@ _MEANING_SHARE = 0.5
 """What a passage of the same meaning gets, as a share of what that gets which fits best by its words."""
 _NEAREST = 10
 """How many passages come for their meaning alone."""
-_STEM_CHARACTERS = 4
-"""How much of two words must be the same for one to be a form of the other."""
 _ASKS_ASSISTANT = re.compile(
     r"\b(?:did|have|had) you (?:\w+ )?(?:say|said|tell|told|suggest|suggested|recommend|recommended|mention|mentioned|"
     r"give|given|explain|explained|write|written|propose|proposed|answer|answered)\b"
@@ -37,6 +35,7 @@ _ASKS_ASSISTANT = re.compile(
     r"|\byour (?:\w+ )?(?:answer|suggestion|recommendation|advice|explanation|reply|proposal|joke|story)",
     re.IGNORECASE,
 )
+_ASKS = re.compile(r"[?？؟]\W*$|^\W*(?:how|what|when|where|which|who|whose|why)s?\b", re.IGNORECASE)
 _OF_ONESELF = re.compile(r"\b(?:i|me|my|mine|myself)\b", re.IGNORECASE)
 
 
@@ -57,7 +56,7 @@ def likely(question: str, earlier: Sequence[Item], said: Said | None = None) -> 
         item, passage = said.passage(row)
         if item.id not in given:
             given.add(item.id)
-            if not _repeats(passage, words):
+            if not _asks_the_same(item, passage, words):
                 yield replace(item, text=passage)
 
 
@@ -96,10 +95,9 @@ def _content(text: str) -> list[str]:
     return [word for word in words_of(text) if word not in STOP_WORDS]
 
 
-def _repeats(passage: str, words: Sequence[str]) -> bool:
-    """Whether a passage has no word but those of the question: the same was asked before, and tells nothing."""
-    stems = {word[:_STEM_CHARACTERS] for word in words}
-    return all(word[:_STEM_CHARACTERS] in stems for word in _content(passage))
+def _asks_the_same(item: Item, passage: str, words: Sequence[str]) -> bool:
+    """Whether users only asked there, and with no word but those of the question: that tells nothing."""
+    return item.role == "user" and bool(_ASKS.search(passage)) and set(words).issuperset(_content(passage))
 
 
 def _asked_about(question: str) -> str | None:

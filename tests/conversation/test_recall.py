@@ -2,6 +2,8 @@
 
 from datetime import datetime
 
+import pytest
+
 from chatbot.conversation.recall import likely
 from chatbot.conversation.said import PASSAGE_CHARACTERS
 from storage.records import Item, ItemRole
@@ -82,6 +84,26 @@ def test_of_a_long_message_only_the_passage_comes_that_fits() -> None:
 def test_the_same_question_asked_before_is_no_answer() -> None:
     history = said("What is the name of my dog?", "Your dog is Rex.")
     assert texts("what was my dog's name", history) == ["Your dog is Rex."]
+
+
+@pytest.mark.parametrize(
+    ("question", "statement"),
+    [
+        ("Am I allergic to nuts?", "I am allergic to nuts."),
+        ("Am I diabetic?", "I'm not diabetic."),
+        ("Where does Mark work?", "Mark works at Workday."),
+        ("What is my wifi password?", "The wifi password is Password123."),
+    ],
+)
+def test_a_statement_in_the_words_of_the_question_answers_it(question: str, statement: str) -> None:
+    found = texts(question, said(statement, "Oh, I see.", question, "Let me think."))
+    assert found[0] == statement
+    assert question not in found
+
+
+def test_what_the_assistant_asked_is_found_with_the_answer_that_it_got() -> None:
+    history = said("Hi!", "Are you married?", "Yes.", "Nice.")
+    assert texts("Am I married?", history)[:2] == ["Are you married?", "Yes."]
 
 
 def test_words_that_say_nothing_and_words_never_said_find_nothing() -> None:
