@@ -42,8 +42,9 @@ _OF_ONESELF = re.compile(r"\b(?:i|me|my|mine|myself)\b", re.IGNORECASE)
 def likely(question: str, earlier: Sequence[Item], said: Said | None = None) -> Iterator[Item]:
     """Give the earlier messages that a question may be about, the likeliest first.
 
-    Of a long message only the passage that fits best comes, as an item with that text. `said` is an index to bring up
-    to date: one that is kept from turn to turn saves reading all of them again.
+    Of a long message only the passage that fits best comes, as an item with that text; of what a speaker said several
+    times the newest. `said` is an index to bring up to date: one that is kept from turn to turn saves reading all of
+    them again.
     """
     words = list(dict.fromkeys(_content(question)))
     told = [item for item in earlier if item.role != "system" and item.text.strip()]
@@ -51,13 +52,15 @@ def likely(question: str, earlier: Sequence[Item], said: Said | None = None) -> 
         return
     said = said or Said()
     said.hold(told)
+    scores = _scores(said, question, words)
+    newest = {(item.role, passage): item for item, passage in map(said.passage, sorted(scores))}
     given: set[str] = set()
-    for row in _ranked(said, _scores(said, question, words), _asked_about(question)):
+    for row in _ranked(said, scores, _asked_about(question)):
         item, passage = said.passage(row)
-        if item.id not in given:
+        item = newest[item.role, passage]
+        if item.id not in given and not _asks_the_same(item, passage, words):
             given.add(item.id)
-            if not _asks_the_same(item, passage, words):
-                yield replace(item, text=passage)
+            yield replace(item, text=passage)
 
 
 def _scores(said: Said, question: str, words: Sequence[str]) -> dict[int, float]:

@@ -106,6 +106,14 @@ def test_what_the_assistant_asked_is_found_with_the_answer_that_it_got() -> None
     assert texts("Am I married?", history)[:2] == ["Are you married?", "Yes."]
 
 
+def test_what_was_said_several_times_comes_once_as_it_was_said_last() -> None:
+    history = said(
+        *["My dog Rex likes bones.", "Rex is a good dog."] * 3, "My dog Rex came in May.", "Rex is a good dog."
+    )
+    found = [item.id for item in likely("What do you know about my dog?", history)]
+    assert sorted(found) == ["msg_4", "msg_6", "msg_7"]
+
+
 def test_words_that_say_nothing_and_words_never_said_find_nothing() -> None:
     assert texts("And what was that again?", CHAT) == []
     assert texts("Do you like submarines?", CHAT) == []
