@@ -5,8 +5,10 @@ A text is the sum of its words' vectors. Little words count for nothing, those t
 """
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -28,13 +30,22 @@ STOP_WORDS = frozenset(_LITTLE_WORDS.split())
 """What is not looked for by its letters."""
 SAY_NOTHING = STOP_WORDS - {"how", "what", "when", "where", "which", "who", "whose", "why"}
 """What has no vector."""
-_WORD = re.compile(r"[^\W_]+")
+_ACCENTS = re.compile(r"[\u0300-\u036f]+")
+_MARKS = "".join(sign for sign in map(chr, range(0x300, 0x2000)) if unicodedata.category(sign).startswith("M"))
+"""What belongs to a letter in Hindi, Tamil or Hebrew, and is none itself."""
+_WORD = re.compile(rf"[\w{_MARKS}]+")
+_UNSPACED = re.compile(
+    r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005\u3041-\u30fa\u30fc-\u30ff\u3400-\u9fff\uf900-\ufaff"
+    r"\U00020000-\U0003ffff]+"
+)
+"""Thai, Lao, Burmese, Khmer, kana and Chinese characters: their words stand side by side."""
 Vector = npt.NDArray[np.float32]
 
 
 def words_of(text: str) -> list[str]:
-    """The words of a text, in lower case."""
-    return _WORD.findall(text.lower())
+    """The words of a text, in lower case and without accents; of writing without spaces, each pair of characters."""
+    plain = unicodedata.normalize("NFC", _ACCENTS.sub("", unicodedata.normalize("NFKD", text)))
+    return _WORD.findall(_UNSPACED.sub(_pairs, plain).replace("_", " ").lower())
 
 
 def direction(text: str) -> Vector:
@@ -58,6 +69,12 @@ def write(folder: Path, words: Sequence[str], vectors: Vector) -> Path:
     text = np.frombuffer("\n".join(words).encode(), np.uint8)
     save_file({"vectors": rounded, "words": text}, folder / _FILE)
     return folder / _FILE
+
+
+def _pairs(run: re.Match[str]) -> str:
+    """Characters in a row as words of two, apart from what stands beside them."""
+    characters = run[0]
+    return f" {' '.join(map(''.join, pairwise(characters))) or characters} "
 
 
 @cache

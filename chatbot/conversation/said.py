@@ -11,7 +11,7 @@ from functools import cached_property, lru_cache
 from weakref import finalize
 
 from chatbot.conversation.day import day_of
-from chatbot.conversation.meaning import Vector
+from chatbot.conversation.meaning import Vector, words_of
 from chatbot.conversation.meant import Meant
 from storage.records import Item
 
@@ -19,11 +19,15 @@ PASSAGE_CHARACTERS = 400
 """A longer message is found by its passages, cut between sentences."""
 SHORT_CHARACTERS = 300
 """How long a message and what it answers may be to be read together."""
-_MAKE = "CREATE VIRTUAL TABLE said USING fts5(day, passage, answered, tokenize='porter unicode61')"
+_MAKE = """
+    CREATE VIRTUAL TABLE said USING fts5(
+        day, passage, answered, tokenize="porter unicode61 remove_diacritics 0 categories 'L* M* N* Co'")
+"""
+"""It is given words, and takes them as they are but for their endings."""
 _ADD = "INSERT INTO said (rowid, day, passage, answered) VALUES (?, ?, ?, ?)"
 _FIND = "SELECT rowid, -bm25(said, 1.0, 1.0, 0.5) FROM said WHERE said MATCH ?"
 """With the weights of the columns: when it was said, the passage, and what it answers."""
-_SENTENCE_END = re.compile(r"(?<=[.!?…])\s+|\n+")
+_SENTENCE_END = re.compile(r"(?<=[.!?…])\s+|(?<=[。！？])|\n+")
 
 
 class Said:
@@ -71,7 +75,7 @@ class Said:
             self._messages.append(item)
             self._first_passages.append(len(self._passages))
             for passage in _passages(item.text):
-                yield len(self._passages), _date(item), passage, answered
+                yield len(self._passages), _date(item), _as_words(passage), _as_words(answered)
                 self._passages.append((item, passage))
 
 
@@ -95,6 +99,10 @@ def _passages(text: str) -> Iterator[str]:
         passage = f"{passage} {sentence}".strip()
     if passage:
         yield passage
+
+
+def _as_words(text: str) -> str:
+    return " ".join(words_of(text))
 
 
 def _date(item: Item) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from adapters.recipes.dialogues import dialogues
-from chatbot.conversation.meaning import direction, size, write
+from chatbot.conversation.meaning import direction, size, words_of, write
 from chatbot.conversation.meant import Meant
 from chatbot.conversation.recall import likely
 from storage.records import Item
@@ -30,6 +30,11 @@ def test_texts_that_mean_alike_point_the_same_way_without_a_word_in_common() -> 
 def test_a_direction_has_length_one_and_none_where_no_word_is_known() -> None:
     assert np.linalg.norm(direction("The cat sleeps.")) == pytest.approx(1)
     assert direction("").tolist() == direction("Xyzzyplugh!").tolist() == [0.0] * size()
+
+
+def test_words_are_plain_and_apart_whatever_the_writing() -> None:
+    assert words_of("İzmir, CAFÉ cafe\u0301 snake_case don't") == ["izmir", "cafe", "cafe", "snake", "case", "don", "t"]
+    assert words_of("iPhone手机壳 猫。हिन्दी भाषा।") == ["iphone", "手机", "机壳", "猫", "हिन्दी", "भाषा"]
 
 
 def test_passages_are_forgotten_from_a_number_on() -> None:

@@ -114,6 +114,29 @@ def test_what_was_said_several_times_comes_once_as_it_was_said_last() -> None:
     assert sorted(found) == ["msg_4", "msg_6", "msg_7"]
 
 
+@pytest.mark.parametrize(
+    ("question", "statement"),
+    [
+        ("我的猫叫什么名字？", "我的猫叫小白，我很爱它。"),
+        ("我住在哪里？", "我住在北京。"),
+        ("私の犬の名前は何ですか？", "私の犬の名前はポチです。"),
+        ("สุนัขของฉันชื่ออะไร", "สุนัขของฉันชื่อโบโบ้"),
+        ("मेरी बिल्ली का नाम क्या है?", "मेरी बिल्ली मिनी है।"),
+        ("İzmir nerede?", "Ben İzmir şehrinde oturuyorum."),
+        ("Wo ist das Cafe\u0301 Schön?", "Das CAFÉ Scho\u0308n liegt am Markt."),
+    ],
+)
+def test_words_are_found_in_any_writing(question: str, statement: str) -> None:
+    assert texts(question, said("Tell me a joke.", "Why not?", statement, "好的。"))[0] == statement
+
+
+def test_a_long_message_is_cut_between_sentences_that_no_space_parts() -> None:
+    filler = "今天天气很好，我们去公园散步了。" * 30
+    (found,) = likely("门的密码是多少？", said(f"{filler}门的密码是四七一一。{filler}"))
+    assert "四七一一" in found.text
+    assert len(found.text) <= PASSAGE_CHARACTERS
+
+
 def test_words_that_say_nothing_and_words_never_said_find_nothing() -> None:
     assert texts("And what was that again?", CHAT) == []
     assert texts("Do you like submarines?", CHAT) == []
