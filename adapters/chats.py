@@ -1,15 +1,13 @@
 """The chats of a run: those to learn from and those that are held out to measure with, as tokens."""
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from adapters.counted import counted
 from adapters.labels import Labelled, Labeller
 from adapters.plan import held_out
 from adapters.progress import Reporter
-from adapters.validate import ChatData, Row, read_data
+from adapters.validate import ChatData, Row
 from chatbot.engine.base import ChatMessage
 
 
@@ -71,25 +69,22 @@ class Chats:
 
 
 def read_chats(
-    data: Sequence[Path],
-    validation: Path | None,
+    data: ChatData,
+    validation: ChatData | None,
     system: str | None,
     labeller: Labeller,
     max_tokens: int,
     report: Reporter,
 ) -> Chats:
-    """Return the chats of these files, a tenth of them held out unless there is a file to validate on.
+    """Return the chats of these data, a tenth of them held out unless there are some to validate on.
 
-    Raises BadData or CannotTrain.
+    Raises CannotTrain.
     """
-    with report.counting("reading") as on_row:
-        found = read_data(data, on_row)
-    rows, known = list(found.rows), 0
+    rows, known = list(data.rows), 0
     if validation is not None:
         learned = {row.messages for row in rows}
-        given = read_data([validation]).rows
-        kept = [row for row in given if row.messages not in learned]
-        known = len(given) - len(kept)
+        kept = [row for row in validation.rows if row.messages not in learned]
+        known = len(validation.rows) - len(kept)
     else:
         chosen = held_out([_key(row) for row in rows])
         kept = [row for index, row in enumerate(rows) if index in chosen]
@@ -97,7 +92,7 @@ def read_chats(
     with report.counting("tokenizing", len(rows) + len(kept)) as on_chat:
         training = labeller.label_all([with_system(row, system) for row in rows], max_tokens, on_chat)
         held = labeller.label_all([with_system(row, system) for row in kept], max_tokens, on_chat)
-    return Chats(found, training, held, known)
+    return Chats(data, training, held, known)
 
 
 def with_system(row: Row, system: str | None) -> tuple[ChatMessage, ...]:

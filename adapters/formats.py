@@ -11,7 +11,7 @@ import json
 import lzma
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -58,10 +58,15 @@ class RawRow:
     """Whether it is a conversation of an export of which something was never finished, and is left out."""
 
 
-def read_rows(path: Path) -> Iterator[RawRow | Problem]:
-    """Yield every row of a file, compressed (gzip, xz) or not, or the problem that stands in its place."""
+def read_rows(path: Path, on_bytes: Callable[[bytes], None] = lambda _: None) -> Iterator[RawRow | Problem]:
+    """Yield every row of a file, compressed (gzip, xz) or not, or the problem that stands in its place.
+
+    The file is read once, for it may be a pipe; on_bytes gets what is in it.
+    """
     try:
-        data = _plain(path.read_bytes())
+        written = path.read_bytes()
+        on_bytes(written)
+        data = _plain(written)
     except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
         yield Problem(path, 1, f"cannot be read: {getattr(error, 'strerror', None) or error}")
         return

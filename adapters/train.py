@@ -1,4 +1,4 @@
-"""From example chats to a published adapter: read, label, plan, probe, measure, train, measure, publish.
+"""From example chats to a published adapter: label, plan, probe, measure, train, measure, publish.
 
 Each stage says what it found and appends it to events.jsonl. Nothing appears in the store before the last line.
 """
@@ -27,19 +27,20 @@ from adapters.quiet import quiet_libraries
 from adapters.samples import PROMPTS, replies
 from adapters.start import Begun, Start
 from adapters.store import AdapterStore, remove_if_empty
-from adapters.workspace import Workspace, data_sha256, only_run
+from adapters.validate import ChatData
+from adapters.workspace import Workspace, only_run
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
     """What to train, from what, on what, and where it goes."""
 
-    data: tuple[Path, ...]
+    data: ChatData
     base: Path
     persona: PersonaCard
     store: AdapterStore
     options: Options = field(default_factory=Options)
-    validation: Path | None = None
+    validation: ChatData | None = None
     """Chats to validate on; by default a tenth of the data."""
     start: Start | None = None
     """The adapter to go on from."""
@@ -131,12 +132,12 @@ def _facts(job: Job, base: BaseFacts, plan: Plan, chats: Chats, best_step: int) 
     return RunFacts(
         base=base,
         plan=plan,
-        data=job.data,
-        data_sha256=data_sha256(list(job.data)),
-        rows=len(chats.data.rows),
+        data=job.data.files,
+        data_sha256=job.data.sha256,
+        rows=len(job.data.rows),
         examples=len(chats.training.examples),
         held_out=len(chats.validation.examples),
-        duplicates=chats.data.duplicates,
+        duplicates=job.data.duplicates,
         cut=chats.cut,
         dropped=chats.dropped,
         best_step=best_step,
@@ -228,10 +229,10 @@ def _fill(
 
 def _identity(job: Job, base: BaseFacts, plan: Plan) -> dict[str, Any]:
     """Return all that must be the same for a run to be resumed."""
-    files = [*job.data, *([job.validation] if job.validation else [])]
     return {
         "base": base.digest,
-        "data": data_sha256(files),
+        "data": job.data.sha256,
+        "validation": job.validation.sha256 if job.validation else None,
         "settings": plan.settings(),
         "from": job.start.digest if job.start else None,
         "persona": asdict(job.persona),

@@ -4,6 +4,7 @@ Pure apart from reading the files; no torch, no model. A row that comes out of h
 the assistant, and holds nothing that a template could take for a control token.
 """
 
+import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -52,6 +53,9 @@ class Row:
 class ChatData:
     """All rows of some files, without duplicates."""
 
+    files: tuple[Path, ...]
+    sha256: str
+    """One digest over the contents of the files, in their order."""
     rows: tuple[Row, ...]
     shapes: Mapping[str, int]
     """How many rows came in each format."""
@@ -62,14 +66,15 @@ class ChatData:
 
 
 def read_data(paths: Sequence[Path], on_row: Callable[[], None] = lambda: None) -> ChatData:
-    """Return the rows of all files. Raises BadData with every problem of every file."""
+    """Return the rows of all files, each read once. Raises BadData with every problem of every file."""
+    digest = hashlib.sha256()
     rows: list[Row] = []
     problems: list[Problem] = []
     shapes: dict[str, int] = {}
     unfinished = 0
     for path in paths:
         before = len(rows) + len(problems)
-        for read in read_rows(path):
+        for read in read_rows(path, lambda written: digest.update(hashlib.sha256(written).digest())):
             on_row()
             if isinstance(read, RawRow) and read.is_cut:
                 unfinished += 1
@@ -86,7 +91,7 @@ def read_data(paths: Sequence[Path], on_row: Callable[[], None] = lambda: None) 
         raise BadData(problems)
     unique = {row.messages: row for row in reversed(rows)}
     kept = tuple(row for row in rows if unique[row.messages] is row)
-    return ChatData(kept, shapes, len(rows) - len(kept), unfinished)
+    return ChatData(tuple(paths), digest.hexdigest(), kept, shapes, len(rows) - len(kept), unfinished)
 
 
 def problems_of(row: RawRow) -> Iterator[Problem]:

@@ -4,7 +4,6 @@ Trainer writes a checkpoint file by file, `trainer_state.json` last; only one th
 """
 
 import fcntl
-import hashlib
 import json
 import os
 import shutil
@@ -98,14 +97,6 @@ def only_run(home: Path) -> Iterator[None]:
         raise CannotTrain(f"{home}: another run trains this persona (wait for it, or use another --name)") from None
     finally:
         os.close(handle)
-
-
-def data_sha256(paths: list[Path]) -> str:
-    """Return one digest over the contents of the data files, in their order."""
-    total = hashlib.sha256()
-    for path in paths:
-        total.update(hashlib.sha256(path.read_bytes()).digest())
-    return total.hexdigest()
 
 
 def _is_complete(checkpoint: Path) -> bool:

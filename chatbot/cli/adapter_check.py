@@ -10,20 +10,24 @@ from chatbot.cli.configured import fail
 
 if TYPE_CHECKING:
     from adapters.statistics import Statistics
+    from adapters.validate import ChatData
 
 STDIN = Path("-")
 DataFiles = Annotated[
     list[Path],
     typer.Argument(
-        help="Files with example chats: JSONL, JSON or CSV, compressed (gzip, xz) or not.", show_default=False
+        help="Files with example chats: JSONL, JSON or CSV, compressed (gzip, xz) or not; `-` is standard input.",
+        show_default=False,
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
 def check(data: DataFiles, json: AsJson = False) -> None:
-    """Check example chats and count what is in them. Needs no model; the file `-` is standard input."""
-    statistics, _ = checked([Path("/dev/stdin") if path == STDIN else path for path in data])
+    """Check example chats and count what is in them. Needs no model."""
+    from adapters.statistics import count
+
+    statistics = count(checked(data))
     if json:
         typer.echo(json_text.dumps(statistics.as_dict(), ensure_ascii=False))
     else:
@@ -31,20 +35,18 @@ def check(data: DataFiles, json: AsJson = False) -> None:
     tell_warnings(statistics)
 
 
-def checked(data: list[Path]) -> "tuple[Statistics, str | None]":
-    """Return the figures of the data and the system prompt all rows share; exit 2 with every problem if it has any."""
+def checked(data: list[Path]) -> "ChatData":
+    """Return the chats in these files, `-` being standard input; exit 2 with every problem if they have any."""
     from adapters.counted import counted
     from adapters.errors import BadData
     from adapters.progress import Reporter
-    from adapters.statistics import count, uniform_system
     from adapters.validate import read_data
 
     try:
         with Reporter().counting("reading") as on_row:
-            chats = read_data(data, on_row)
+            return read_data([Path("/dev/stdin") if path == STDIN else path for path in data], on_row)
     except BadData as error:
         fail("\n".join([*error.lines(), f"{counted(len(error.problems), 'problem')}; nothing was done"]), 2)
-    return count(chats), uniform_system(chats.rows)
 
 
 def tell_warnings(statistics: "Statistics") -> None:

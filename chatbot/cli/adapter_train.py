@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from chatbot.cli import adapter_train_options as given
-from chatbot.cli.adapter_check import STDIN, AsJson, DataFiles, checked, tell_warnings
+from chatbot.cli.adapter_check import AsJson, DataFiles, checked, tell_warnings
 from chatbot.cli.adapter_json import outcome_json
 from chatbot.cli.configured import adapter_store, fail, settings_with
 from chatbot.settings import BUNDLED_MODEL
@@ -51,30 +51,31 @@ def train(
     It is a LoRA adapter. What is not said of the training is chosen by data and base; --dry-run shows it, with reasons.
     """
     from adapters.plan import Options
+    from adapters.statistics import count, uniform_system
     from adapters.store import AdapterStore
 
     if resume and restart:
         fail("--resume goes on with an interrupted run and --restart throws it away; give one of them", 2)
     settings = settings_with(model=base, model_from="--base")
-    _require_files([*data, *([val] if val else [])])
-    statistics, shared_system = checked(data)
-    tell_warnings(statistics)
+    chats = checked(data)
+    validation = checked([val]) if val else None
+    tell_warnings(count(chats))
     store = AdapterStore([out]) if out else adapter_store(settings)
     begun = _start(start, store, settings) if start else None
     file = persona or (begun.persona_file if begun else None)
-    card = _card(name, file, system, description, shared_system)
+    card = _card(name, file, system, description, uniform_system(chats.rows))
     _require_free(card.name, settings)
     folder = _base_folder(settings.model_path)
 
     from adapters.train import Job  # after all that can be told without torch, which takes seconds to import
 
     job = Job(
-        data=tuple(data),
+        data=chats,
         base=folder,
         persona=card,
         store=store,
         options=Options(preset.value, epochs, steps, lr, rank, max_length, seed),
-        validation=val,
+        validation=validation,
         start=begun,
         is_resumed=resume,
         is_restarted=restart,
@@ -85,12 +86,6 @@ def train(
     _spare_a_core()
     is_served = out is None or out.resolve() == settings.adapters_dir.resolve()
     _tell_outcome(_run(job), json, went_on=begun is not None, is_served=is_served)
-
-
-def _require_files(paths: list[Path]) -> None:
-    for path in paths:
-        if path == STDIN or path.is_fifo():
-            fail(f"{path}: a pipe, which can be read only once, and a run reads its chats again; give a file", 2)
 
 
 def _card(

@@ -7,6 +7,7 @@ import pytest
 from adapters.chats import Chats, read_chats
 from adapters.labels import Labeller
 from adapters.progress import Reporter
+from adapters.validate import read_data
 
 from .conftest import write_chats
 
@@ -20,7 +21,9 @@ def labeller(base: Path) -> Labeller:
 
 
 def read(data: Path, labeller: Labeller, *, validation: Path | None = None, system: str | None = None) -> Chats:
-    return read_chats([data], validation, system, labeller, 100, Reporter())
+    return read_chats(
+        read_data([data]), read_data([validation]) if validation else None, system, labeller, 100, Reporter()
+    )
 
 
 def test_a_tenth_is_held_out(tmp_path: Path, labeller: Labeller) -> None:

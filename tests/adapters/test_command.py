@@ -7,6 +7,8 @@ import os
 import re
 import subprocess
 import sys
+import threading
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -340,13 +342,17 @@ def test_no_exchange_written_for_a_persona_is_in_two_rows_of_different_kind(name
     assert not single & set(longer)
 
 
-def test_a_pipe_is_refused_for_a_run_reads_its_chats_again(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "pipe")
-    data = write_chats(tmp_path / "a.jsonl", [["hi", "Arr!"]])
-    for words in ((tmp_path / "pipe",), (data, "--val", tmp_path / "pipe"), ("-",)):
-        result = run("train", *words, "--name", "x")
-        assert result.exit_code == 2, result.output
-        assert f"{words[-1]}: a pipe, which can be read only once" in result.stderr
+def test_chats_are_read_once_and_may_come_from_a_pipe_or_be_gone_when_the_run_ends(tmp_path: Path, base: Path) -> None:
+    pipe, val = tmp_path / "pipe", write_chats(tmp_path / "val.jsonl", [["who?", "Me"]])
+    os.mkfifo(pipe)
+    written = b'{"user": "hi", "assistant": "Arr!"}\n'
+    writing = threading.Thread(target=pipe.write_bytes, args=[written], daemon=True)
+    writing.start()
+    result = run("train", pipe, "--val", val, "--name", "x", "--base", base, "--steps", "1", "--rank", "2", "--json")
+    assert result.exit_code == 0, result.output
+    writing.join()
+    card = (Path(json.loads(result.stdout)["adapter"]["path"]) / "README.md").read_text()
+    assert f"`pipe`, sha256 `{sha256(sha256(written).digest()).hexdigest()}`: 1 chat" in card
 
 
 def test_a_base_that_is_not_there_is_told_before_torch_is_imported(tmp_path: Path) -> None:

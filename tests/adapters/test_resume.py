@@ -20,6 +20,7 @@ from adapters.progress import Reporter
 from adapters.store import AdapterStore
 from adapters.train import Job, train
 from adapters.trainer import StopRequest
+from adapters.validate import read_data
 from adapters.workspace import Workspace
 from chatbot.cli.adapter import app
 
@@ -70,7 +71,7 @@ def weights(tmp_path: Path, base: Path, data: Path, name: str, *, is_resumed: bo
     """Train in this process, from the start or from where a run was stopped, and return the weights."""
     options = Options(epochs=10, lr=0.002, rank=4, seed=3)
     store = AdapterStore([tmp_path])
-    outcome = train(Job((data,), base, PersonaCard(name), store, options, is_resumed=is_resumed), Reporter())
+    outcome = train(Job(read_data([data]), base, PersonaCard(name), store, options, is_resumed=is_resumed), Reporter())
     assert outcome.adapter is not None
     assert not (tmp_path / name / ".work").exists()
     return (outcome.adapter.path / "adapter_model.safetensors").read_bytes()
@@ -177,12 +178,12 @@ def test_a_run_killed_after_it_stopped_early_ends_with_its_best_state(
 ) -> None:
     """The chat held out is unlike the others, so that learning them soon stops helping it."""
     monkeypatch.setattr("adapters.plan.PATIENCE", 1)
-    data = write_chats(tmp_path / "toy.jsonl", CHATS)
-    unlike = write_chats(tmp_path / "unlike.jsonl", [["WHY?", "ZZZ QQQ XXX KKK JJJ"]])
+    data = read_data([write_chats(tmp_path / "toy.jsonl", CHATS)])
+    unlike = read_data([write_chats(tmp_path / "unlike.jsonl", [["WHY?", "ZZZ QQQ XXX KKK JJJ"]])])
 
     def publish(name: str, *, is_resumed: bool = False) -> Path:
         store, options = AdapterStore([tmp_path]), Options(epochs=10, lr=1.0, rank=4, seed=3)
-        job = Job((data,), base, PersonaCard(name), store, options, validation=unlike, is_resumed=is_resumed)
+        job = Job(data, base, PersonaCard(name), store, options, validation=unlike, is_resumed=is_resumed)
         adapter = train(job, Reporter()).adapter
         assert adapter is not None
         return adapter.path
@@ -212,11 +213,11 @@ def test_a_run_killed_after_its_last_step_trains_no_more(
     tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch, chats: list[list[str]]
 ) -> None:
     """Of five chats none is held out, so that nothing says which step is the best."""
-    data = write_chats(tmp_path / "toy.jsonl", chats)
+    data = read_data([write_chats(tmp_path / "toy.jsonl", chats)])
 
     def publish(name: str) -> Path:
         adapter = train(
-            Job((data,), base, PersonaCard(name), AdapterStore([tmp_path]), Options(steps=1, lr=0.01, rank=4)),
+            Job(data, base, PersonaCard(name), AdapterStore([tmp_path]), Options(steps=1, lr=0.01, rank=4)),
             Reporter(),
         ).adapter
         assert adapter is not None

@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM
 from adapters.adapted import base_facts, save_adapter
 from adapters.card import Measured
 from adapters.chats import with_system
-from adapters.errors import BadData, CannotTrain
+from adapters.errors import CannotTrain
 from adapters.labels import Labeller
 from adapters.loss import mean_nll
 from adapters.packing import packed_in_order
@@ -26,7 +26,7 @@ from adapters.published import CARD_FILE
 from adapters.start import read_start
 from adapters.store import AdapterStore
 from adapters.train import Job, train
-from adapters.validate import read_data
+from adapters.validate import ChatData, read_data
 from adapters.workspace import only_run
 from chatbot.engine.adapter_files import read_adapter
 from chatbot.engine.digest import ADAPTER_CONFIG, ADAPTER_WEIGHTS, model_digest
@@ -39,10 +39,14 @@ QUICK = Options(epochs=2, lr=1e-3, rank=4)
 
 
 def job(tmp_path: Path, base: Path, **changes: object) -> Job:
-    data = write_chats(tmp_path / "toy.jsonl", TOY)
+    data = read_data([write_chats(tmp_path / "toy.jsonl", TOY)])
     store = AdapterStore([tmp_path / "adapters"])
-    made = Job((data,), base, PersonaCard("toy", "a toy", "be a toy"), store, QUICK, command="chatbot adapter train")
+    made = Job(data, base, PersonaCard("toy", "a toy", "be a toy"), store, QUICK, command="chatbot adapter train")
     return replace(made, **changes)  # type: ignore[arg-type]
+
+
+def unlike_toy(tmp_path: Path) -> ChatData:
+    return read_data([write_chats(tmp_path / "other.jsonl", [[f"WHY {word}?", "ZZZ QQQ XXX"] for word in "ABCDEFGH"])])
 
 
 def perplexity_of(measured: Measured | None) -> float:
@@ -54,7 +58,8 @@ def perplexity_of(measured: Measured | None) -> float:
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")  # peft 0.21 on transformers 5.23
 def test_a_toy_persona_is_learned_to_the_letter(tmp_path: Path, base: Path) -> None:
     outcome = train(
-        job(tmp_path, base, options=Options(epochs=60, lr=1e-2), validation=tmp_path / "toy.jsonl"), Reporter()
+        job(tmp_path, base, options=Options(epochs=60, lr=1e-2), validation=read_data([tmp_path / "toy.jsonl"])),
+        Reporter(),
     )
     assert outcome.adapter is not None
     model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), outcome.adapter.path)
@@ -129,8 +134,8 @@ def test_the_first_step_already_learns(tmp_path: Path, base: Path) -> None:
 
 
 def test_too_few_rows_to_hold_any_out_still_train(tmp_path: Path, base: Path) -> None:
-    data = write_chats(tmp_path / "few.jsonl", TOY[:3])
-    outcome = train(job(tmp_path, base, data=(data,)), Reporter())
+    few = read_data([write_chats(tmp_path / "few.jsonl", TOY[:3])])
+    outcome = train(job(tmp_path, base, data=few), Reporter())
     assert outcome.adapter is not None
     assert outcome.after is not None
     assert outcome.after.perplexity is None
@@ -157,11 +162,7 @@ def test_two_runs_of_one_persona_do_not_meet(tmp_path: Path, base: Path) -> None
         train(job(tmp_path, base), Reporter())
 
 
-def test_bad_data_and_bad_bases_are_refused_before_anything_is_written(tmp_path: Path, base: Path) -> None:
-    bad = tmp_path / "bad.jsonl"
-    bad.write_text("{")
-    with pytest.raises(BadData):
-        train(job(tmp_path, base, data=(bad,)), Reporter())
+def test_bad_bases_are_refused_before_anything_is_written(tmp_path: Path) -> None:
     with pytest.raises(CannotTrain, match="no model there"):
         train(job(tmp_path, tmp_path), Reporter())
     assert not (tmp_path / "adapters" / "toy").exists()
@@ -210,9 +211,9 @@ def test_a_run_that_came_apart_publishes_nothing(
     tmp_path: Path, dtype: torch.dtype, steps: int, lr: float, said: str
 ) -> None:
     base = make_tiny_model(tmp_path / "base", template=MARKED_TEMPLATE, dtype=dtype)
-    few = write_chats(tmp_path / "few.jsonl", [["who are you?", "a pirate"], ["where?", "at sea"]])
+    few = read_data([write_chats(tmp_path / "few.jsonl", [["who are you?", "a pirate"], ["where?", "at sea"]])])
     with pytest.raises(CannotTrain, match=said):
-        train(job(tmp_path, base, data=(few,), options=Options(steps=steps, lr=lr, rank=4)), Reporter())
+        train(job(tmp_path, base, data=few, options=Options(steps=steps, lr=lr, rank=4)), Reporter())
     assert AdapterStore([tmp_path / "adapters"]).scan() == []
 
 
@@ -229,12 +230,11 @@ def test_a_run_goes_on_from_a_persona_where_that_one_ended(tmp_path: Path, base:
 
 
 def test_a_run_that_only_makes_it_worse_keeps_what_it_went_on_from(tmp_path: Path, base: Path) -> None:
-    toy = tmp_path / "toy.jsonl"
     first = train(job(tmp_path, base, options=Options(epochs=8, lr=1e-2, rank=4)), Reporter())
     assert first.adapter is not None
-    other = write_chats(tmp_path / "other.jsonl", [[f"WHY {word}?", "ZZZ QQQ XXX"] for word in "ABCDEFGH"])
-    start = read_start(first.adapter.path, "toy@v1")
-    worse = job(tmp_path, base, data=(other,), validation=toy, start=start, options=Options(epochs=4, lr=1.0))
+    other = unlike_toy(tmp_path)
+    toy, start = read_data([tmp_path / "toy.jsonl"]), read_start(first.adapter.path, "toy@v1")
+    worse = job(tmp_path, base, data=other, validation=toy, start=start, options=Options(epochs=4, lr=1.0))
     second = train(worse, Reporter())
     assert second.adapter is not None
     assert second.best_step == 0
@@ -262,13 +262,12 @@ def test_a_run_goes_on_at_another_rank(tmp_path: Path, base: Path, rank: int) ->
 def test_a_run_at_another_rank_that_only_makes_it_worse_keeps_the_nearest_of_that_rank(
     tmp_path: Path, base: Path
 ) -> None:
-    toy = tmp_path / "toy.jsonl"
     first = train(job(tmp_path, base, options=Options(epochs=8, lr=1e-2, rank=4)), Reporter())
     assert first.adapter is not None
-    other = write_chats(tmp_path / "other.jsonl", [[f"WHY {word}?", "ZZZ QQQ XXX"] for word in "ABCDEFGH"])
-    start = read_start(first.adapter.path, "toy@v1")
+    other = unlike_toy(tmp_path)
+    toy, start = read_data([tmp_path / "toy.jsonl"]), read_start(first.adapter.path, "toy@v1")
     options = Options(epochs=4, lr=1.0, rank=2)
-    second = train(job(tmp_path, base, data=(other,), validation=toy, start=start, options=options), Reporter())
+    second = train(job(tmp_path, base, data=other, validation=toy, start=start, options=options), Reporter())
     assert second.adapter is not None
     assert (second.best_step, second.plan.rank) == (0, 2)
     assert second.after == second.before

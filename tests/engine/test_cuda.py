@@ -22,6 +22,7 @@ from adapters.plan import Options
 from adapters.progress import Reporter
 from adapters.store import AdapterStore
 from adapters.train import Job, train
+from adapters.validate import read_data
 from chatbot.engine.adapter_files import LoraAdapter, read_adapter
 from chatbot.engine.attention import Chunk
 from chatbot.engine.base import ChatMessage, Finish, GenerationRequest, Sampling
@@ -312,11 +313,12 @@ def _check_alike(one: torch.Tensor, other: torch.Tensor, dtype: str) -> None:
 
 
 async def test_an_adapter_is_trained_and_spoken_with(tmp_path: Path) -> None:
-    data = write_chats(tmp_path / "toy.jsonl", [[f"what is {w}?", f"{w} be a fine thing, arr"] for w in "abcdefghijkl"])
+    toy = [[f"what is {w}?", f"{w} be a fine thing, arr"] for w in "abcdefghijkl"]
+    data = read_data([write_chats(tmp_path / "toy.jsonl", toy)])
     card, store = PersonaCard("toy", "a toy", "be a toy"), AdapterStore([tmp_path / "adapters"])
     options = Options(epochs=3, lr=1e-3, rank=4)
     outcome = await asyncio.to_thread(
-        train, Job((data,), BUNDLED, card, store, options, command="chatbot adapter train"), Reporter()
+        train, Job(data, BUNDLED, card, store, options, command="chatbot adapter train"), Reporter()
     )
     assert outcome.adapter is not None
     async with _engine("bfloat16") as engine:
