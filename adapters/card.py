@@ -1,5 +1,6 @@
 """The README.md of an adapter: what it is, from what, how well, and how to make it again. Pure."""
 
+import os
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -72,7 +73,7 @@ def render_card(
     after: Measured,
     prompts: Sequence[Sequence[ChatMessage]],
 ) -> str:
-    """Return the text of the card."""
+    """Return the text of the card, in which names of files that are not UTF-8 are shown as far as they are."""
     parts = [
         f"# {persona.name} v{number}",
         persona.description,
@@ -85,7 +86,7 @@ def render_card(
         _settings(facts.plan),
         "## Made by\n\n" + _code(facts.command) + "\n\n" + _versions(),
     ]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    return os.fsencode("\n\n".join(part for part in parts if part) + "\n").decode("utf-8", "replace")
 
 
 def _result(facts: RunFacts, before: Measured, after: Measured) -> str:

@@ -29,6 +29,14 @@ class PersonaCard:
     """System prompt that the server sends, and that rows without one are trained with."""
     sampling: Mapping[str, float] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        """Raise BadPersona for text that no file could hold, as what is typed in another encoding."""
+        for what, text in (("description", self.description), ("system prompt", self.system or "")):
+            try:
+                text.encode()
+            except UnicodeEncodeError as error:
+                raise BadPersona(f"{what}: character {error.start + 1} is not UTF-8 (write it in UTF-8)") from error
+
 
 def check_name(name: str) -> str:
     """Return the name if it can be a folder and a model name everywhere. Raises BadPersona."""

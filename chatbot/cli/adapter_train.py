@@ -99,14 +99,14 @@ def _card(
         fail("give --name, or --persona with a file that has one", 2)
     try:
         card = read_persona(file, name=name) if file else PersonaCard(check_name(name or ""))
-        card = replace(card, name=check_name(name or card.name))
+        return replace(
+            card,
+            name=check_name(name or card.name),
+            system=(card.system or shared_system) if system is None else system.strip() or None,
+            description=card.description if description is None else description,
+        )
     except BadPersona as error:
         fail(str(error), 2)
-    return replace(
-        card,
-        system=(card.system or shared_system) if system is None else system.strip() or None,
-        description=card.description if description is None else description,
-    )
 
 
 def _require_free(name: str, settings: "Settings") -> None:

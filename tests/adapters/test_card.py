@@ -1,5 +1,7 @@
 """The card says what was measured, in Markdown that nothing in the replies can break."""
 
+import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -71,3 +73,10 @@ def test_the_card_says_base_data_settings_result_samples_and_command() -> None:
         "```sh\nchatbot adapter train pirate.jsonl --name pirate\n```",
     ):
         assert said in card
+
+
+def test_a_file_name_that_is_not_utf_8_is_shown_as_far_as_it_is() -> None:
+    name = os.fsdecode(b"donn\xe9es.jsonl")
+    facts = replace(FACTS, data=(Path(name),), command=f"chatbot adapter train {name}")
+    card = render_card(PersonaCard("pirate"), 1, facts, Measured(None, None, ()), Measured(None, None, ()), [])
+    assert card.encode().count("donn\N{REPLACEMENT CHARACTER}es.jsonl".encode()) == 2

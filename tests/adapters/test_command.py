@@ -190,6 +190,7 @@ def test_train_needs_a_name_good_data_and_a_base(tmp_path: Path, base: Path) -> 
         ((data, "--name", "../x"), "name '../x' cannot be used"),
         ((data, "--name", "x", "--base", tmp_path / "none"), "no such directory"),
         ((data, "--name", "x", "--persona", tmp_path / "none.toml"), "cannot be read"),
+        ((data, "--name", "x", "--system", os.fsdecode(b"caf\xe9")), "system prompt: character 4 is not UTF-8"),
         ((tmp_path / "none.jsonl", "--name", "x"), "none.jsonl:1: cannot be read"),
         ((data, "--name", "x", "--epochs", "0"), "epochs"),
         ((data, "--name", "x", "--steps", "0"), "steps"),

@@ -42,6 +42,12 @@ def test_a_name_that_is_no_plain_folder_is_refused(name: str) -> None:
         check_name(name)
 
 
+@pytest.mark.parametrize("texts", [{"description": "caf\udce9"}, {"system": "caf\udce9"}])
+def test_text_that_is_not_utf_8_is_refused_before_it_is_trained_with(texts: dict[str, str]) -> None:
+    with pytest.raises(BadPersona, match="character 4 is not UTF-8"):
+        PersonaCard("pirate", **texts)
+
+
 @pytest.mark.parametrize("name", ["pirate", "7", "a.b-c_d", "a" * 64])
 def test_plain_names_are_taken(name: str) -> None:
     assert check_name(name) == name
