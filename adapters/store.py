@@ -18,6 +18,7 @@ from uuid import uuid4
 from adapters.errors import AdapterNotFound, BadPersona, CannotTrain
 from adapters.persona import NAME, check_name
 from adapters.published import AdapterFolder, Stamp, name_version, read_version, stamp
+from adapters.synced import sync, sync_folder
 from adapters.workspace import Workspace, only_run
 
 VERSION = re.compile(r"v([1-9][0-9]{0,8})")
@@ -81,7 +82,7 @@ class AdapterStore:
                 fill(staging, version)
                 if isinstance(problem := read_version(name, version, staging), str):
                     raise BadPersona(problem)
-                _sync_folder(staging)
+                sync_folder(staging)
                 if _appears_as(staging, home / f"v{version}"):
                     return self.resolve(f"{name}@v{version}")
             finally:
@@ -119,7 +120,7 @@ class AdapterStore:
             raise BadPersona(f"a run of {name} has not ended, {run} (end it by giving its command again)")
         with only_run(self.home(name)):
             os.rename(self.home(name), self.home(new))
-        _sync(self._roots[0])
+        sync(self._roots[0])
         for adapter in own:
             name_version(self.home(new) / adapter.path.name, new)
         return [adapter for adapter in self.scan() if adapter.name == new]
@@ -217,21 +218,5 @@ def _appears_as(staging: Path, final: Path) -> bool:
         if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
             return False
         raise
-    _sync(final.parent)
+    sync(final.parent)
     return True
-
-
-def _sync_folder(folder: Path) -> None:
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            _sync(path)
-    _sync(folder)
-
-
-def _sync(path: Path) -> None:
-    """Wait until a file's or folder's content is on the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -99,6 +99,8 @@ def _train(job: Job, report: Reporter, work: Workspace) -> Outcome:
     model = adapted_model(job.base, plan, job.start)
     cost = probe(model, plan, rows, len(held))
     if not job.is_dry_run:  # and not before all that may fail at once: a stopped run would be lost for nothing
+        for aside in work.set_aside_broken():
+            report.say(f"note: a checkpoint that is not whole is not gone on from: {aside}")
         if resume_from is None:
             work.begin(identity)
         report.record_to(work.events)

@@ -28,6 +28,7 @@ from adapters.packing import PackedRow, end_to_end
 from adapters.plan import PATIENCE, Plan, is_done_improving
 from adapters.progress import Reporter
 from adapters.start import Begun
+from adapters.synced import sync_folder
 
 STOPPING = b"\nstopping after this step, with a checkpoint; once more stops at once\n"
 
@@ -118,6 +119,7 @@ class RowTrainer(Trainer):  # type: ignore[misc]  # transformers is untyped
         """Write a checkpoint. Raises OSError, whichever way a library says that the disk has no room for it."""
         try:
             super()._save_checkpoint(model, trial)
+            sync_folder(Path(self.args.output_dir))
         except (RuntimeError, SafetensorError) as error:
             said = f"a checkpoint could not be written, perhaps for lack of room: {error}"
             raise OSError(errno.EIO, said, self.args.output_dir) from error

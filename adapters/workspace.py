@@ -1,6 +1,7 @@
 """The folder of a run that is not finished: checkpoints and what they belong to. Gone once the adapter is published.
 
-Trainer writes a checkpoint file by file, `trainer_state.json` last; only one that has it can be resumed from.
+Trainer writes a checkpoint file by file, `trainer_state.json` last; only one that has it, and of which no file is cut
+off, can be resumed from.
 """
 
 import fcntl
@@ -13,10 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from adapters.errors import BadSettings, CannotTrain
+from adapters.whole import is_whole
 
 JOB_FILE = "job.json"
 STATE_FILE = "trainer_state.json"
 CHECKPOINT = "checkpoint-"
+BROKEN = "broken-"
 
 
 class Workspace:
@@ -59,9 +62,13 @@ class Workspace:
         return self.newest_complete()
 
     def newest_complete(self) -> Path | None:
-        """Return the checkpoint with the highest step that was written to its end."""
+        """Return the checkpoint with the highest step that was written to its end and is whole."""
         found = [path for path in self.checkpoints.glob(f"{CHECKPOINT}*") if _is_complete(path)]
         return max(found, key=_step, default=None)
+
+    def set_aside_broken(self) -> list[Path]:
+        """Rename every checkpoint that is not whole, so that Trainer counts it no longer, and return the new names."""
+        return [_set_aside(path) for path in self.checkpoints.glob(f"{CHECKPOINT}*") if not _is_complete(path)]
 
     def remove_if_useless(self) -> None:
         """Delete what cannot be gone on from, once nobody works on it."""
@@ -100,11 +107,14 @@ def only_run(home: Path) -> Iterator[None]:
 
 
 def _is_complete(checkpoint: Path) -> bool:
-    try:
-        json.loads((checkpoint / STATE_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return checkpoint.name.removeprefix(CHECKPOINT).isdigit()
+    is_ended = checkpoint.name.removeprefix(CHECKPOINT).isdigit() and (checkpoint / STATE_FILE).is_file()
+    return is_ended and all(map(is_whole, checkpoint.iterdir()))
+
+
+def _set_aside(checkpoint: Path) -> Path:
+    aside = checkpoint.with_name(f"{BROKEN}{checkpoint.name}")
+    shutil.rmtree(aside, ignore_errors=True)
+    return checkpoint.rename(aside)
 
 
 def _step(checkpoint: Path) -> int:

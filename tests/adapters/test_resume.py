@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -96,7 +97,12 @@ def test_killed_and_resumed_ends_at_the_same_weights(
     shutil.copytree(newest, half_written, ignore=shutil.ignore_patterns("trainer_state.json"))
 
     resumed = weights(tmp_path, base, data, "killed", is_resumed=is_told_to)
-    assert f"going on from {newest}" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert (
+        f"note: a checkpoint that is not whole is not gone on from: {newest.with_name('broken-checkpoint-999')}\n"
+        in told
+    )
+    assert f"going on from {newest}" in told
     assert resumed == weights(tmp_path, base, data, "straight", is_resumed=False)
 
 
@@ -132,7 +138,7 @@ def test_interrupted_and_resumed_ends_at_the_same_weights(
     ("where", "said"),
     [
         ("adapters.train.probe", "stopped before the first checkpoint: nothing is kept; begin again with:"),
-        ("adapters.store._sync_folder", "checkpoint-4 is kept; go on with:"),
+        ("adapters.store.sync_folder", "checkpoint-4 is kept; go on with:"),
     ],
 )
 def test_what_is_kept_of_a_run_that_could_not_be_stopped_in_order_is_told(
@@ -332,6 +338,24 @@ def test_the_newest_checkpoint_that_was_written_to_its_end_is_taken(tmp_path: Pa
     assert newest is not None
     assert newest.name == "checkpoint-10"
     assert json.loads((newest / "trainer_state.json").read_text()) == {}
+    with zipfile.ZipFile(newest / "optimizer.pt", "w") as optimizer:
+        optimizer.writestr("state", "1")
+    assert work.newest_complete() == newest
+    work.set_aside_broken()
+    (work.checkpoints / "checkpoint-12").mkdir()
+    assert [path.name for path in sorted(work.set_aside_broken())] == ["broken-checkpoint-12"]
+
+
+@pytest.mark.parametrize("file", ["optimizer.pt", "adapter_model.safetensors", "rng_state.pth", "adapter_config.json"])
+def test_a_checkpoint_with_a_file_that_is_cut_off_gives_way_to_the_one_before(tmp_path: Path, file: str) -> None:
+    before = stop_at_step_9(tmp_path, {"data": 1})
+    broken = before.with_name("checkpoint-10")
+    shutil.copytree(before, broken)
+    (broken / file).touch()
+    work = Workspace(tmp_path)
+    assert work.stopped_at({"data": 1}) == work.resume({"data": 1}) == before
+    work.set_aside_broken()
+    assert sorted(path.name for path in work.checkpoints.iterdir()) == ["broken-checkpoint-10", "checkpoint-9"]
 
 
 def test_a_request_to_stop_says_so_at_once_and_a_second_stops(capfd: pytest.CaptureFixture[str]) -> None:
