@@ -11,7 +11,7 @@ from chatbot.cli.adapter_compare import compare
 from chatbot.cli.adapter_import import import_adapter
 from chatbot.cli.adapter_json import adapter_json
 from chatbot.cli.adapter_train import train
-from chatbot.cli.configured import adapter_store, fail, personas_like, settings_with
+from chatbot.cli.configured import adapter_store, fail, personas_like, settings_with, tell
 from tui.safe_text import safe_line, safe_text
 
 if TYPE_CHECKING:
@@ -129,4 +129,4 @@ def _resolve(store: "AdapterStore", reference: str) -> "AdapterFolder":
 def _tell_problems(store: "AdapterStore") -> None:
     """Say on stderr what was passed over: what is broken or cannot be read may be what was meant."""
     for problem in store.problems:
-        typer.echo(problem, err=True)
+        tell(problem)

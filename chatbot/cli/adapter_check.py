@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chatbot.cli.configured import fail
+from chatbot.cli.configured import fail, tell
 
 if TYPE_CHECKING:
     from adapters.statistics import Statistics
@@ -52,7 +52,7 @@ def checked(data: list[Path]) -> "ChatData":
 def tell_warnings(statistics: "Statistics") -> None:
     """Say on stderr what is doubtful about the data."""
     for warning in statistics.warnings:
-        typer.echo(f"note: {warning}", err=True)
+        tell(f"note: {warning}")
 
 
 def _print_statistics(statistics: "Statistics") -> None:

@@ -9,7 +9,7 @@ import typer
 from chatbot.cli.adapter_check import AsJson
 from chatbot.cli.adapter_json import adapter_json
 from chatbot.cli.adapter_train_options import Description
-from chatbot.cli.configured import adapter_store, fail, settings_with
+from chatbot.cli.configured import adapter_store, fail, settings_with, tell
 from chatbot.settings import BUNDLED_MODEL
 
 if TYPE_CHECKING:
@@ -59,7 +59,5 @@ def _imported(
         check_new_name(persona.name, settings.model_name)
         facts = check_import(folder, source, base, base_name)
         if named := named_base(folder):
-            typer.echo(
-                f"note: trained on {named}, says its config; it fits {facts.name} and belongs to that now", err=True
-            )
+            tell(f"note: trained on {named}, says its config; it fits {facts.name} and belongs to that now")
         return publish_import(folder, persona, adapter_store(settings), facts)

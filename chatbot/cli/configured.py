@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from chatbot.cli.wrong_setting import no_setting, told
 from chatbot.settings import Settings, UnreadableSettings
+from tui.safe_text import safe_text
 
 if TYPE_CHECKING:
     from adapters.store import AdapterStore
@@ -71,5 +72,10 @@ def tell_start() -> None:
 
 def fail(message: str, code: int = 1) -> NoReturn:
     """Print one sentence to stderr and exit."""
-    typer.echo(message, err=True)
+    tell(message)
     raise typer.Exit(code)
+
+
+def tell(message: str) -> None:
+    """Print to stderr, without what could steer a terminal: a message may quote what others wrote."""
+    typer.echo(safe_text(message), err=True)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from chatbot.cli.configured import adapter_store, fail, personas_like, settings_with
+from chatbot.cli.configured import adapter_store, fail, personas_like, settings_with, tell
 
 
 class Form(StrEnum):
@@ -57,7 +57,7 @@ def export(
         fail(f"{out} was not written: {getattr(error, 'strerror', None) or error}")
     typer.echo(str(out))
     if system:
-        typer.echo(f"to be given with it, for it was learned with this system prompt: {system}", err=True)
+        tell(f"to be given with it, for it was learned with this system prompt: {system}")
 
 
 def _write(folder: Path, adapter: Path | None, out: Path, to: Form, name: str) -> None:

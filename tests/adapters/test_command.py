@@ -111,6 +111,16 @@ def test_what_another_wrote_of_a_persona_does_not_drive_the_terminal(store: Adap
     assert "a [2Jpirate\n" in run("list").stdout
 
 
+def test_what_others_wrote_is_told_without_what_drives_a_terminal(store: AdapterStore, tmp_path: Path) -> None:
+    keys = json.dumps({"\x1b]0;key": 1, "messages": [{"role": "\x1b[2Jrole", "content": "hi"}]})
+    (tmp_path / "a.jsonl").write_text(keys + "\n" + json.dumps({"\x1b]0;key": 1}) + "\n")
+    (store.publish("corsair", fill).path / "persona.toml").write_text('"\\u001b[2Jkey" = 1\n')
+    for words, said in ((("check", "a.jsonl"), '"[2Jrole"'), (("check", "a.jsonl"), "]0;key"), (("list",), '"[2Jkey"')):
+        told = run(*words).stderr
+        assert said in told
+        assert "\x1b" not in told
+
+
 def test_an_unknown_persona_is_told_with_the_nearest(store: AdapterStore) -> None:
     store.publish("corsair", fill)
     result = run("show", "corsar")

@@ -39,7 +39,9 @@ def publish(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("CHATBOT_MODEL", str(base))
     version = tmp_path / "home" / "data" / "adapters" / "pirate" / "v1"
     make_tiny_adapter(base, version, seed=1, base_digest=model_digest(base))
-    (version / "persona.toml").write_text(render_persona(PersonaCard("pirate", system="You are Flint.")), "utf-8")
+    (version / "persona.toml").write_text(
+        render_persona(PersonaCard("pirate", system="You are \x1b[2JFlint.")), "utf-8"
+    )
 
 
 def test_a_merged_model_computes_what_base_and_adapter_compute(base: Path, tmp_path: Path) -> None:
@@ -196,7 +198,7 @@ def test_the_command_writes_a_persona_as_one_file(base: Path, tmp_path: Path, mo
     assert result.exit_code == 0, result.output
     assert result.stdout.strip() == str(tmp_path / "pirate.gguf")
     assert "standard deviations" in result.stderr
-    assert result.stderr.endswith("system prompt: You are Flint.\n")
+    assert result.stderr.endswith("system prompt: You are [2JFlint.\n")
     assert "Loading weights" not in result.stderr
     assert gguf.GGUFReader(tmp_path / "pirate.gguf").fields["general.name"].contents() == "pirate"
 

@@ -55,6 +55,12 @@ def test_what_peft_wrote_is_a_persona_of_the_base_that_is_served(
     assert f"note: trained on {base}, says its config; it fits {base.name}" in result.stderr
 
 
+def test_what_the_config_calls_its_base_does_not_drive_the_terminal(trained: Path, tmp_path: Path) -> None:
+    config = copied(trained, tmp_path) / "adapter_config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"base_model_name_or_path": "\x1b[2Ja base"}))
+    assert "note: trained on [2Ja base, says its config" in run(config.parent, "--name", "corsair").stderr
+
+
 def test_a_persona_of_another_machine_keeps_its_name_and_its_words(trained: Path, tmp_path: Path) -> None:
     run(trained, "--name", "corsair", "--system", "be a corsair")
     published = tmp_path / "home" / "data" / "adapters" / "corsair" / "v1"
