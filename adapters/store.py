@@ -49,7 +49,8 @@ class AdapterStore:
             entry = before[1] if before is not None and before[0] == now else read_version(name, version, path)
             known[path] = (now, entry)
             if isinstance(entry, str):
-                problems.append(entry)
+                way_out = f" (chatbot adapter rm {name}@v{version} removes it)" if self._is_own(path) else ""
+                problems.append(entry + way_out)
             else:
                 found.setdefault((name, version), entry)
         self._known, self.problems = known, tuple(problems)
@@ -88,16 +89,31 @@ class AdapterStore:
             finally:
                 shutil.rmtree(staging, ignore_errors=True)
 
-    def remove(self, reference: str) -> list[AdapterFolder]:
+    def own(self, reference: str) -> list[Path]:
+        """Return the folders of the versions in the first root that are meant, broken ones too.
+
+        There may be none if there is a stopped run; else raises AdapterNotFound, or BadPersona if none is one's own.
+        """
+        match = REFERENCE.fullmatch(reference)
+        name, number = match.groups() if match else (None, None)
+        meant = [path for known, version, path in self._versions() if known == name and number in (None, str(version))]
+        own = [path for path in meant if self._is_own(path)]
+        if not meant and not self.stopped_run(reference):
+            raise AdapterNotFound(_not_found(reference, self.scan()))
+        if not own and not self.stopped_run(reference):
+            raise BadPersona(f"{reference} ships with the program and stays as it is ({meant[0]})")
+        return own
+
+    def remove(self, reference: str) -> list[str]:
         """Delete `pirate@v2`, or all versions of `pirate` and its stopped run, and return the versions that are gone.
 
         Only the first root is touched. Raises AdapterNotFound, BadPersona, or CannotTrain if all there is runs now.
         """
         run = self.stopped_run(reference)
-        own = self._own(reference, may_be_none=run is not None)
-        for adapter in own:
-            grave = _half(adapter.path)
-            os.rename(adapter.path, grave)
+        own = self.own(reference)
+        for version in own:
+            grave = _half(version)
+            os.rename(version, grave)
             shutil.rmtree(grave)
         name = reference.partition("@")[0]
         with suppress(*([CannotTrain] if own else [])), only_run(self.home(name)):
@@ -105,7 +121,7 @@ class AdapterStore:
             if run:
                 shutil.rmtree(run)
         remove_if_empty(self.home(name))
-        return own
+        return [f"{name}@{version.name}" for version in own]
 
     def rename(self, name: str, new: str) -> list[AdapterFolder]:
         """Give all own versions of a persona another name, at once, and return them.
@@ -113,7 +129,7 @@ class AdapterStore:
         Raises AdapterNotFound; BadPersona if the name is taken or none; CannotTrain while it is trained.
         """
         check_name(new)
-        own = self._own(check_name(name), may_be_none=False)
+        self.own(check_name(name))
         if any(taken == new for taken, _, _ in self._versions()) or self.stopped_run(new):
             raise BadPersona(f"there is a {new} already (chatbot adapter rm {new}, or choose another name)")
         if run := self.stopped_run(name):
@@ -121,9 +137,10 @@ class AdapterStore:
         with only_run(self.home(name)):
             os.rename(self.home(name), self.home(new))
         sync(self._roots[0])
-        for adapter in own:
-            name_version(self.home(new) / adapter.path.name, new)
-        return [adapter for adapter in self.scan() if adapter.name == new]
+        renamed = [adapter for adapter in self.scan() if adapter.name == new]
+        for adapter in renamed:
+            name_version(adapter.path, new)
+        return renamed
 
     def stopped_run(self, name: str) -> Path | None:
         """Return the folder of a run of this name that has not ended; perhaps it is still going on."""
@@ -133,20 +150,6 @@ class AdapterStore:
     def stopped_runs(self) -> list[tuple[str, Path]]:
         """Return name and folder of every run that has not ended."""
         return [(name, run) for name in _folders(self._roots[0]) if (run := self.stopped_run(name))]
-
-    def _own(self, reference: str, *, may_be_none: bool) -> list[AdapterFolder]:
-        """Return the versions in the first root that are meant."""
-        try:
-            named = self.resolve(reference)
-        except AdapterNotFound:
-            if may_be_none:
-                return []
-            raise
-        meant = [named] if "@" in reference else [a for a in self.scan() if a.name == named.name]
-        own = [adapter for adapter in meant if adapter.path.parent.parent == self._roots[0]]
-        if not own and not may_be_none:
-            raise BadPersona(f"{reference} ships with the program and stays as it is ({named.path})")
-        return own
 
     def sweep(self, name: str) -> None:
         """Delete what was half-written or half-deleted when its process was killed.
@@ -162,12 +165,15 @@ class AdapterStore:
         """Return the folder in the first root that holds the versions of a name."""
         return self._roots[0] / check_name(name)
 
+    def _is_own(self, version: Path) -> bool:
+        return version.parent.parent == self._roots[0]
+
     def _next_version(self, name: str) -> int:
         return 1 + max((version for known, version, _ in self._versions() if known == name), default=0)
 
     def _versions(self, tell: Callable[[str], None] = lambda _: None) -> list[tuple[str, int, Path]]:
         """Every folder that is named like a version, whatever is in it; `tell` hears of those that cannot be read."""
-        return [
+        found = [
             (home, int(match[1]), root / home / leaf)
             for root in self._roots
             for home in _folders(root, tell)
@@ -175,6 +181,7 @@ class AdapterStore:
             for leaf in _folders(root / home, tell)
             if (match := VERSION.fullmatch(leaf))
         ]
+        return sorted(found, key=lambda version: version[:2])  # of one number in two roots, the first stays first
 
 
 def remove_if_empty(home: Path) -> None:

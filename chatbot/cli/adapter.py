@@ -2,7 +2,8 @@
 
 import json as json_text
 import sys
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -15,7 +16,7 @@ from chatbot.cli.configured import adapter_store, fail, personas_like, settings_
 from tui.safe_text import safe_line, safe_text
 
 if TYPE_CHECKING:
-    from adapters.store import AdapterFolder, AdapterStore
+    from adapters.store import AdapterStore
 
 app = typer.Typer(no_args_is_help=True, help="Train personas from example chats, and look after them.")
 app.command()(check)
@@ -23,6 +24,7 @@ app.command()(train)
 app.command()(compare)
 app.command("import")(import_adapter)
 
+T = TypeVar("T")
 Reference = Annotated[
     str,
     typer.Argument(
@@ -56,7 +58,8 @@ def list_adapters(json: AsJson = False) -> None:
 @app.command()
 def show(reference: Reference, json: AsJson = False) -> None:
     """Show the card of a persona."""
-    adapter = _resolve(adapter_store(settings_with()), reference)
+    store = adapter_store(settings_with())
+    adapter = _found(store, store.resolve, reference)
     if json:
         typer.echo(json_text.dumps(adapter_json(adapter), ensure_ascii=False))
         return
@@ -76,8 +79,8 @@ def rm(
     from adapters.errors import AdapterError
 
     store = adapter_store(settings_with())
-    if not (run := store.stopped_run(reference)):
-        _resolve(store, reference)
+    run = store.stopped_run(reference)
+    _found(store, store.own, reference)
     if not yes:
         if not sys.stdin.isatty():
             fail(f"nothing removed: give --yes to remove {reference} without being asked", 2)
@@ -85,8 +88,8 @@ def rm(
         if not typer.confirm(f"Remove {what}?", err=True):
             raise typer.Exit(1)
     try:
-        for adapter in store.remove(reference):
-            typer.echo(adapter.reference)
+        for version in store.remove(reference):
+            typer.echo(version)
     except AdapterError as error:
         fail(str(error), 2)
     except OSError as error:
@@ -115,12 +118,13 @@ def rename(reference: Reference, name: Annotated[str, typer.Argument(help="Its n
     )
 
 
-def _resolve(store: "AdapterStore", reference: str) -> "AdapterFolder":
-    from adapters.errors import AdapterNotFound
+def _found(store: "AdapterStore", find: Callable[[str], T], reference: str) -> T:
+    """Return what the store finds for a reference; exit with 2 if that is nothing."""
+    from adapters.errors import AdapterError
 
     try:
-        return store.resolve(reference)
-    except AdapterNotFound as error:
+        return find(reference)
+    except AdapterError as error:
         fail(str(error), 2)
     finally:
         _tell_problems(store)

@@ -127,6 +127,12 @@ def test_weights_that_were_cut_off_do_not_hide_the_version_before(tmp_path: Path
     weights.write_bytes(weights.read_bytes()[:-1])
     assert store.resolve("pirate") == good
     assert "v2/adapter_model.safetensors: not whole safetensors" in store.problems[0]
+    assert store.problems[0].endswith("; the version is ignored (chatbot adapter rm pirate@v2 removes it)")
+    assert store.remove("pirate@v2") == ["pirate@v2"]
+    assert (store.scan(), store.problems) == ([good], ())
+    (good.path / "persona.toml").write_text("name =")
+    assert store.remove("pirate") == ["pirate@v1"]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_second_scan_reads_nothing_and_a_changed_file_is_read_again(
@@ -174,8 +180,8 @@ def test_removing_takes_one_version_or_all_and_never_those_that_ship(tmp_path: P
     store = AdapterStore([tmp_path / "own", tmp_path / "bundled"])
     for _ in range(3):
         store.publish("pirate", fill)
-    assert [adapter.version for adapter in store.remove("pirate@v3")] == [3]
-    assert [adapter.version for adapter in store.remove("pirate")] == [2, 4]
+    assert store.remove("pirate@v3") == ["pirate@v3"]
+    assert store.remove("pirate") == ["pirate@v2", "pirate@v4"]
     assert list((tmp_path / "own").iterdir()) == []
     assert [adapter.version for adapter in store.scan()] == [1]
     with pytest.raises(BadPersona, match="ships with the program"):
