@@ -95,15 +95,29 @@ class Workspace:
 @contextmanager
 def only_run(home: Path) -> Iterator[None]:
     """Hold the one place to train this persona. Raises CannotTrain if another run has it."""
+    while (handle := _locked(home)) is None:
+        pass
+    try:
+        yield
+    finally:
+        os.close(handle)
+
+
+def _locked(home: Path) -> int | None:
+    """Return what holds the lock of the folder; None if its last holder deleted it before it was locked."""
     home.mkdir(parents=True, exist_ok=True)
     handle = os.open(home, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
+        if os.path.samestat(os.fstat(handle), os.stat(home)):
+            return handle
+    except FileNotFoundError:
+        pass
     except BlockingIOError:
-        raise CannotTrain(f"{home}: another run trains this persona (wait for it, or use another --name)") from None
-    finally:
         os.close(handle)
+        raise CannotTrain(f"{home}: another run trains this persona (wait for it, or use another --name)") from None
+    os.close(handle)
+    return None
 
 
 def _is_complete(checkpoint: Path) -> bool:
