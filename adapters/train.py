@@ -72,15 +72,17 @@ class Outcome:
 def train(job: Job, report: Reporter) -> Outcome:
     """Train and publish an adapter. Raises AdapterError; TrainingInterrupted leaves a run that can be resumed."""
     home = job.store.home(job.persona.name)
-    with quiet_libraries(), only_run(home):
-        job.store.sweep(job.persona.name)
-        work = Workspace(home)
-        try:
+    work = Workspace(home)
+    with quiet_libraries():
+        if job.is_dry_run:
             return _train(job, report, work)
-        finally:
-            if not job.is_dry_run:
+        with only_run(home):
+            job.store.sweep(job.persona.name)
+            try:
+                return _train(job, report, work)
+            finally:
                 work.remove_if_useless()
-            remove_if_empty(home)
+                remove_if_empty(home)
 
 
 def _train(job: Job, report: Reporter, work: Workspace) -> Outcome:

@@ -149,11 +149,12 @@ def test_a_dry_run_measures_and_writes_nothing(tmp_path: Path, base: Path) -> No
     assert not (tmp_path / "adapters" / "toy").exists()
 
 
-def test_a_dry_run_leaves_an_interrupted_run_alone(tmp_path: Path, base: Path) -> None:
+def test_a_dry_run_leaves_a_run_alone_that_was_interrupted_or_goes_on(tmp_path: Path, base: Path) -> None:
     work = tmp_path / "adapters" / "toy" / ".work"
     work.mkdir(parents=True)
     (work / "job.json").write_text("{}")
-    train(job(tmp_path, base, is_dry_run=True), Reporter())
+    with only_run(work.parent):
+        train(job(tmp_path, base, is_dry_run=True), Reporter())
     assert (work / "job.json").exists()
 
 
