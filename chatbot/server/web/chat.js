@@ -6,6 +6,10 @@ import { Pages } from "./pages.js";
 import { ENDS } from "./replies.js";
 import { keepUnsent, unsentOf } from "./unsent.js";
 
+const WAITS_FOR = {
+  turns: "It waits for the reply before it to end.",
+  model: "It waits for the model, which is being loaded.",
+};
 const AGAIN_TEMPERATURE = 0.8; // whoever asks the same again wants another answer
 
 export class Chat {
@@ -208,7 +212,7 @@ export class Chat {
 
   #receive(reply, event) {
     if (event.type === "response.created") this.#begin(reply, event.response);
-    else if (event.type === "chatbot:queued") reply.settle("waiting", "It waits for the reply before it to end.");
+    else if (event.type === "chatbot:queued") reply.settle("waiting", WAITS_FOR[event.waits_for]);
     else if (event.type === "response.in_progress") reply.settle("streaming");
     else if (event.type === "response.output_text.delta") reply.write(reply.text + event.delta);
     else if (event.type === "error") reply.settle("failed", event.error.message);
