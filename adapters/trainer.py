@@ -7,7 +7,7 @@ import signal
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -30,6 +30,7 @@ from adapters.progress import Reporter
 from adapters.start import Begun
 from adapters.synced import sync_folder
 
+ASKING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 STOPPING = b"\nstopping after this step, with a checkpoint; once more stops at once\n"
 
 
@@ -47,8 +48,8 @@ def train_adapter(
 ) -> int:
     """Train the model's adapter, leave its best state in it, and return the step that state is from.
 
-    It is 0 for the one that was `begun` with. Raises TrainingInterrupted after a checkpoint, if SIGINT or SIGTERM
-    asked for it, and CannotTrain if the loss is no longer a number.
+    It is 0 for the one that was `begun` with. Raises TrainingInterrupted after a checkpoint, if SIGINT, SIGTERM or
+    SIGHUP asked for it, and CannotTrain if the loss is no longer a number.
     """
     if resume_from and (state := _of_a_run_that_ended(resume_from, plan)):
         best = resume_from.with_name(f"{PREFIX_CHECKPOINT_DIR}-{state.best_global_step or state.global_step}")
@@ -129,7 +130,7 @@ class RowTrainer(Trainer):  # type: ignore[misc]  # transformers is untyped
 
 
 class StopRequest:
-    """Notes that SIGINT or SIGTERM came; a second one interrupts at once."""
+    """Notes that a signal of `ASKING` came; a second one interrupts at once."""
 
     def __init__(self) -> None:
         self.is_asked = False
@@ -139,7 +140,8 @@ class StopRequest:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
+        heard = [number for number in ASKING if signal.getsignal(number) is not signal.SIG_IGN]  # as nohup has it
+        before = {number: signal.signal(number, self._ask) for number in heard}
         try:
             yield
         finally:
@@ -150,8 +152,10 @@ class StopRequest:
         if self.is_asked:
             raise KeyboardInterrupt
         self.is_asked = True
-        with suppress(OSError):  # who read it may be gone
+        try:
             os.write(2, STOPPING)  # on stderr; a print could be in the middle of another one
+        except OSError:  # who read it is gone, as a terminal that hung up, and what is said later must not fail
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 class Watch(TrainerCallback):  # type: ignore[misc]  # transformers is untyped

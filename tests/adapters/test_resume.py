@@ -364,3 +364,28 @@ def test_a_request_to_stop_says_so_at_once_and_a_second_stops(capfd: pytest.Capt
         signal.raise_signal(signal.SIGINT)
         assert capfd.readouterr().err.strip() == "stopping after this step, with a checkpoint; once more stops at once"
         signal.raise_signal(signal.SIGINT)
+
+
+def test_a_terminal_that_hung_up_asks_to_stop_and_what_is_said_later_does_not_fail() -> None:
+    kept, (reader, writer), stop = os.dup(2), os.pipe(), StopRequest()
+    os.close(reader)
+    os.dup2(writer, 2)
+    try:
+        with stop.listening():
+            signal.raise_signal(signal.SIGHUP)
+        assert stop.is_asked
+        assert os.write(2, b"said later") == 10
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(writer)
+
+
+def test_a_signal_that_the_program_was_started_to_ignore_stops_nothing() -> None:
+    before, stop = signal.signal(signal.SIGTERM, signal.SIG_IGN), StopRequest()
+    try:
+        with stop.listening():
+            signal.raise_signal(signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert not stop.is_asked
