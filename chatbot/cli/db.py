@@ -46,7 +46,7 @@ def restore(file: Annotated[Path, typer.Argument(help="A copy that `chatbot db b
     """Put a copy in the place of the database, which is kept beside it. Stop the server first."""
     copy, database = _existing(file.absolute(), 2), settings_with().database_path.absolute()
     _require_copy(copy)
-    with _told(database):
+    with _told(database, database):
         from storage.copies import put_in_place
 
         database.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -151,9 +151,11 @@ async def test_a_full_disk_is_told_with_what_to_do(
     full = sqlite3.OperationalError("database or disk is full")
     full.sqlite_errorcode = sqlite3.SQLITE_FULL
     await (await Store.open(database)).close()
+    shutil.copy(database, tmp_path / "old.db")
     monkeypatch.setattr(copies, "write_copy", Mock(side_effect=full))
-    told = db("backup", tmp_path / "copy.db").output
-    assert told == f"{tmp_path}/copy.db: the disk is full; free some space and run it again\n"
+    for command, file, written in (("backup", "copy.db", tmp_path / "copy.db"), ("restore", "old.db", database)):
+        told = db(command, tmp_path / file).output
+        assert told == f"{written}: the disk is full; free some space and run it again\n"
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may enter every folder")
