@@ -4,7 +4,6 @@ A second of compiling is kept in a folder, under a name made of the source and o
 and of the processor, so that neither an upgrade nor a home shared by several machines loads the wrong code.
 """
 
-import contextlib
 import ctypes
 import hashlib
 import os
@@ -57,12 +56,12 @@ def _load(folder: Path) -> ctypes.CDLL:
 
 def _built(folder: Path, command: list[str]) -> ctypes.CDLL:
     """Return the library that a command makes, from the folder if it is there, ours and whole."""
-    path = folder / f"forward-{_key(command)}.so"
-    if path.exists() and _is_ours(path):
-        with contextlib.suppress(OSError):
+    name = f"forward-{_key(command)}"
+    for path in folder.glob(f"{name}-*.so"):
+        if _is_ours(path) and path.stem == f"{name}-{_digest(path.read_bytes())}":
             return _declared(ctypes.CDLL(str(path)))
-    _compile(command, path)
-    return _declared(ctypes.CDLL(str(path)))
+        path.unlink(missing_ok=True)  # cut short, say: loading that would kill the process
+    return _declared(ctypes.CDLL(str(_compile(command, folder, name))))
 
 
 def _key(command: list[str]) -> str:
@@ -70,7 +69,11 @@ def _key(command: list[str]) -> str:
     sources = [SOURCE, *sorted(SOURCE.parent.glob("*.h"))]
     parts = [path.read_bytes() for path in sources]
     defined = _run([*command, "-dM", "-E", "-x", "c", os.devnull])
-    return hashlib.sha256(b"".join([*parts, " ".join(command).encode(), defined])).hexdigest()[:32]
+    return _digest(b"".join([*parts, " ".join(command).encode(), defined]))
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:32]
 
 
 def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
@@ -95,14 +98,18 @@ def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
     return library
 
 
-def _compile(command: list[str], path: Path) -> None:
-    """Write the library to `path`, at once or not at all: several servers may start together."""
-    with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
-        made = Path(scratch) / path.name
+def _compile(command: list[str], folder: Path, name: str) -> Path:
+    """Write the library into the folder, its digest in its name, and return its path.
+
+    It is there at once or not at all: several servers may start together.
+    """
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        made = Path(scratch) / name
         _run([*command, str(SOURCE), "-o", str(made), "-lm"])
+        made.chmod(0o700)  # or a umask that lets the group write would have it refused next time
         with made.open("rb") as file:
             os.fsync(file)
-        made.replace(path)
+        return made.replace(folder / f"{name}-{_digest(made.read_bytes())}.so")
 
 
 def _run(command: list[str]) -> bytes:
