@@ -14,6 +14,8 @@ from ctypes import POINTER, c_int64, c_void_p
 from functools import cache
 from pathlib import Path
 
+import structlog
+
 from chatbot.engine.compiled.structs import Layer, Network, Product, Site, Update
 
 SOURCE = Path(__file__).with_name("forward.c")
@@ -23,6 +25,7 @@ X86, ARM, THREADS = ("-march=native", "-mprefer-vector-width=512"), ("-mcpu=nati
 TUNINGS = ((*X86, *THREADS), X86, (*ARM, *THREADS), ARM)
 """For this processor, the first that works; a compiler without OpenMP, as that of macOS, computes in one thread."""
 COMPILE_WITHIN_S = 120.0
+log = structlog.get_logger()
 
 
 class NotCompiled(Exception):
@@ -31,14 +34,23 @@ class NotCompiled(Exception):
 
 @cache
 def load(folder: Path | None = None) -> ctypes.CDLL:
-    """Return the library, from `folder` if it was compiled before; without one it is compiled for this process alone.
+    """Return the library, from `folder` if it was compiled before.
 
-    Raises NotCompiled.
+    Without a folder, or if nothing can be kept there, it is compiled for this process alone. Raises NotCompiled.
     """
     if folder is None:
-        with tempfile.TemporaryDirectory(prefix="chatbot-") as scratch:
-            return _load(Path(scratch))
-    return _load(folder)
+        return _load_once()
+    try:
+        return _load(folder)
+    except NotCompiled as problem:
+        library = _load_once()  # which fails in its own words if it is not the folder that is at fault
+        log.warning("engine.compiled_code_not_kept", reason=str(problem))
+        return library
+
+
+def _load_once() -> ctypes.CDLL:
+    with tempfile.TemporaryDirectory(prefix="chatbot-") as scratch:
+        return _load(Path(scratch))
 
 
 def _load(folder: Path) -> ctypes.CDLL:

@@ -6,6 +6,7 @@ from pathlib import Path
 from shutil import copytree
 
 import pytest
+from structlog.testing import capture_logs
 
 from chatbot.engine.compiled import library
 from chatbot.engine.compiled.library import NotCompiled, load
@@ -102,16 +103,24 @@ def test_code_that_others_could_have_written_is_not_loaded(folder: Path) -> None
     assert path.stat().st_mode & 0o022 == 0
 
 
-@pytest.mark.parametrize("is_foreign", [True, False])
-def test_nothing_is_kept_where_others_could_write(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_foreign: bool
-) -> None:
-    if is_foreign:
-        monkeypatch.setattr("os.getuid", lambda: 12345)
-    else:
-        tmp_path.chmod(0o777)
+def test_nothing_is_loaded_that_belongs_to_others(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.getuid", lambda: 12345)
     with pytest.raises(NotCompiled, match="can be written by others"):
-        load(tmp_path)
+        load(folder)
+
+
+@pytest.mark.parametrize(("place", "why"), [(".", "can be written by others"), ("file/made", "Not a directory")])
+def test_where_nothing_can_be_kept_it_is_compiled_for_this_process(
+    compiled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, why: str
+) -> None:
+    once = load(compiled)
+    monkeypatch.setattr(library, "_load_once", lambda: once)
+    (tmp_path / "file").touch()
+    tmp_path.chmod(0o777)
+    with capture_logs() as log:
+        assert load(tmp_path / place) is once
+    assert [(line["event"], why in line["reason"]) for line in log] == [("engine.compiled_code_not_kept", True)]
+    assert made(tmp_path) == [tmp_path / "file"]
 
 
 def test_a_file_that_is_cut_short_is_made_anew(folder: Path) -> None:
