@@ -1,6 +1,8 @@
 """Turns a stream of token ids into a stream of text: whole characters only, and nothing of a stop string.
 
-The invariant: everything `push` and `flush` return, concatenated, equals decoding all ids at once.
+The invariant: everything `push` and `flush` return, concatenated, equals decoding all ids at once. The one exception
+are bytes that are no text from a tokenizer that spells rare characters in bytes: decoded at once they make U+FFFD of
+all bytes beside them, of those too that have come out as characters.
 """
 
 import codecs
@@ -10,6 +12,10 @@ from typing import Any, Protocol
 
 Decode = Callable[[Sequence[int]], str]
 REPLACEMENT = "\ufffd"
+MOST_HELD = 8
+"""Tokens that may wait for the rest of a character: of those beyond, the first ones never become one."""
+BEGUN = 3
+"""Tokens at the end that may be the beginning of a character, which has at most four bytes."""
 
 
 class Detokenizer(Protocol):
@@ -49,18 +55,28 @@ class WindowDetokenizer:
     def push(self, token: int) -> str:
         self._ids.append(token)
         before, text = self._texts()
-        if len(text) <= len(before) or text.endswith(REPLACEMENT):
-            return ""
-        self._window, self._settled = self._settled, len(self._ids)
-        return text[len(before) :]
+        if len(text) > len(before) and not text.endswith(REPLACEMENT):
+            return self._settle(len(self._ids))
+        return self._settle(self._cut(text)) if len(self._ids) - self._settled > MOST_HELD else ""
 
     def flush(self) -> str:
-        before, text = self._texts()
-        self._window, self._settled = self._settled, len(self._ids)
+        return self._settle(len(self._ids))
+
+    def _cut(self, text: str) -> int:
+        """Return up to where the held tokens can be let go: the texts before and after add up, or else all of them."""
+        for cut in range(len(self._ids) - BEGUN, self._settled, -1):
+            if self._decode(self._ids[self._window : cut]) + self._decode(self._ids[cut:]) == text:
+                return cut
+        return len(self._ids)
+
+    def _settle(self, end: int) -> str:
+        """Return the text of the held tokens before `end`."""
+        before, text = self._texts(end)
+        self._window, self._settled = self._settled, end
         return text[len(before) :]
 
-    def _texts(self) -> tuple[str, str]:
-        return self._decode(self._ids[self._window : self._settled]), self._decode(self._ids[self._window :])
+    def _texts(self, end: int | None = None) -> tuple[str, str]:
+        return self._decode(self._ids[self._window : self._settled]), self._decode(self._ids[self._window : end])
 
 
 class StopStrings:

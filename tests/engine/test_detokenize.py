@@ -1,5 +1,8 @@
 """Text comes out whole, complete and without stop strings, however it is cut into tokens."""
 
+from collections.abc import Callable, Sequence
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, normalizers
@@ -21,6 +24,11 @@ SOME_BYTES = st.one_of(st.binary(max_size=40), st.text(max_size=20).map(str.enco
 def _lossy(ids: object) -> str:
     assert isinstance(ids, list)
     return bytes(ids).decode("utf-8", errors="replace")
+
+
+def _spelled(ids: Sequence[int]) -> str:
+    """Return the text of bytes as SENTENCEPIECE has it, whose token of a byte stands one further on."""
+    return str(SENTENCEPIECE.decode([byte + 1 for byte in ids]))
 
 
 def _stream(detokenizer: Detokenizer, ids: list[int]) -> list[str]:
@@ -57,6 +65,19 @@ def test_a_sentencepiece_tokenizer_streams_to_what_it_decodes_to_at_once(text: s
     ids = SENTENCEPIECE.encode(text).ids
     stream = _stream(WindowDetokenizer(lambda some: SENTENCEPIECE.decode(list(some))), ids)
     assert "".join(stream) == SENTENCEPIECE.decode(ids)
+
+
+@pytest.mark.parametrize("decode", [_lossy, _spelled])
+def test_bytes_that_never_become_a_character_are_let_go(decode: Callable[[Sequence[int]], str]) -> None:
+    decoded = []
+
+    def counted(ids: Sequence[int]) -> str:
+        decoded.append(len(ids))
+        return decode(ids)
+
+    data = [0xE2] * 100
+    assert "".join(_stream(WindowDetokenizer(counted), data)) == decode(data)
+    assert max(decoded) < 20
 
 
 def test_tokens_beyond_the_tokenizer_have_no_text() -> None:
