@@ -19,14 +19,23 @@ PASSAGE_CHARACTERS = 400
 """A longer message is found by its passages, cut between sentences."""
 SHORT_CHARACTERS = 300
 """How long a message and what it answers may be to be read together."""
-_MAKE = """
-    CREATE VIRTUAL TABLE said USING fts5(
-        day, passage, answered, tokenize="porter unicode61 remove_diacritics 0 categories 'L* M* N* Co'")
-"""
+MOST_WORDS = 128
+"""How many words are looked for: every one costs time, and those that were said most often tell least."""
+_TOKENS = "tokenize=\"porter unicode61 remove_diacritics 0 categories 'L* M* N* Co'\""
 """It is given words, and takes them as they are but for their endings."""
+_MAKE = f"""
+    CREATE VIRTUAL TABLE said USING fts5(day, passage, answered, {_TOKENS});
+    CREATE VIRTUAL TABLE said_word USING fts5vocab(said, row);
+    CREATE VIRTUAL TABLE asked USING fts5(word, {_TOKENS});
+    CREATE VIRTUAL TABLE asked_word USING fts5vocab(asked, instance);
+"""
 _ADD = "INSERT INTO said (rowid, day, passage, answered) VALUES (?, ?, ?, ?)"
 _FIND = "SELECT rowid, -bm25(said, 1.0, 1.0, 0.5) FROM said WHERE said MATCH ?"
 """With the weights of the columns: when it was said, the passage, and what it answers."""
+_RAREST = """
+    SELECT word FROM asked_word CROSS JOIN said_word USING (term) JOIN asked ON asked.rowid = asked_word.doc
+    ORDER BY said_word.doc, asked.rowid LIMIT ?
+"""
 _SENTENCE_END = re.compile(r"(?<=[.!?…])\s+|(?<=[。！？])|\n+")
 
 
@@ -55,17 +64,29 @@ class Said:
         return self._passages[number]
 
     def scores(self, words: Sequence[str]) -> dict[int, float]:
-        """The BM25 of each passage that has one of the words, or stands in an exchange that does, by its number."""
-        return dict(self._index.execute(_FIND, (" OR ".join(f'"{word}"' for word in words),)))
+        """The BM25 of each passage that has one of the words, or stands in an exchange that does, by its number.
+
+        Of more than MOST_WORDS only those count that were said, and least often.
+        """
+        rarest = words if len(words) <= MOST_WORDS else self._rarest(words)
+        found = self._index.execute(_FIND, (" OR ".join(f'"{word}"' for word in rarest),)) if rarest else ()
+        return dict(found)
 
     def nearness(self, question: str) -> Vector:
         """How near each passage is to a question in meaning, from 0 to 1, by its number."""
         return self._meant.nearness(question)
 
+    def _rarest(self, words: Sequence[str]) -> list[str]:
+        with self._index as index:
+            index.executemany("INSERT INTO asked (word) VALUES (?)", ((word,) for word in words))
+            rarest = [word for (word,) in index.execute(_RAREST, (MOST_WORDS,))]
+            index.execute("DELETE FROM asked")
+        return rarest
+
     @cached_property
     def _index(self) -> sqlite3.Connection:
         index = sqlite3.connect(":memory:", check_same_thread=False)  # used by one turn at a time, whatever its thread
-        index.execute(_MAKE)
+        index.executescript(_MAKE)
         finalize(self, index.close)
         return index
 
@@ -102,7 +123,8 @@ def _passages(text: str) -> Iterator[str]:
 
 
 def _as_words(text: str) -> str:
-    return " ".join(words_of(text))
+    """The text as the index is to have it, which finds the words of ASCII itself, and sooner."""
+    return text if text.isascii() else " ".join(words_of(text))
 
 
 def _date(item: Item) -> str:
