@@ -24,7 +24,6 @@ from adapters.workspace import Workspace, only_run
 VERSION = re.compile(r"v([1-9][0-9]{0,8})")
 HALF = re.compile(rf"\.{VERSION.pattern}\.[0-9a-f]{{32}}\.tmp")
 """A version that is being written or deleted."""
-REFERENCE = re.compile(rf"({NAME.pattern})(?:@v([1-9][0-9]{{0,8}}))?")
 
 __all__ = ["AdapterFolder", "AdapterNotFound", "AdapterStore"]
 
@@ -59,16 +58,15 @@ class AdapterStore:
     def resolve(self, reference: str, *, base_digest: str | None = None) -> AdapterFolder:
         """Return `pirate` (its newest version) or `pirate@v2`; with a base digest, of those that fit it.
 
-        Raises AdapterNotFound with the nearest name there is.
+        Raises AdapterNotFound with the base that it has, or the nearest name there is.
         """
-        match = REFERENCE.fullmatch(reference)
         versions = self.scan()
-        if match:
-            wanted = int(match[2]) if match[2] else None
-            for adapter in reversed(versions):
-                fits = base_digest is None or adapter.base_digest in (None, base_digest)
-                if fits and adapter.name == match[1] and wanted in (None, adapter.version):
-                    return adapter
+        meant = [adapter for adapter in versions if reference in (adapter.name, adapter.reference)]
+        fitting = [a for a in meant if base_digest is None or a.base_digest in (None, base_digest)]
+        if fitting:
+            return fitting[-1]
+        if meant:
+            raise AdapterNotFound(_other_base(meant[-1]))
         raise AdapterNotFound(_not_found(reference, versions))
 
     def publish(self, name: str, fill: Callable[[Path, int], None]) -> AdapterFolder:
@@ -204,6 +202,11 @@ def _folders(parent: Path, tell: Callable[[str], None] = lambda _: None) -> list
     except OSError as error:
         tell(f"{parent}: {error.strerror or error}; what is in it is ignored")
         return []
+
+
+def _other_base(adapter: AdapterFolder) -> str:
+    base = f"{adapter.base_name} ({str(adapter.base_digest)[:12]})"
+    return f"{adapter.reference} was trained on another base, {base}; name that one, or train it again on this one"
 
 
 def _not_found(reference: str, versions: Sequence[AdapterFolder]) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json as json_text
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -40,13 +41,15 @@ def compare(
     """
     from adapters.errors import AdapterNotFound
     from chatbot.engine.base import AdapterRejected, EngineError, ModelNotFound
+    from chatbot.engine.checkpoint import locate
+    from chatbot.engine.digest import model_digest
 
     settings = settings_with(model=base, model_from="--base")
     prompts = prompt or list(PROMPTS)
     try:
-        store = adapter_store(settings)
-        chosen = _chosen(personas, store)
-        answers = asyncio.run(_answers(settings, chosen, prompts))
+        folder = locate(settings.model_path)
+        chosen = _chosen(personas, adapter_store(settings), model_digest(folder))
+        answers = asyncio.run(_answers(folder, settings, chosen, prompts))
     except (AdapterNotFound, AdapterRejected, ModelNotFound) as error:
         fail(str(error), 2)
     except EngineError as error:
@@ -54,11 +57,11 @@ def compare(
     _print(prompts, answers, json)
 
 
-def _chosen(names: list[str], store: "AdapterStore") -> "list[AdapterFolder | None]":
-    """Return who is named, each once; None for the plain model. Raises AdapterNotFound."""
+def _chosen(names: list[str], store: "AdapterStore", base_digest: str) -> "list[AdapterFolder | None]":
+    """Return who is named and fits the base, each once; None for the plain model. Raises AdapterNotFound."""
     found: dict[str, AdapterFolder | None] = {}
     for name in names:
-        persona = None if name == BASE else store.resolve(name)
+        persona = None if name == BASE else store.resolve(name, base_digest=base_digest)
         called = persona.reference if persona else BASE
         if called in found:
             typer.echo(f"note: {called} is named twice, and answers once", err=True)
@@ -66,13 +69,14 @@ def _chosen(names: list[str], store: "AdapterStore") -> "list[AdapterFolder | No
     return list(found.values())
 
 
-async def _answers(settings: "Settings", personas: "list[AdapterFolder | None]", prompts: list[str]) -> Answers:
+async def _answers(
+    folder: Path, settings: "Settings", personas: "list[AdapterFolder | None]", prompts: list[str]
+) -> Answers:
     from adapters.evaluation.replies import replies
     from chatbot.engine.base import ChatMessage
-    from chatbot.engine.checkpoint import locate
     from chatbot.engine.local import LocalEngine
 
-    engine = LocalEngine(locate(settings.model_path), name=settings.model_name)
+    engine = LocalEngine(folder, name=settings.model_name)
     await engine.start()
     try:
         found: Answers = {}

@@ -3,6 +3,7 @@
 import json as json_text
 import os
 import shlex
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,14 +14,13 @@ from chatbot.cli import adapter_train_options as given
 from chatbot.cli.adapter_check import AsJson, DataFiles, checked, tell_warnings
 from chatbot.cli.adapter_json import outcome_json
 from chatbot.cli.configured import adapter_store, fail, settings_with
-from chatbot.settings import BUNDLED_MODEL
+from chatbot.settings import BUNDLED_MODEL, Settings
 
 if TYPE_CHECKING:
     from adapters.persona import PersonaCard
     from adapters.start import Start
-    from adapters.store import AdapterStore
+    from adapters.store import AdapterFolder, AdapterStore
     from adapters.train import Job, Outcome
-    from chatbot.settings import Settings
 
 
 def train(
@@ -61,11 +61,11 @@ def train(
     validation = checked([val]) if val else None
     tell_warnings(count(chats))
     store = AdapterStore([out]) if out else adapter_store(settings)
-    begun = _start(start, store, settings) if start else None
+    folder = _base_folder(settings.model_path)
+    begun = _start(start, folder, [store, adapter_store(settings)]) if start else None
     file = persona or (begun.persona_file if begun else None)
     card = _card(name, file, system, description, uniform_system(chats.rows))
     _require_free(card.name, settings)
-    folder = _base_folder(settings.model_path)
 
     from adapters.train import Job  # after all that can be told without torch, which takes seconds to import
 
@@ -84,8 +84,10 @@ def train(
         command=_command(context, card.name, begun),
     )
     _spare_a_core()
-    is_served = out is None or out.resolve() == settings.adapters_dir.resolve()
-    _tell_outcome(_run(job), json, went_on=begun is not None, is_served=is_served)
+    outcome = _run(job)
+    _tell_outcome(outcome, json, went_on=begun is not None)
+    if outcome.adapter:
+        typer.echo(_how_to_try(outcome.adapter, job, settings), err=True)
 
 
 def _card(
@@ -109,7 +111,7 @@ def _card(
         fail(str(error), 2)
 
 
-def _require_free(name: str, settings: "Settings") -> None:
+def _require_free(name: str, settings: Settings) -> None:
     from adapters.errors import BadPersona
     from adapters.persona import check_new_name
 
@@ -129,22 +131,30 @@ def _base_folder(model: str) -> Path:
         fail(str(error), 2)
 
 
-def _start(wanted: str, store: "AdapterStore", settings: "Settings") -> "Start":
+def _start(wanted: str, base: Path, stores: "list[AdapterStore]") -> "Start":
     """Return the adapter of this folder, or of this persona, published there or where all are."""
     from adapters.errors import AdapterNotFound, CannotTrain
     from adapters.start import read_start
-    from chatbot.engine.digest import ADAPTER_CONFIG
+    from chatbot.engine.digest import ADAPTER_CONFIG, model_digest
 
     try:
         if (Path(wanted) / ADAPTER_CONFIG).is_file():
             return read_start(Path(wanted), wanted)
-        try:
-            found = store.resolve(wanted)
-        except AdapterNotFound:
-            found = adapter_store(settings).resolve(wanted)
+        found = _version(wanted, model_digest(base), stores)
         return read_start(found.path, found.reference)
     except (AdapterNotFound, CannotTrain) as error:
         fail(str(error), 2)
+
+
+def _version(wanted: str, base_digest: str, stores: "list[AdapterStore]") -> "AdapterFolder":
+    """Return the version that fits the base, else the newest, to be taken to it. Raises AdapterNotFound."""
+    from adapters.errors import AdapterNotFound
+
+    for fitting in (base_digest, None):
+        for store in stores:
+            with suppress(AdapterNotFound):
+                return store.resolve(wanted, base_digest=fitting)
+    return stores[-1].resolve(wanted)
 
 
 def _command(context: typer.Context, name: str, begun: "Start | None") -> str:
@@ -199,7 +209,7 @@ def _spare_a_core() -> None:
     torch.set_num_threads(max(1, (os.cpu_count() or 2) - 1))
 
 
-def _tell_outcome(outcome: "Outcome", as_json: bool, *, went_on: bool, is_served: bool) -> None:
+def _tell_outcome(outcome: "Outcome", as_json: bool, *, went_on: bool) -> None:
     adapter, before, after = outcome.adapter, outcome.before, outcome.after
     if as_json:
         typer.echo(json_text.dumps(outcome_json(outcome), ensure_ascii=False))
@@ -213,6 +223,13 @@ def _tell_outcome(outcome: "Outcome", as_json: bool, *, went_on: bool, is_served
     typer.echo(verdict(before, after, outcome.best_step, went_on=went_on), err=True)
     if not as_json:
         typer.echo(f"{adapter.reference} {adapter.path}")
+
+
+def _how_to_try(adapter: "AdapterFolder", job: "Job", settings: Settings) -> str:
+    """Return what to type to speak with a persona, which a server has that serves its base and these adapters."""
+    if job.store.home(adapter.name).parent.resolve() != settings.adapters_dir.resolve():
+        return f"to have it served: chatbot adapter import {shlex.quote(str(adapter.path))}"
     ask = f'chatbot ask --persona {adapter.name} "hello"'
-    served = f"to have it served: chatbot adapter import {shlex.quote(str(adapter.path))}"
-    typer.echo(f"try: {ask}" if is_served else served, err=True)
+    if settings.model == Settings().model:
+        return f"try: {ask}"
+    return f"try: chatbot serve --model {shlex.quote(settings.model)}, and then: {ask}"

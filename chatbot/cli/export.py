@@ -36,6 +36,7 @@ def export(
     from adapters.errors import AdapterError
     from chatbot.engine.base import ModelNotFound
     from chatbot.engine.checkpoint import locate
+    from chatbot.engine.digest import model_digest
 
     settings, system = settings_with(model=base, model_from="--base"), None
     if out.exists():
@@ -47,8 +48,7 @@ def export(
         if reference == "base":
             _write(folder, None, out, to, settings.model_name)
         else:
-            adapter = adapter_store(settings).resolve(reference)
-            _check_base(folder, adapter.reference, adapter.base_digest)
+            adapter = adapter_store(settings).resolve(reference, base_digest=model_digest(folder))
             system = adapter.system
             _write(folder, adapter.path, out, to, adapter.name)
     except (AdapterError, ModelNotFound) as error:
@@ -77,11 +77,3 @@ def _write(folder: Path, adapter: Path | None, out: Path, to: Form, name: str) -
         if to is Form.GGUF:
             write_gguf(folder, Path(scratch) / "gguf", name)
         os.rename(Path(scratch) / to, out)
-
-
-def _check_base(folder: Path, reference: str, wanted: str | None) -> None:
-    from chatbot.engine.digest import model_digest
-
-    found = model_digest(folder)
-    if wanted is not None and wanted != found:
-        fail(f"{reference} was trained on the base {wanted[:12]}, and {folder} is {found[:12]}; name its own --base", 2)

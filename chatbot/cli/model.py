@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from adapters.evaluation.evaluation import Evaluation
     from adapters.evaluation.translation import Pair
     from adapters.store import AdapterFolder
+    from chatbot.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, help="Measure models, with and without personas.")
 
@@ -63,15 +64,23 @@ def evaluate(
         from adapters.evaluation.translation import read_pairs
         from chatbot.engine.checkpoint import locate
 
-        personas = [adapter_store(settings).resolve(reference) for reference in adapter or ()]
-        pairs = read_pairs(test) if test else []
         folder = locate(settings.model_path)
+        personas = _personas(adapter, settings, folder) if adapter else []
+        pairs = read_pairs(test) if test else []
         perplexity = _perplexities(folder, corpus) if corpus else {}
         found = asyncio.run(_evaluation(folder, settings.model_name, personas, count, threads, pairs))
     found.perplexity = perplexity
     _print(found, json)
     if out is not None:
         _write(found, out)
+
+
+def _personas(references: list[str], settings: "Settings", base: Path) -> "list[AdapterFolder]":
+    """Return the versions that fit this base. Raises AdapterNotFound."""
+    from chatbot.engine.digest import model_digest
+
+    store, digest = adapter_store(settings), model_digest(base)
+    return [store.resolve(reference, base_digest=digest) for reference in references]
 
 
 def _require_place(out: Path | None) -> None:

@@ -5,6 +5,7 @@ import json
 import lzma
 import os
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -246,23 +247,30 @@ def test_train_takes_persona_file_and_flags_and_prints_what_it_published(tmp_pat
     assert (adapter["name"], adapter["version"]) == ("corsair", 1)
     assert (adapter["system"], adapter["description"]) == ("be a corsair", "from the flag")
     assert "validation perplexity" in result.stderr
-    assert 'try: chatbot ask --persona corsair "hello"' in result.stderr
+    assert f'try: chatbot serve --model {base}, and then: chatbot ask --persona corsair "hello"\n' in result.stderr
     assert (
         f"\nchatbot adapter train {data} --name corsair --base {base} --persona p.toml --description 'from the flag' "
         "--preset normal --epochs 1 --rank 2 --seed 0\n"
     ) in (Path(adapter["path"]) / "README.md").read_text()
 
 
-def test_a_published_persona_is_gone_on_from_by_its_name_or_folder(tmp_path: Path, base: Path) -> None:
+def test_a_published_persona_is_gone_on_from_by_its_name_which_means_the_version_of_the_base_or_by_its_folder(
+    tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     data = write_chats(tmp_path / "a.jsonl", [[f"hi {n}", "Arr!"] for n in range(12)])
     always = (data, "--name", "corsair", "--base", base, "--steps", "2", "--json")
     first = json.loads(run("train", *always, "--rank", "2").stdout)["adapter"]
-    for start in ("corsair", first["path"]):
-        went_on = json.loads(run("train", *always, "--from", start).stdout)
+    another = Path(shutil.copytree(first["path"], Path(first["path"]).with_name("v2")))
+    (another / "base.json").write_text('{"name": "another", "digest": "d1"}')
+    monkeypatch.setenv("CHATBOT_MODEL", str(base))
+    for start, called in (("corsair", "corsair@v1"), (first["path"], first["path"])):
+        result = run("train", *always, "--from", start)
+        went_on = json.loads(result.stdout)
         card = (Path(went_on["adapter"]["path"]) / "README.md").read_text()
         assert went_on["settings"]["rank"] == 2
-        assert f"--from {start}" in card
-        assert f"(digest `{first['digest']}`)" in card
+        assert f"--from {called}" in card
+        assert f"It went on from {called} (digest `{first['digest']}`)" in card
+        assert result.stderr.endswith('\ntry: chatbot ask --persona corsair "hello"\n')
 
 
 def test_what_does_not_fit_the_base_cannot_be_gone_on_from(tmp_path: Path, base: Path) -> None:
@@ -324,6 +332,7 @@ def test_the_bundled_model_is_a_base_by_its_name(tmp_path: Path, base: Path, mon
     result = run("train", data, "--name", "corsair", "--base", "bundled", "--steps", "1", "--json")
     assert result.exit_code == 0, result.output
     assert "chatbot-mini" in run("show", "corsair", "--json").stdout
+    assert "try: chatbot serve --model bundled, and then: " in result.stderr
 
 
 def test_the_pirates_data_is_sound_and_varied() -> None:

@@ -67,6 +67,7 @@ def test_a_persona_that_is_none_or_does_not_fit_is_told(tmp_path: Path) -> None:
     assert "did you mean 'corsair'" in run("corsar", "base").stderr
     folder = tmp_path / "home" / "data" / "adapters" / "corsair" / "v2"
     (folder / "base.json").write_text(json.dumps({"name": "other", "digest": "d1"}))
-    result = run("corsair", "base")
+    result = run("corsair@v2", "base")
     assert result.exit_code == 2
-    assert "trained on base d1" in result.stderr
+    assert "corsair@v2 was trained on another base, other (d1); name that one" in result.stderr
+    assert "corsair@v1" in run("corsair", "--prompt", "hi").stdout

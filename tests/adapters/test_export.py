@@ -209,7 +209,7 @@ def test_the_command_writes_a_persona_as_one_file(base: Path, tmp_path: Path, mo
     other = make_tiny_model(tmp_path / "other", seed=9)
     refused = run("pirate", tmp_path / "p", "--to", "merged", "--base", other)
     assert refused.exit_code == 2
-    assert "was trained on the base" in refused.stderr
+    assert "pirate@v1 was trained on another base, base (" in refused.stderr
 
 
 def test_a_base_that_is_named_is_found_as_the_served_one_is(

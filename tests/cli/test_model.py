@@ -50,6 +50,11 @@ def test_an_unknown_persona_ends_with_2_before_anything_is_loaded(model: Path) -
     result = run(model, "--adapter", "nobody")
     assert result.exit_code == 2
     assert "nobody" in result.stderr
+    version = model.parent / "home" / "data" / "adapters" / "pirate" / "v1"
+    (version / "base.json").write_text('{"name": "other", "digest": "d1"}')
+    result = run(model, "--adapter", "pirate")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("pirate@v1 was trained on another base, other (d1); ")
 
 
 def test_a_folder_that_is_no_model_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
