@@ -1,6 +1,7 @@
 """The chats of a run: those to learn from and those that are held out to measure with, as tokens."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from adapters.counted import counted
@@ -18,8 +19,14 @@ class Chats:
     data: ChatData
     training: Labelled
     validation: Labelled
+    distinct: int
+    """Chats of the data that differ once each has the system message it is learned with."""
     known: int
     """Chats given to validate on that are learned from, and therefore not held out."""
+
+    @property
+    def duplicates(self) -> int:
+        return len(self.data.rows) + self.data.duplicates - self.distinct
 
     @property
     def cut(self) -> int:
@@ -36,7 +43,7 @@ class Chats:
             "chats": len(examples),
             "held_out": len(self.validation.examples),
             "known": self.known,
-            "duplicates": self.data.duplicates,
+            "duplicates": self.duplicates,
             "cut": self.cut,
             "dropped": self.dropped,
             "tokens": sum(len(example.ids) for example in examples),
@@ -80,19 +87,27 @@ def read_chats(
 
     Raises CannotTrain.
     """
-    rows, known = list(data.rows), 0
+    found = _distinct(data.rows, system)
     if validation is not None:
-        learned = {row.messages for row in rows}
-        kept = [row for row in validation.rows if row.messages not in learned]
-        known = len(validation.rows) - len(kept)
+        given = _distinct(validation.rows, system)
+        kept = [chat for chat in given if chat not in found]
+        learned, known = list(found), len(given) - len(kept)
     else:
-        chosen = held_out([_key(row) for row in rows])
-        kept = [row for index, row in enumerate(rows) if index in chosen]
-        rows = [row for index, row in enumerate(rows) if index not in chosen]
-    with report.counting("tokenizing", len(rows) + len(kept)) as on_chat:
-        training = labeller.label_all([with_system(row, system) for row in rows], max_tokens, on_chat)
-        held = labeller.label_all([with_system(row, system) for row in kept], max_tokens, on_chat)
-    return Chats(data, training, held, known)
+        chosen = held_out([_key(row) for row in found.values()])
+        kept = [chat for index, chat in enumerate(found) if index in chosen]
+        learned, known = [chat for index, chat in enumerate(found) if index not in chosen], 0
+    with report.counting("tokenizing", len(learned) + len(kept)) as on_chat:
+        training = labeller.label_all(learned, max_tokens, on_chat)
+        held = labeller.label_all(kept, max_tokens, on_chat)
+    return Chats(data, training, held, len(found), known)
+
+
+def _distinct(rows: Sequence[Row], system: str | None) -> dict[tuple[ChatMessage, ...], Row]:
+    """Return each chat as it is learned, once, with the first row that says it: with the system message or without."""
+    found: dict[tuple[ChatMessage, ...], Row] = {}
+    for row in rows:
+        found.setdefault(with_system(row, system), row)
+    return found
 
 
 def with_system(row: Row, system: str | None) -> tuple[ChatMessage, ...]:

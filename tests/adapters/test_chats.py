@@ -63,3 +63,18 @@ def test_chats_without_a_system_message_are_learned_with_the_personas(tmp_path: 
     with_persona, without = read(data, labeller, system="You are Flint."), read(data, labeller)
     assert with_persona.figures()["tokens"] > without.figures()["tokens"]
     assert with_persona.note("You are Flint.") is None
+
+
+def test_a_chat_that_writes_the_personas_system_message_out_is_the_one_without(
+    tmp_path: Path, labeller: Labeller
+) -> None:
+    system = "You are Flint."
+    bare = write_chats(tmp_path / "bare.jsonl", CHATS)
+    spelled = write_chats(tmp_path / "spelled.jsonl", CHATS, system=system)
+    chats = read(spelled, labeller, validation=bare, system=system)
+    assert (len(chats.validation.examples), chats.known) == (0, 12)
+    both = tmp_path / "both.jsonl"
+    both.write_bytes(bare.read_bytes() + spelled.read_bytes())
+    chats = read(both, labeller, system=system)
+    assert not set(chats.training.examples) & set(chats.validation.examples)
+    assert (chats.distinct, chats.duplicates, len(chats.training.examples)) == (12, 12, 11)
