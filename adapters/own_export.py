@@ -21,11 +21,12 @@ def is_export(row: Mapping[str, Any]) -> bool:
 def whole_exchanges(row: Mapping[str, Any], turns: Sequence[RawTurn]) -> tuple[tuple[RawTurn, ...], bool]:
     """Return the longest beginning of a conversation in which each message has a finished reply, and whether it is cut.
 
-    Before it comes the system turn that the model was given. `turns` are those of the row's messages. No turn comes
-    back where not even the first message has a reply.
+    Before it comes the system turn that the model was given. `turns` are those of the row's messages, after that of a
+    "system" beside them. No turn comes back where not even the first message has a reply.
     """
     head = list(takewhile(lambda turn: turn.role in STANDING, turns))
-    is_finished = [message.get("status", "completed") == "completed" for message in row["messages"]]
+    is_finished = [True] * (len(turns) - len(row["messages"]))
+    is_finished += [message.get("status", "completed") == "completed" for message in row["messages"]]
     rest = list(zip(turns, is_finished, strict=True))[len(head) :]
     exchanges = zip(rest[::2], rest[1::2], strict=False)
     said = [turn for pair in takewhile(_is_answered, exchanges) for turn, _ in pair]

@@ -39,6 +39,8 @@ def test_instructions_and_system_messages_are_the_system_turn(tmp_path: Path) ->
     text = line(("developer", "rhyme", "completed"), ASKED, SAID, instructions="be a pirate")
     assert learned(tmp_path, text) == [("system", "be a pirate\nrhyme"), ("user", "hi"), ("assistant", "ahoy")]
     assert learned(tmp_path, line(ASKED, SAID)) == [("user", "hi"), ("assistant", "ahoy")]
+    beside = json.loads(line(ASKED, SAID, ASKED, CUT_OFF)) | {"system": "be brief"}
+    assert learned(tmp_path, json.dumps(beside)) == [("system", "be brief"), ("user", "hi"), ("assistant", "ahoy")]
 
 
 @pytest.mark.parametrize(
