@@ -4,7 +4,7 @@ Tokens are rendered exactly as the engine renders them, so that training and cha
 with generation markers say themselves what is the assistant's; for others, what a reply adds to its prompt is.
 """
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,9 +65,7 @@ class Labeller:
 
     def label(self, chat: Sequence[ChatMessage]) -> list[Example]:
         """Return the chat as one example, or as one for each reply if the template shows old replies differently."""
-        messages = [{"role": message.role, "content": message.text} for message in chat]
-        if not self._accepts_system:
-            messages = fold_system(messages)
+        messages = self._messages(chat)
         if self._has_markers and (example := self._by_markers(messages)) is not None:
             return [example]
         whole = self._by_difference(messages)
@@ -75,17 +73,26 @@ class Labeller:
 
     def prompt_ids(self, chat: Sequence[ChatMessage]) -> list[int]:
         """Return the tokens that the engine would send for this chat, the opening of the reply included."""
-        messages = [{"role": message.role, "content": message.text} for message in chat]
-        return self._render(messages if self._accepts_system else fold_system(messages), is_prompt=True)
+        return self._render(self._messages(chat), is_prompt=True)
 
     def _fit(self, chat: Sequence[ChatMessage], max_tokens: int) -> tuple[list[Example], bool]:
         """Return the examples of the longest beginning of a chat that fits, and whether something was lost."""
-        whole = self.label(chat)
-        if not _is_too_long(whole, max_tokens):
-            return whole, False
         ends = [number for number, message in enumerate(chat, 1) if message.role == "assistant"]
-        fitting = bisect_left(ends, True, key=lambda end: _is_too_long(self.label(chat[:end]), max_tokens))
-        return (self.label(chat[: ends[fitting - 1]]) if fitting else []), True
+        if self._length(chat) > max_tokens:  # rendered once where labelling renders each reply: 400 take 1 s, not 30
+            ends = ends[: bisect_right(ends, max_tokens, key=lambda end: self._length(chat[:end]))]
+        fitting = self.label(chat[: ends[-1]]) if ends else []
+        if _is_too_long(fitting, max_tokens):  # where an old reply was longer while it was the last
+            ends = ends[: bisect_left(ends, True, key=lambda end: _is_too_long(self.label(chat[:end]), max_tokens))]
+            fitting = self.label(chat[: ends[-1]]) if ends else []
+        return fitting, not ends or ends[-1] < len(chat)
+
+    def _length(self, chat: Sequence[ChatMessage]) -> int:
+        return len(self._render(self._messages(chat), is_prompt=False))
+
+    def _messages(self, chat: Sequence[ChatMessage]) -> list[dict[str, str]]:
+        """Return a chat as the template takes it."""
+        messages = [{"role": message.role, "content": message.text} for message in chat]
+        return messages if self._accepts_system else fold_system(messages)
 
     def _by_markers(self, messages: list[dict[str, str]]) -> Example | None:
         """Return the example by the template's own markers; None where their tokens differ from the engine's."""

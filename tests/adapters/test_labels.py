@@ -7,7 +7,6 @@ import pytest
 
 from adapters.errors import CannotTrain
 from adapters.labels import Labeller
-from adapters.packing import Example
 from chatbot.engine.base import ChatMessage
 from chatbot.engine.template import ChatTemplate
 from tests.tiny import CHAT_TEMPLATE, make_tiny_model
@@ -116,21 +115,34 @@ def test_long_chats_lose_their_last_exchanges_and_hopeless_ones_are_dropped(base
 
 
 def test_a_long_chat_is_cut_by_rendering_only_a_few_of_its_beginnings(
-    base: Path, monkeypatch: pytest.MonkeyPatch
+    unmarked_base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Labelling renders each beginning of what is kept, which of all 200 exchanges would be 80,000 messages."""
     chat = [ChatMessage(role, "ahoy") for _ in range(200) for role in ("user", "assistant")]
-    label = Labeller.label
-    asked: list[int] = []
+    render = Labeller._render
+    rendered: list[int] = []
 
-    def counted(self: Labeller, chat: Sequence[ChatMessage]) -> list[Example]:
-        asked.append(len(chat))
-        return label(self, chat)
+    def counted(self: Labeller, messages: Sequence[dict[str, str]], *, is_prompt: bool) -> list[int]:
+        rendered.append(len(messages))
+        return render(self, messages, is_prompt=is_prompt)
 
-    monkeypatch.setattr(Labeller, "label", counted)
-    labeller = Labeller(base)
-    most = len(label(labeller, chat[:240])[0].ids)
+    labeller = Labeller(unmarked_base)
+    most = len(labeller.label(chat[:24])[0].ids)
+    monkeypatch.setattr(Labeller, "_render", counted)
     (example,) = labeller.label_all([chat], most).examples
     assert len(example.ids) == most
     (shorter,) = labeller.label_all([chat], most - 1).examples
-    assert len(shorter.ids) == len(label(labeller, chat[:238])[0].ids)
-    assert len(asked) < 25
+    assert len(shorter.ids) == len(labeller.label(chat[:22])[0].ids)
+    assert sum(rendered) < 5000
+
+
+def test_a_chat_is_cut_where_an_old_reply_was_too_long_while_it_was_the_last(tmp_path: Path) -> None:
+    template = NOT_PREFIX_STABLE.replace("loop.last", "loop.last and message['content'] == 'b'").replace(
+        "t: ", "t" * 50
+    )
+    labeller = Labeller(make_tiny_model(tmp_path, template=template))
+    chat = [ChatMessage(role, text) for text in "aba" for role in ("user", "assistant")]
+    longest = [len(example.ids) for example in labeller.label(chat)]
+    assert max(longest) == longest[1]
+    result = labeller.label_all([chat], max(longest) - 1)
+    assert (list(result.examples), result.cut) == (labeller.label(chat[:2]), 1)
