@@ -19,7 +19,7 @@ from adapters.errors import AdapterNotFound, BadPersona, CannotTrain
 from adapters.persona import NAME, check_name
 from adapters.published import AdapterFolder, Stamp, name_version, read_version, stamp
 from adapters.synced import sync, sync_folder
-from adapters.workspace import Workspace, only_run
+from adapters.workspace import Workspace, is_held, only_run
 
 VERSION = re.compile(r"v([1-9][0-9]{0,8})")
 HALF = re.compile(rf"\.{VERSION.pattern}\.[0-9a-f]{{32}}\.tmp")
@@ -92,9 +92,7 @@ class AdapterStore:
 
         There may be none if there is a stopped run; else raises AdapterNotFound, or BadPersona if none is one's own.
         """
-        match = REFERENCE.fullmatch(reference)
-        name, number = match.groups() if match else (None, None)
-        meant = [path for known, version, path in self._versions() if known == name and number in (None, str(version))]
+        meant = [path for name, number, path in self._versions() if reference in (name, f"{name}@v{number}")]
         own = [path for path in meant if self._is_own(path)]
         if not meant and not self.stopped_run(reference):
             raise AdapterNotFound(_not_found(reference, self.scan()))
@@ -146,8 +144,9 @@ class AdapterStore:
         return run if run and os.path.isdir(run) else None
 
     def stopped_runs(self) -> list[tuple[str, Path]]:
-        """Return name and folder of every run that has not ended."""
-        return [(name, run) for name in _folders(self._roots[0]) if (run := self.stopped_run(name))]
+        """Return name and folder of every run that can be gone on with, and is not going on now."""
+        found = [(name, Workspace(self._roots[0] / name)) for name in _folders(self._roots[0]) if NAME.fullmatch(name)]
+        return [(name, work.folder) for name, work in found if work.newest_complete() and not is_held(work.home)]
 
     def sweep(self, name: str) -> None:
         """Delete what was half-written or half-deleted when its process was killed.

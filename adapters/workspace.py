@@ -26,6 +26,7 @@ class Workspace:
     """The work folder of one persona's run."""
 
     def __init__(self, home: Path) -> None:
+        self.home = home
         self.folder = home / ".work"
         self.checkpoints = self.folder / "checkpoints"
         self.events = self.folder / "events.jsonl"
@@ -101,6 +102,15 @@ def only_run(home: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+def is_held(home: Path) -> bool:
+    """Whether a run trains this persona now."""
+    try:
+        with only_run(home):
+            return False
+    except CannotTrain:
+        return True
 
 
 def _locked(home: Path) -> int | None:

@@ -43,7 +43,7 @@ def list_adapters(json: AsJson = False) -> None:
         way_out = "give its command again to go on, or with --restart to begin anew"
         if all(adapter.name != name for adapter in found):  # or they would go too
             way_out += f", or: chatbot adapter rm {name}"
-        typer.echo(f"note: a run of {name} has not ended, {run}: {way_out}", err=True)
+        typer.echo(f"note: a run of {name} was stopped, {run}: {way_out}", err=True)
     if json:
         typer.echo(json_text.dumps([adapter_json(adapter) for adapter in found], ensure_ascii=False))
         return

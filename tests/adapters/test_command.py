@@ -19,6 +19,7 @@ from adapters.errors import CannotTrain
 from adapters.persona import PersonaCard, render_persona
 from adapters.recipes.personas.chats import RETOLD_CHATS
 from adapters.store import AdapterStore
+from adapters.workspace import only_run
 from chatbot.cli.adapter import app
 from tests.tiny import make_tiny_adapter, make_tiny_model
 
@@ -170,15 +171,21 @@ def test_what_may_not_be_removed_is_told(store: AdapterStore, monkeypatch: pytes
 
 def test_a_run_that_was_stopped_is_listed_and_can_be_thrown_away(store: AdapterStore, tmp_path: Path) -> None:
     run_folder = tmp_path / "home" / "data" / "adapters" / "corsair" / ".work"
-    run_folder.mkdir(parents=True)
+    state = run_folder / "checkpoints" / "checkpoint-9" / "trainer_state.json"
+    state.parent.mkdir(parents=True)
+    assert "corsair" not in run("list").stderr  # for there is nothing to go on from
+    state.write_text("{}")
+    with only_run(run_folder.parent):
+        assert "corsair" not in run("list").stderr
     told = run("list").stderr
-    assert f"a run of corsair has not ended, {run_folder}: give its command again" in told
+    assert f"a run of corsair was stopped, {run_folder}: give its command again" in told
     assert "chatbot adapter rm corsair" in told
     assert run("rm", "corsair@v1", "--yes").exit_code == 2
     assert run("rm", "corsair", "--yes").stdout == f"{run_folder}\n"
     assert "corsair" not in run("list").output
     store.publish("corsair", fill)
-    run_folder.mkdir()
+    state.parent.mkdir(parents=True)
+    state.write_text("{}")
     assert "adapter rm" not in run("list").stderr  # which would take the published version along
 
 

@@ -200,7 +200,7 @@ def test_what_a_killed_process_left_half_done_goes_with_the_persona_unless_someb
         store.remove("pirate@v2")
         assert half.exists()
         store.remove("pirate")
-        assert store.stopped_runs() == [("pirate", tmp_path / "pirate" / ".work")]
+        assert store.stopped_run("pirate") == tmp_path / "pirate" / ".work"
         with pytest.raises(CannotTrain, match="another run trains this persona"):
             store.remove("pirate")
     assert store.remove("pirate") == []
