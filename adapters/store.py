@@ -24,6 +24,8 @@ from adapters.workspace import Workspace, is_held, only_run
 VERSION = re.compile(r"v([1-9][0-9]{0,8})")
 HALF = re.compile(rf"\.{VERSION.pattern}\.[0-9a-f]{{32}}\.tmp")
 """A version that is being written or deleted."""
+HIGHEST = ".highest"
+"""A file with the highest number that a version of the persona has had, once one was deleted."""
 
 __all__ = ["AdapterFolder", "AdapterNotFound", "AdapterStore"]
 
@@ -107,15 +109,19 @@ class AdapterStore:
         """
         run = self.stopped_run(reference)
         own = self.own(reference)
+        name = reference.partition("@")[0]
+        if own:
+            (self.home(name) / HIGHEST).write_text(f"{self._next_version(name) - 1}\n")
         for version in own:
             grave = _half(version)
             os.rename(version, grave)
             shutil.rmtree(grave)
-        name = reference.partition("@")[0]
         with suppress(*([CannotTrain] if own else [])), only_run(self.home(name)):
             self.sweep(name)
             if run:
                 shutil.rmtree(run)
+        if not any(map(VERSION.fullmatch, _folders(self.home(name)))):
+            (self.home(name) / HIGHEST).unlink(missing_ok=True)
         remove_if_empty(self.home(name))
         return [f"{name}@{version.name}" for version in own]
 
@@ -166,7 +172,9 @@ class AdapterStore:
         return version.parent.parent == self._roots[0]
 
     def _next_version(self, name: str) -> int:
-        return 1 + max((version for known, version, _ in self._versions() if known == name), default=0)
+        """Return a number that no version of the persona has had, as long as there is one."""
+        there = [version for known, version, _ in self._versions() if known == name]
+        return 1 + max(_highest(self.home(name)), *there, 0)
 
     def _versions(self, tell: Callable[[str], None] = lambda _: None) -> list[tuple[str, int, Path]]:
         """Every folder that is named like a version, whatever is in it; `tell` hears of those that cannot be read."""
@@ -185,6 +193,14 @@ def remove_if_empty(home: Path) -> None:
     """Leave no empty folder behind for a persona of which nothing is published."""
     with suppress(OSError):
         home.rmdir()
+
+
+def _highest(home: Path) -> int:
+    """Return the highest number of a version that was noted when one was deleted; 0 if none was."""
+    try:
+        return int((home / HIGHEST).read_text())
+    except (OSError, ValueError):
+        return 0
 
 
 def _half(version: Path) -> Path:

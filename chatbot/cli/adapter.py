@@ -75,7 +75,10 @@ def rm(
     reference: Reference,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """Remove a persona, or one version of it. With all versions a run of it that was stopped is removed too."""
+    """Remove a persona, or one version of it.
+
+    With all versions a run of it that was stopped is removed too. Without its newest version the one before answers.
+    """
     from adapters.errors import AdapterError
 
     store = adapter_store(settings_with())

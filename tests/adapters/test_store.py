@@ -188,6 +188,21 @@ def test_removing_takes_one_version_or_all_and_never_those_that_ship(tmp_path: P
         store.remove("pirate@v1")
 
 
+def test_no_version_gets_the_number_of_one_that_was_removed_while_the_persona_lasts(tmp_path: Path) -> None:
+    store = AdapterStore([tmp_path])
+    for _ in range(3):
+        store.publish("pirate", fill)
+    store.remove("pirate@v3")
+    store.remove("pirate@v1")
+    assert store.resolve("pirate").version == 2
+    store.rename("pirate", "flint")
+    assert store.publish("flint", fill).version == 4
+    for version in (2, 4):
+        store.remove(f"flint@v{version}")
+    assert list(tmp_path.iterdir()) == []
+    assert store.publish("flint", fill).version == 1
+
+
 def test_what_a_killed_process_left_half_done_goes_with_the_persona_unless_somebody_trains_it(tmp_path: Path) -> None:
     store = AdapterStore([tmp_path])
     store.publish("pirate", fill)
