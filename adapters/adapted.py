@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import save
 
 from adapters.errors import BadSettings, CannotTrain
+from adapters.loaded import loaded
 from adapters.plan import BaseFacts, Plan
 from adapters.rank import fill
 from adapters.start import Start
@@ -48,15 +48,10 @@ def base_facts(base: Path, name: str | None = None) -> BaseFacts:
 def adapted_model(base: Path, plan: Plan, start: Start | None = None) -> Any:  # peft is untyped
     """Return the base where and as it is trained, with an adapter that changes nothing yet, or with that of `start`.
 
-    Raises CannotTrain.
+    Raises CannotLoad, or BadSettings if that of `start` does not fit.
     """
-    from transformers import AutoModelForCausalLM
-
     device, dtype = ("cuda", torch.bfloat16) if torch.cuda.is_available() else ("cpu", torch.float32)
-    try:
-        model = AutoModelForCausalLM.from_pretrained(base, dtype=dtype, trust_remote_code=False, local_files_only=True)
-    except (OSError, ValueError, KeyError, ImportError, SafetensorError) as error:  # ImportError: quantised ones
-        raise CannotTrain(f"{base}: the model cannot be loaded: {error}") from error
+    model = loaded(base, dtype)
     avoid_planned_attention(torch.device(device))
     model.to(device)  # before the probe, which measures what a step costs there
     model.config.use_cache = False

@@ -8,6 +8,7 @@ Errors::
     ├── BadPersona          a name or persona.toml that cannot be used
     ├── CannotExport        a model or adapter that cannot be written in this form
     ├── CannotImport        files from elsewhere that hold no adapter the server would take
+    ├── CannotLoad          a base that transformers does not know, or that is broken
     ├── CannotTrain         base, data and settings do not go together
     │   └── BadSettings     a flag that does not go with base, data or a run that was stopped
     └── TrainingInterrupted stopped on request; a checkpoint was written
@@ -38,6 +39,10 @@ class CannotExport(AdapterError):
 
 
 class CannotImport(AdapterError):
+    pass
+
+
+class CannotLoad(AdapterError):
     pass
 
 

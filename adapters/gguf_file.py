@@ -14,6 +14,7 @@ import torch
 
 from adapters.counted import counted
 from adapters.errors import CannotExport
+from adapters.loaded import loaded
 
 ARCHITECTURE = "LlamaForCausalLM"
 GENERATION_MARK = re.compile(r"\{%-?\s*(?:end)?generation\s*-?%\}")
@@ -48,7 +49,7 @@ ACTIVATION = "silu"
 
 
 def write_gguf(folder: Path, out: Path, name: str) -> None:
-    """Write the transformers model in `folder` to the file `out`. Raises CannotExport."""
+    """Write the transformers model in `folder` to the file `out`. Raises CannotExport or CannotLoad."""
     gguf = _package()
     model = _load(folder)
     writer = gguf.GGUFWriter(out, "llama")
@@ -71,11 +72,7 @@ def _package() -> Any:
 
 
 def _load(folder: Path) -> Any:  # transformers is untyped
-    from transformers import AutoModelForCausalLM
-
-    model = AutoModelForCausalLM.from_pretrained(
-        folder, dtype=torch.float32, trust_remote_code=False, local_files_only=True
-    )
+    model = loaded(folder, torch.float32)
     if type(model).__name__ != ARCHITECTURE or model.config.rope_parameters.get("rope_type") != "default":
         raise _unwritable(folder, f"{type(model).__name__} cannot, only {ARCHITECTURE} with plain rotary embeddings")
     if model.config.hidden_act != ACTIVATION:

@@ -9,6 +9,7 @@ import torch
 
 from adapters.adapted import base_facts
 from adapters.errors import BadPersona, CannotImport
+from adapters.loaded import loading
 from adapters.persona import PERSONA_FILE, PersonaCard, check_name, read_persona, render_persona
 from adapters.plan import BaseFacts
 from adapters.published import BASE_FILE, AdapterFolder, title_card
@@ -35,7 +36,7 @@ def publish_import(folder: Path, persona: PersonaCard, store: AdapterStore, base
 def check_import(folder: Path, source: Path, base: Path, base_name: str | None) -> BaseFacts:
     """Return the base of the adapter in this folder, which was unpacked from `source`.
 
-    Raises CannotImport if an engine that serves the base would not take it.
+    Raises CannotImport if an engine that serves the base would not take it, or CannotLoad.
     """
     facts, on_cpu = base_facts(base, base_name), torch.device("cpu")
     try:
@@ -77,6 +78,6 @@ def _linears(base: Path) -> dict[str, tuple[int, int]]:
     """Return the sizes of a base's linears, by name, without its weights."""
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    config = AutoConfig.from_pretrained(base, trust_remote_code=False, local_files_only=True)
-    with torch.device("meta"):
+    with loading(base), torch.device("meta"):
+        config = AutoConfig.from_pretrained(base, trust_remote_code=False, local_files_only=True)
         return linear_sizes(AutoModelForCausalLM.from_config(config, trust_remote_code=False))

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from adapters.errors import CannotExport
+from adapters.loaded import loaded
 
 PROBE_TOKENS = 24
 SAME = 0.01
@@ -20,7 +21,8 @@ def merge(base: Path, adapter: Path, out: Path, dtype: torch.dtype | None = None
     """Write the merged model into the new folder `out`, in the base's precision unless a type is given.
 
     Returns the largest difference of its logits to those of base plus adapter, in units of their standard deviation;
-    what is left is rounding to the precision it is written in. Raises CannotExport, also if it is anything else.
+    what is left is rounding to the precision it is written in. Raises CannotExport, also if it is anything else, or
+    CannotLoad.
     """
     from transformers import AutoTokenizer
 
@@ -29,14 +31,14 @@ def merge(base: Path, adapter: Path, out: Path, dtype: torch.dtype | None = None
     merged, wanted = _merged(base, adapter, dtype)
     merged.save_pretrained(out)
     AutoTokenizer.from_pretrained(base, local_files_only=True).save_pretrained(out)
-    written = _load(out, merged.dtype)
+    written = loaded(out, merged.dtype)
     _require_equal(written.state_dict(), merged.state_dict(), adapter)
     return _difference(_logits(written.float()), wanted)
 
 
 def _merged(base: Path, adapter: Path, dtype: torch.dtype | None) -> tuple[Any, torch.Tensor]:
     """Return the merged model in the precision that is asked for, and the logits of base plus adapter."""
-    plain = _load(base, "auto")
+    plain = loaded(base, "auto")
     stored = dtype or plain.dtype
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # peft calls what transformers has deprecated, and unties a head it changes
@@ -49,12 +51,6 @@ def _merged(base: Path, adapter: Path, dtype: torch.dtype | None) -> tuple[Any, 
             f"standard deviations, and rounding explains less than {SAME}"
         )
     return merged.to(stored), wanted
-
-
-def _load(folder: Path, dtype: torch.dtype | str) -> Any:  # transformers is untyped
-    from transformers import AutoModelForCausalLM
-
-    return AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, trust_remote_code=False, local_files_only=True)
 
 
 def _require_equal(written: dict[str, torch.Tensor], merged: dict[str, torch.Tensor], adapter: Path) -> None:

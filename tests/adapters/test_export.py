@@ -1,6 +1,7 @@
 """A persona written as a model of its own: read back with the readers' own libraries."""
 
 import errno
+import json
 import warnings
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from typer.testing import CliRunner, Result
 
-from adapters.errors import CannotExport
+from adapters.errors import CannotExport, CannotLoad
 from adapters.gguf_file import write_gguf
 from adapters.merged import merge
 from adapters.persona import PersonaCard, render_persona
@@ -160,6 +161,16 @@ def test_an_adapter_that_does_not_fit_is_refused_and_nothing_is_written(base: Pa
     with pytest.raises(CannotExport, match=r"does not fit the base \(name its own with --base\)"):
         merge(base, adapter, tmp_path / "merged")
     assert not (tmp_path / "merged").exists()
+
+
+def test_a_base_that_transformers_does_not_know_is_told(base: Path, tmp_path: Path) -> None:
+    config = json.loads((base / "config.json").read_text())
+    (base / "config.json").write_text(json.dumps(config | {"model_type": "unheard"}))
+    with pytest.raises(CannotLoad, match="base: the model cannot be loaded: "):
+        merge(base, tmp_path, tmp_path / "merged")
+    result = run("base", tmp_path / "x.gguf", "--to", "gguf", "--base", base)
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"{base}: the model cannot be loaded: ")
 
 
 def test_another_architecture_is_refused_with_what_to_do(tmp_path: Path) -> None:

@@ -55,6 +55,15 @@ def test_what_peft_wrote_is_a_persona_of_the_base_that_is_served(
     assert f"note: trained on {base}, says its config; it fits {base.name}" in result.stderr
 
 
+def test_a_base_that_transformers_does_not_know_is_told(base: Path, trained: Path, tmp_path: Path) -> None:
+    other = Path(shutil.copytree(base, tmp_path / "other"))
+    config = json.loads((other / "config.json").read_text())
+    (other / "config.json").write_text(json.dumps(config | {"model_type": "unheard"}))
+    result = run(trained, "--name", "corsair", "--base", other)
+    assert result.exit_code == 2, result.output
+    assert f"{other}: the model cannot be loaded: " in result.stderr
+
+
 def test_what_the_config_calls_its_base_does_not_drive_the_terminal(trained: Path, tmp_path: Path) -> None:
     config = copied(trained, tmp_path) / "adapter_config.json"
     config.write_text(json.dumps(json.loads(config.read_text()) | {"base_model_name_or_path": "\x1b[2Ja base"}))

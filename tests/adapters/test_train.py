@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM
 from adapters.adapted import base_facts, save_adapter
 from adapters.card import Measured
 from adapters.chats import with_system
-from adapters.errors import CannotTrain
+from adapters.errors import CannotLoad, CannotTrain
 from adapters.labels import Labeller
 from adapters.loss import mean_nll
 from adapters.packing import packed_in_order
@@ -174,12 +174,12 @@ def test_a_base_that_is_cut_off_or_needs_a_package_is_told(tmp_path: Path) -> No
     config, weights = base / "config.json", base / "model.safetensors"
     whole = weights.read_bytes()
     weights.write_bytes(whole[:3000])
-    with pytest.raises(CannotTrain, match="base: the model cannot be loaded: "):
+    with pytest.raises(CannotLoad, match="base: the model cannot be loaded: "):
         train(job(tmp_path, base), Reporter())
     weights.write_bytes(whole)
     quantised = {"quantization_config": {"quant_method": "gptq", "bits": 4, "group_size": 128}}
     config.write_text(json.dumps(json.loads(config.read_text()) | quantised))
-    with pytest.raises(CannotTrain, match="base: the model cannot be loaded: "):
+    with pytest.raises(CannotLoad, match="base: the model cannot be loaded: "):
         train(job(tmp_path, base), Reporter())
 
 
