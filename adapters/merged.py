@@ -30,6 +30,8 @@ def merge(base: Path, adapter: Path, out: Path, dtype: torch.dtype | None = None
         raise CannotExport(f"{out} exists already; name a folder that does not")
     merged, wanted = _merged(base, adapter, dtype)
     merged.save_pretrained(out)
+    for weights in out.glob("*.safetensors"):
+        weights.chmod((out / "config.json").stat().st_mode)  # safetensors writes for its owner alone
     AutoTokenizer.from_pretrained(base, local_files_only=True).save_pretrained(out)
     written = loaded(out, merged.dtype)
     _require_equal(written.state_dict(), merged.state_dict(), adapter)

@@ -60,6 +60,7 @@ def test_a_merged_model_computes_what_base_and_adapter_compute(base: Path, tmp_p
         assert torch.allclose(merged(ids).logits, adapted(ids).logits, atol=1e-3)
     words = [AutoTokenizer.from_pretrained(folder).encode("hello") for folder in (base, tmp_path / "merged")]
     assert words[0] == words[1]
+    assert len({path.stat().st_mode for path in (tmp_path / "merged").iterdir()}) == 1
 
 
 def test_merging_never_writes_over_anything(base: Path, tmp_path: Path) -> None:
