@@ -53,7 +53,8 @@ def verdict(before: Measured, after: Measured, best_step: int, *, went_on: bool 
     best_step: which step's state is kept; 0 is the state it went on from.
     """
     if before.perplexity is None or after.perplexity is None:
-        return "no chats were held out, so only the samples tell how it went (give 10 chats or more, or some by --val)"
+        way_out = "give 10 chats or more, or --val with some that are neither learned from nor too long"
+        return f"no chats were held out, so only the samples tell how it went ({way_out})"
     change = after.perplexity / before.perplexity - 1
     said = f"validation perplexity {before.perplexity:.2f} → {after.perplexity:.2f} ({change:+.1%})"
     if best_step == 0:

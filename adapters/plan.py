@@ -113,9 +113,12 @@ def resolve(
     """
     if not examples:
         longest = max_tokens(options, base)
+        longer = (
+            f"give a longer --max-length, at most {base.context_tokens}, or " if longest < base.context_tokens else ""
+        )
         raise BadSettings(
             f"no chat fits into {longest} tokens up to its first reply, the system prompt included "
-            f"(give a longer --max-length, at most {base.context_tokens}, or shorten the chats)"
+            f"({longer}shorten the chats)"
         )
     reasons: dict[str, str] = {}
     lengths = [len(example.ids) for example in examples]

@@ -34,7 +34,7 @@ FACTS = RunFacts(
         (20.0, 10.0, "validation perplexity 20.00 → 10.00 (-50.0%)"),
         (20.0, 19.9, "nothing was learned that helps with new chats"),
         (20.0, 30.0, "(+50.0%): worse than before; take a lower --lr or fewer --steps"),
-        (None, None, "no chats were held out"),
+        (None, None, "or --val with some that are neither learned from nor too long)"),
     ],
 )
 def test_the_verdict_is_one_line_in_words(before: float | None, after: float | None, said: str) -> None:

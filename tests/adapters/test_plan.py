@@ -80,8 +80,10 @@ def test_a_length_the_base_cannot_read_is_refused() -> None:
     assert max_tokens(Options(), BASE) == 512
     with pytest.raises(CannotTrain, match=r"--max-length 600 does not fit tiny \(use 16 to 512\)"):
         max_tokens(Options(max_tokens=600), BASE)
-    with pytest.raises(CannotTrain, match="no chat fits into 512 tokens up to its first reply"):
+    with pytest.raises(CannotTrain, match=r"no chat fits into 512 tokens up to its first reply.* \(shorten the chats"):
         resolve(Options(), BASE, [])
+    with pytest.raises(CannotTrain, match="a longer --max-length, at most 512, or shorten the chats"):
+        resolve(Options(max_tokens=256), BASE, [])
 
 
 def test_a_tenth_is_held_out_by_hash_whatever_the_order() -> None:
