@@ -25,14 +25,15 @@ from adapters.shapes import Misshapen, RawTurn, turns_of
 CSV_COLUMNS = "user,assistant or prompt,completion or instruction,input,output; a column system may be among them"
 DECOMPRESS = {b"\x1f\x8b": gzip.decompress, b"\xfd7zXZ\0": lzma.decompress}
 """By what such a file begins with."""
+WIDE = "UTF-16 or UTF-32 (save it as UTF-8)"
 FOREIGN = {
     b"PK\x03\x04": "a ZIP archive, as spreadsheets are (save a sheet as CSV, or unpack it)",
     b"PAR1": "Parquet (save it as JSONL)",
     b"SQLite format 3\0": "an SQLite database (save its rows as JSONL)",
     b"\x28\xb5\x2f\xfd": "compressed by Zstandard (unpack it, or take gzip or xz)",
     b"BZh": "compressed by bzip2 (unpack it, or take gzip or xz)",
-    b"\xff\xfe": "UTF-16 (save it as UTF-8)",
-    b"\xfe\xff": "UTF-16 (save it as UTF-8)",
+    b"\xff\xfe": WIDE,
+    b"\xfe\xff": WIDE,
 }
 """What cannot be read, likewise."""
 COMPRESSED_SUFFIXES = (".gz", ".xz")
@@ -73,7 +74,7 @@ def read_rows(path: Path, on_bytes: Callable[[bytes], None] = lambda _: None) ->
     if foreign := _known_by_its_beginning(FOREIGN, data):
         yield Problem(path, 1, f"the file is {foreign}")
     elif b"\0" in data[:2]:
-        yield Problem(path, 1, "the file is UTF-16 (save it as UTF-8)")
+        yield Problem(path, 1, f"the file is {WIDE}")
     elif _suffix(path) in CSV_SUFFIXES:
         yield from _read_csv(path, data)
     elif _goes_over_lines(data):
@@ -101,8 +102,20 @@ def _suffix(path: Path) -> str:
 def _goes_over_lines(data: bytes) -> bool:
     """Whether a file is one array, or its first line is all of it or leaves an object open."""
     first, _, rest = data.removeprefix(BOM.encode()).lstrip().partition(b"\n")
-    is_open = first.rstrip().endswith((b"{", b"[", b",")) or not rest.strip()
-    return first.startswith(b"[") or (first.startswith(b"{") and is_open)
+    is_open = first.rstrip().endswith((b"{", b"[", b",")) and not _is_whole(first)
+    return first.startswith(b"[") or (first.startswith(b"{") and (is_open or not rest.strip()))
+
+
+def _is_whole(line: bytes) -> bool:
+    try:
+        _parse(_without_comma(line))
+    except Misshapen:
+        return False
+    return True
+
+
+def _without_comma(line: bytes) -> bytes:
+    return line.rstrip().removesuffix(b",")
 
 
 def _read_jsonl(path: Path, data: bytes) -> Iterator[RawRow | Problem]:
@@ -111,7 +124,7 @@ def _read_jsonl(path: Path, data: bytes) -> Iterator[RawRow | Problem]:
         if not raw.strip():
             continue
         try:
-            value = _parse(raw.rstrip().removesuffix(b","))
+            value = _parse(_without_comma(raw))
         except Misshapen as error:
             yield Problem(path, number, str(error))
         else:
@@ -190,8 +203,8 @@ def _read_csv(path: Path, data: bytes) -> Iterator[RawRow | Problem]:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         header = [name.strip().lower() for name in next(reader, [])]
-        if isinstance(_row(path, 1, dict.fromkeys(header, "")), Problem):
-            yield Problem(path, 1, f"columns {', '.join(header) or 'none'} (use {CSV_COLUMNS})")
+        if fault := _fault_in_header(header):
+            yield Problem(path, 1, fault)
             return
         before = reader.line_num
         for cells in reader:
@@ -205,3 +218,13 @@ def _read_csv(path: Path, data: bytes) -> Iterator[RawRow | Problem]:
             yield _row(path, line, dict(zip(header, cells, strict=True)))
     except csv.Error as error:
         yield Problem(path, reader.line_num, f"not CSV: {error} (look for a quote that is not closed)")
+
+
+def _fault_in_header(header: list[str]) -> str | None:
+    if twice := [name for name in dict.fromkeys(header) if name and header.count(name) > 1]:
+        return f"several columns {', '.join(twice)} (rename all but one of each)"
+    try:
+        turns_of(dict.fromkeys(header, ""))
+    except Misshapen:
+        return f"columns {', '.join(header) or 'none'} (use {CSV_COLUMNS})"
+    return None

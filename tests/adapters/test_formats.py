@@ -156,6 +156,8 @@ def test_of_several_lists_of_chats_none_is_chosen(tmp_path: Path) -> None:
 def test_commas_between_the_lines_are_no_problem(tmp_path: Path) -> None:
     row = '{"prompt": "hi", "completion": "ahoy"}'
     assert [turns(each) for each in read(tmp_path, f"{row}\n{row},\r\n{row}\n")] == [CHAT] * 3
+    assert [each.line for each in read(tmp_path, f"{row},\n{{,\n{row},\n}}\n") if isinstance(each, Problem)] == [2, 4]
+    assert turns(read(tmp_path, '{"more": {"a": 1},\n "prompt": "hi", "completion": "ahoy"}\n')[0]) == CHAT
 
 
 def test_an_object_over_many_lines_with_a_fault_is_one_problem(tmp_path: Path) -> None:
@@ -199,8 +201,8 @@ def test_bytes_that_are_not_utf8_are_told_with_line_and_column(tmp_path: Path) -
 
 
 def test_utf16_and_a_mark_inside_the_file_are_told(tmp_path: Path) -> None:
-    for encoding in ("utf-16", "utf-16-le", "utf-16-be"):
-        assert "UTF-16" in str(read(tmp_path, '{"prompt":"hi"}'.encode(encoding))[0])
+    for encoding in ("utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"):
+        assert "UTF-16 or UTF-32" in str(read(tmp_path, '{"prompt":"hi"}'.encode(encoding))[0])
     assert "byte order mark" in str(read(tmp_path, '{"prompt":"a","completion":"b"}\n\ufeff{"prompt":"a"}')[1])
 
 
@@ -236,6 +238,7 @@ def test_csv_columns_are_the_keys_of_a_row(tmp_path: Path, text: str, expected: 
     [
         ("", 1, "columns none (use user,assistant"),
         ("question,answer\na,b\n", 1, "columns question, answer (use user,assistant"),
+        ("user,assistant,,,User\na,b,,,c\n", 1, "several columns user (rename all but one of each)"),
         ("user,assistant\na,b,c\n", 2, "3 cells, expected 2 (put texts with commas in quotes)"),
         ('user,assistant\n"a,b\n', 2, "not CSV"),
         (b"user,assistant\na,\xff\n", 2, "byte 0xff is not UTF-8"),
@@ -280,7 +283,7 @@ def test_whether_a_file_is_compressed_says_its_beginning_and_not_its_name(
         (b"PAR1\x15\x04", "the file is Parquet (save it as JSONL)"),
         (zstandard.compress(b"{}"), "the file is compressed by Zstandard (unpack it, or take gzip or xz)"),
         (bz2.compress(b"{}"), "the file is compressed by bzip2 (unpack it, or take gzip or xz)"),
-        ("hi".encode("utf-16-le"), "the file is UTF-16 (save it as UTF-8)"),
+        ("hi".encode("utf-16-le"), "the file is UTF-16 or UTF-32 (save it as UTF-8)"),
     ],
 )
 def test_a_file_of_another_kind_is_one_problem_that_names_it(tmp_path: Path, data: bytes, said: str) -> None:
