@@ -78,7 +78,7 @@ def render_card(
     parts = [
         f"# {persona.name} v{number}",
         persona.description,
-        f"> {persona.system}" if persona.system else "",
+        "\n".join(f"> {line}".rstrip() for line in (persona.system or "").splitlines()),
         f"LoRA adapter for **{facts.base.name}** (base digest `{facts.base.digest}`; it is refused on any other)."
         + (f" It went on from {facts.start.name} (digest `{facts.start.digest}`)." if facts.start else ""),
         _result(facts, before, after),

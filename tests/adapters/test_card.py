@@ -52,7 +52,7 @@ def test_going_on_without_getting_worse_is_no_failure() -> None:
 def test_the_card_says_base_data_settings_result_samples_and_command() -> None:
     prompts = [(ChatMessage("user", "hi"),)]
     card = render_card(
-        PersonaCard("pirate", "a pirate", "You are Flint."),
+        PersonaCard("pirate", "a pirate", "You are Flint.\n\nSay arr."),
         3,
         FACTS,
         Measured(20.0, 0.2, ("a | b\nc",)),
@@ -60,7 +60,7 @@ def test_the_card_says_base_data_settings_result_samples_and_command() -> None:
         prompts,
     )
     for said in (
-        "# pirate v3\n\na pirate\n\n> You are Flint.",
+        "# pirate v3\n\na pirate\n\n> You are Flint.\n>\n> Say arr.\n\n",
         "d" * 64,
         "| perplexity | 20.000 | 10.000 |",
         "| next token right | 20.0% | 50.0% |",
