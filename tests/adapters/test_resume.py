@@ -84,10 +84,17 @@ def steps_told(adapter: Path, kind: str) -> list[int]:
     return [event["step"] for event in events if event["event"] == kind]
 
 
-@pytest.mark.parametrize("is_told_to", [True, False])
+@pytest.fixture(scope="module")
+def straight(base: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The weights of a run that nothing stopped."""
+    folder = tmp_path_factory.mktemp("straight")
+    return weights(folder, base, write_chats(folder / "toy.jsonl", CHATS), "straight", is_resumed=False)
+
+
 def test_killed_and_resumed_ends_at_the_same_weights(
-    tmp_path: Path, base: Path, capsys: pytest.CaptureFixture[str], is_told_to: bool
+    tmp_path: Path, base: Path, capsys: pytest.CaptureFixture[str], straight: bytes
 ) -> None:
+    """The same command goes on, whether or not it is told to."""
     data = write_chats(tmp_path / "toy.jsonl", CHATS)
     kill_in_step(20, tmp_path, base, data, "killed")
     assert AdapterStore([tmp_path]).scan() == []
@@ -96,19 +103,19 @@ def test_killed_and_resumed_ends_at_the_same_weights(
     half_written = newest.with_name("checkpoint-999")
     shutil.copytree(newest, half_written, ignore=shutil.ignore_patterns("trainer_state.json"))
 
-    resumed = weights(tmp_path, base, data, "killed", is_resumed=is_told_to)
+    resumed = weights(tmp_path, base, data, "killed", is_resumed=False)
     told = capsys.readouterr().err
     assert (
         f"note: a checkpoint that is not whole is not gone on from: {newest.with_name('broken-checkpoint-999')}\n"
         in told
     )
     assert f"going on from {newest}" in told
-    assert resumed == weights(tmp_path, base, data, "straight", is_resumed=False)
+    assert resumed == straight
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_and_resumed_ends_at_the_same_weights(
-    tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+    tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, straight: bytes
 ) -> None:
     """The signal comes in the middle of step 24: that step is finished, then a checkpoint is written."""
     data = write_chats(tmp_path / "toy.jsonl", CHATS)
@@ -130,8 +137,7 @@ def test_interrupted_and_resumed_ends_at_the_same_weights(
     assert result.stdout == ""
     monkeypatch.undo()
 
-    resumed = weights(tmp_path, base, data, "stopped", is_resumed=True)
-    assert resumed == weights(tmp_path, base, data, "straight", is_resumed=False)
+    assert weights(tmp_path, base, data, "stopped", is_resumed=True) == straight
 
 
 @pytest.mark.parametrize(
