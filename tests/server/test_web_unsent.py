@@ -14,6 +14,11 @@ from tests.server.page_user import LIVE, begin, said, say, texts
 
 LONG = "word " * 400
 UNSENT = "document.querySelector('.user.unsent')"
+CUT_OFF_FIRST_ANSWER = """(real => window.fetch = async (...request) => {
+  await real(...request);
+  window.fetch = real;
+  return new Response('{');
+})(fetch)"""
 HOLD_ANSWERS = "(real => window.fetch = (...request) => real(...request).then(() => new Promise(() => {})))(fetch)"
 WRITTEN = "document.querySelector('textarea').value"
 
@@ -96,14 +101,20 @@ async def test_all_that_was_said_in_a_new_chat_is_there_after_a_reload(tab: Page
         assert await tab.value("document.querySelectorAll('#conversations li').length") == 2
 
 
-async def test_a_reload_while_a_new_chat_is_made_leaves_no_empty_one_behind(
+async def test_a_new_chat_is_made_once_if_the_answer_is_cut_off_or_the_page_reloaded_before_it(
     tab: Page, url: str, http: httpx.AsyncClient
 ) -> None:
     await begin(tab, url)
-    await tab.value(HOLD_ANSWERS)
+    await tab.value(CUT_OFF_FIRST_ANSWER)
     await say(tab, "one")
+    await tab.until_shown("you said: one", "#messages")
+    await tab.click("#new")
+    await tab.until("location.hash === ''")
+    await tab.value(HOLD_ANSWERS)
+    await say(tab, "two")
     await tab.until_shown("New conversation", "#conversations")
     await tab.call("Page.reload")
-    await tab.until_shown("you said: one", "#messages")
-    assert await texts(tab) == ["one", "you said: one"]
-    assert len((await http.get("/v1/conversations")).json()["data"]) == 1
+    await tab.until_shown("you said: two", "#messages")
+    assert await texts(tab) == ["two", "you said: two"]
+    made = (await http.get("/v1/conversations")).json()["data"]
+    assert [conversation["title"] for conversation in made] == ["two", "one"]

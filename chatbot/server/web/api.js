@@ -11,7 +11,7 @@ export class Refused extends Error {
   }
 }
 
-/** No answer came. */
+/** No answer came, or not the whole of it. */
 class Unreachable extends Error {
   constructor() {
     super("The server cannot be reached.");
@@ -82,8 +82,9 @@ export class Api {
     const answer = await fetch(`v1/${path}`, options).catch(() => {
       throw new Unreachable();
     });
-    const told = await answer.json().catch(() => ({}));
-    if (!answer.ok) throw new Refused(answer.status, told.error ?? {});
+    const told = await answer.json().catch(() => null);
+    if (!answer.ok) throw new Refused(answer.status, told?.error ?? {});
+    if (told === null) throw new Unreachable();
     return told;
   }
 }
