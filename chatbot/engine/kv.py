@@ -27,17 +27,20 @@ class KVShape:
 
     @classmethod
     def of(cls, config: Any, *, slots: int, max_len: int) -> "KVShape":  # a transformers configuration; untyped
-        """Read the sizes from a transformers configuration. Raises ModelNotFound if it tells of no attention."""
-        heads = getattr(config, "num_attention_heads", None)
-        if not heads:
-            raise ModelNotFound(f"{config.model_type} has no attention heads, so there are no keys and values to keep")
-        return cls(
-            layers=config.num_hidden_layers,
-            slots=slots,
-            kv_heads=getattr(config, "num_key_value_heads", None) or heads,
-            max_len=max_len,
-            head_dim=getattr(config, "head_dim", None) or config.hidden_size // heads,
-        )
+        """Read the sizes from a transformers configuration. Raises ModelNotFound if there are none for all layers."""
+        try:
+            heads = config.num_attention_heads
+            return cls(
+                layers=config.num_hidden_layers,
+                slots=slots,
+                kv_heads=getattr(config, "num_key_value_heads", None) or heads,
+                max_len=max_len,
+                head_dim=getattr(config, "head_dim", None) or config.hidden_size // heads,
+            )
+        except (AttributeError, RuntimeError) as error:  # the latter for a size that differs from layer to layer
+            raise ModelNotFound(
+                f"{config.model_type}: expected attention of one size in all layers: {error}"
+            ) from error
 
     def bytes_per_slot(self, dtype: torch.dtype) -> int:
         """Return the memory of one conversation at full length."""

@@ -11,7 +11,14 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
-from transformers import AutoModelForCausalLM, Gemma2Config, GPT2Config, MambaConfig, PreTrainedConfig
+from transformers import (
+    AutoModelForCausalLM,
+    Gemma2Config,
+    Gemma4TextConfig,
+    GPT2Config,
+    MambaConfig,
+    PreTrainedConfig,
+)
 from transformers.models.llama.modeling_llama import LlamaRMSNorm
 from transformers.models.qwen3_next.modeling_qwen3_next import Qwen3NextRMSNormGated
 
@@ -173,9 +180,10 @@ def test_a_config_that_makes_no_model_is_told(
         _runner(folder)
 
 
-def test_a_model_without_attention_is_told() -> None:
-    with pytest.raises(ModelNotFound, match="mamba has no attention heads"):
-        KVShape.of(MambaConfig(), slots=1, max_len=64)
+@pytest.mark.parametrize(("config", "why"), [(MambaConfig(), "num_attention_heads"), (Gemma4TextConfig(), "head_dim")])
+def test_a_model_without_attention_of_one_size_is_told(config: PreTrainedConfig, why: str) -> None:
+    with pytest.raises(ModelNotFound, match=rf"{config.model_type}: expected attention of one size .*{why}"):
+        KVShape.of(config, slots=1, max_len=64)
 
 
 def test_missing_weights_are_named_and_never_made_up(tmp_path: Path) -> None:
