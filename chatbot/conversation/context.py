@@ -166,7 +166,7 @@ def render(system: str, items: Sequence[Item], recalled: Sequence[Item] = ()) ->
         else:
             messages.append(ChatMessage(item.role, item.text))
     messages[-1] = ChatMessage(
-        messages[-1].role, with_excerpts(messages[-1].text, [excerpt(item) for item in recalled])
+        messages[-1].role, with_excerpts(messages[-1].text, [excerpt(item, items[-1]) for item in recalled])
     )
     return tuple(message for message in messages if message.text)
 

@@ -21,14 +21,15 @@ class Excerpt:
     speaker: str
     """`user` or `assistant`."""
     day: str
-    """When it was said, as people write it: "8 May"."""
+    """When it was said, as people write it: "8 May", or "8 May 2019" where that is another year than now."""
     text: str
 
 
-def excerpt(item: Item) -> Excerpt:
-    """Return an item as it is recalled: who said it and on which day, by this machine's time zone."""
+def excerpt(item: Item, newest: Item) -> Excerpt:
+    """Return an item as the newest one recalls it: who said it and on which day, by this machine's time zone."""
     day = day_of(item.created_at)
-    return Excerpt(item.role, f"{day.day} {day:%b}", item.text)
+    year = "" if day.year == day_of(newest.created_at).year else f" {day.year}"
+    return Excerpt(item.role, f"{day.day} {day:%b}{year}", item.text)
 
 
 def with_excerpts(message: str, excerpts: Sequence[Excerpt]) -> str:
