@@ -5,10 +5,9 @@ few rows, from own runs on the bundled model; where a figure was measured, it sa
 """
 
 import math
-from bisect import bisect_left
+import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
-from itertools import accumulate
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from adapters.counted import counted
@@ -85,10 +84,12 @@ class Plan:
     evaluate_every: int
     seed: int
     reasons: dict[str, str] = field(compare=False, default_factory=dict)
+    rows: tuple[list[int], ...] = field(compare=False, repr=False, default=())
+    """Which chats lie in each packed row, those of all epochs one after the other."""
 
     def settings(self) -> dict[str, Any]:
         """Return the settings without their reasons; two runs with the same ones do the same."""
-        return {key: value for key, value in asdict(self).items() if key != "reasons"}
+        return {setting.name: getattr(self, setting.name) for setting in fields(self) if setting.compare}
 
 
 def max_tokens(options: Options, base: BaseFacts) -> int:
@@ -124,22 +125,25 @@ def resolve(
     lengths = [len(example.ids) for example in examples]
     epochs = _epochs(options, len(examples), reasons)
     row_tokens = max([min(ROW_TOKENS, options.max_tokens or ROW_TOKENS), *lengths])
-    rows = [_epoch_rows(lengths, row_tokens, options.seed, epoch) for epoch in range(epochs)]
-    rows_a_step = max(1, round(CHATS_A_STEP * rows[0] / len(lengths)))
-    reasons["rows_a_step"] = _why_so_many_rows(rows_a_step, len(lengths) / rows[0])
-    least = round(MIN_STEPS * EPOCH_FACTOR[options.preset])
-    while options.epochs is None and sum(rows) <= (least - 1) * rows_a_step:
-        rows.append(_epoch_rows(lengths, row_tokens, options.seed, len(rows)))
+    rows = epoch_bins(lengths, row_tokens, seed=options.seed, epoch=0)
+    rows_a_step = max(1, round(CHATS_A_STEP * len(rows) / len(lengths)))
+    reasons["rows_a_step"] = _why_so_many_rows(rows_a_step, len(lengths) / len(rows))
+    least = round(MIN_STEPS * EPOCH_FACTOR[options.preset]) if options.epochs is None else 0
+    most_rows = (options.steps or sys.maxsize) * rows_a_step
+    packed = 1
+    while len(rows) < most_rows and (packed < epochs or len(rows) <= (least - 1) * rows_a_step):
+        rows += epoch_bins(lengths, row_tokens, seed=options.seed, epoch=packed)
+        packed += 1
+    steps = _steps(options, math.ceil(len(rows) / rows_a_step), reasons)
+    if packed > epochs:
         reasons["epochs"] = f"so many that there are {counted(least, 'step')}"
-    steps = _steps(options, math.ceil(sum(rows) / rows_a_step), reasons)
-    reached = 1 + bisect_left(list(accumulate(rows)), steps * rows_a_step)
-    if reached < len(rows):
+    if len(rows) >= most_rows:
         reasons["epochs"] = "as many as the steps reach"
     return Plan(
         rank=_rank(options, len(examples), start, reasons),
         alpha=_alpha(start, reasons),
         lr=_lr(options, base.hidden, steps, start, reasons),
-        epochs=min(len(rows), reached),
+        epochs=packed,
         steps=steps,
         warmup_steps=max(1, round(0.03 * steps)),
         row_tokens=row_tokens,
@@ -147,6 +151,7 @@ def resolve(
         evaluate_every=max(1, math.ceil(steps / EVALUATIONS), math.ceil(held_out / CHATS_A_STEP / 3)),
         seed=options.seed,
         reasons=reasons,
+        rows=tuple(rows),
     )
 
 
@@ -161,11 +166,6 @@ def held_out(keys: Sequence[bytes]) -> set[int]:
 def is_done_improving(losses: Sequence[float]) -> bool:
     """Whether the last evaluations brought no new best, so that going on would only learn rows by heart."""
     return len(losses) > PATIENCE and min(losses[-PATIENCE:]) >= min(losses[:-PATIENCE])
-
-
-def _epoch_rows(lengths: Sequence[int], row_tokens: int, seed: int, epoch: int) -> int:
-    """Return how many rows an epoch has: a few more or less each time, for its chats come in an order of its own."""
-    return len(epoch_bins(lengths, row_tokens, seed=seed, epoch=epoch))
 
 
 def _why_so_many_rows(rows_a_step: int, chats_a_row: float) -> str:
@@ -188,9 +188,9 @@ def _epochs(options: Options, rows: int, reasons: dict[str, str]) -> int:
 
 
 def _steps(options: Options, steps: int, reasons: dict[str, str]) -> int:
-    if options.steps is None or options.steps >= steps:
+    if options.steps is None or options.steps > steps:
         return steps
-    reasons["steps"] = f"as asked, of {steps}"
+    reasons["steps"] = "as asked"
     return options.steps
 
 

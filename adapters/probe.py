@@ -4,7 +4,6 @@ import math
 import resource
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,12 +32,11 @@ class Probe:
     """How many of a step's rows are computed end to end, a divisor of them: as many as a GPU has room for."""
 
 
-def probe(model: Any, plan: Plan, rows: Sequence[PackedRow], held_out_rows: int) -> Probe:  # peft is untyped
+def probe(model: Any, plan: Plan, longest: PackedRow, held_out_rows: int) -> Probe:  # peft is untyped
     """Return the cost of training, from a step and an evaluation of the longest row. Changes nothing.
 
     Raises CannotTrain if not even that fits into memory.
     """
-    longest = max(rows, key=lambda row: len(row.ids))
     for at_once in _choices(plan):
         if (taken_s := _measured_s(model, end_to_end([longest] * at_once))) is not None:
             step_s = taken_s / at_once * plan.rows_a_step

@@ -17,7 +17,7 @@ from adapters.chats import Chats, read_chats
 from adapters.counted import counted
 from adapters.labels import Labeller
 from adapters.loss import mean_nll, perplexity
-from adapters.packing import Example, PackedRow, packed_epoch, packed_in_order
+from adapters.packing import Example, PackedRow, Rows, packed_in_order
 from adapters.persona import PERSONA_FILE, PersonaCard, render_persona
 from adapters.plan import BaseFacts, Options, Plan, max_tokens, resolve
 from adapters.probe import Probe, probe
@@ -91,7 +91,7 @@ def _train(job: Job, report: Reporter, work: Workspace) -> Outcome:
     longest = max_tokens(job.options, base)
     chats = read_chats(job.data, job.validation, job.persona.system, labeller, longest, report)
     plan = resolve(job.options, base, chats.training.examples, job.start, held_out=len(chats.validation.examples))
-    rows = _training_rows(chats.training.examples, plan)
+    rows = Rows(chats.training.examples, plan.rows)
     held = _held_rows(chats.validation.examples, plan)
     identity = _identity(job, base, plan)
     resume_from = _resumed_from(job, work, identity)
@@ -99,7 +99,7 @@ def _train(job: Job, report: Reporter, work: Workspace) -> Outcome:
     if note := chats.note(job.persona.system):
         report.say(f"note: {note}")
     model = adapted_model(job.base, plan, job.start)
-    cost = probe(model, plan, rows, len(held))
+    cost = probe(model, plan, rows.longest(), len(held))
     if not job.is_dry_run:  # and not before all that may fail at once: a stopped run would be lost for nothing
         for aside in work.set_aside_broken():
             report.say(f"note: a checkpoint that is not whole is not gone on from: {aside}")
@@ -150,13 +150,7 @@ def _facts(job: Job, base: BaseFacts, plan: Plan, chats: Chats, best_step: int) 
     )
 
 
-def _training_rows(examples: Sequence[Example], plan: Plan) -> list[PackedRow]:
-    """Return the packed rows of all epochs, in the order they are trained on."""
-    epochs = range(plan.epochs)
-    return [row for e in epochs for row in packed_epoch(examples, plan.row_tokens, seed=plan.seed, epoch=e)]
-
-
-def _held_rows(examples: Sequence[Example], plan: Plan) -> list[PackedRow]:
+def _held_rows(examples: Sequence[Example], plan: Plan) -> Rows:
     """Return the packed rows to validate on, among which may be a chat longer than all that are trained on."""
     return packed_in_order(examples, max([plan.row_tokens, *(len(example.ids) for example in examples)]))
 

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from peft import set_peft_model_state_dict
 from safetensors import SafetensorError
-from torch.utils.data import Dataset, SequentialSampler
+from torch.utils.data import SequentialSampler
 from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_callback import PrinterCallback, TrainerState
@@ -60,8 +60,8 @@ def train_adapter(
         report,
         model=model,
         args=_arguments(plan, checkpoints, rows_at_once=rows_at_once, has_validation=bool(held_out)),
-        train_dataset=Rows(rows),
-        eval_dataset=Rows(held_out) if held_out else None,
+        train_dataset=rows,
+        eval_dataset=held_out or None,
         data_collator=_one_row,
         callbacks=[Watch(report, stop, begun)],
     )
@@ -74,19 +74,6 @@ def train_adapter(
     if stop.is_asked and not is_whole:
         raise TrainingInterrupted(trainer.state.global_step, plan.steps)
     return _best_step(model, trainer.state, begun)
-
-
-class Rows(Dataset[PackedRow]):
-    """Packed rows in the order they are trained on, all epochs one after the other."""
-
-    def __init__(self, rows: Sequence[PackedRow]) -> None:
-        self.rows = rows
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, index: int) -> PackedRow:
-        return self.rows[index]
 
 
 class RowTrainer(Trainer):  # type: ignore[misc]  # transformers is untyped
@@ -108,7 +95,7 @@ class RowTrainer(Trainer):  # type: ignore[misc]  # transformers is untyped
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
         """Return the mean loss per label over all held-out rows (Trainer's own is a mean over batches)."""
-        rows = self.eval_dataset.rows
+        rows = self.eval_dataset
         with self._reporter.counting("measuring", len(rows)) as on_row:
             loss, _right = mean_nll(self.model, rows, self.args.device, on_row)
         metrics = {"eval_loss": loss}

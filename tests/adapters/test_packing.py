@@ -1,5 +1,6 @@
 """Packing loses nothing, and packed chats do not see each other."""
 
+import time
 from pathlib import Path
 
 import torch
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM
 
 from adapters.loss import label_nll, row_tensors
-from adapters.packing import IGNORED, Example, end_to_end, join, pack, packed_epoch
+from adapters.packing import IGNORED, Example, end_to_end, epoch_bins, join, pack, packed_in_order
 
 
 @given(st.lists(st.integers(1, 40)), st.integers(40, 100))
@@ -41,12 +42,27 @@ def test_positions_begin_again_and_only_labelled_tokens_are_learned() -> None:
 
 
 def test_an_epochs_order_depends_on_seed_and_epoch_alone() -> None:
-    examples = [Example((i, i), (False, True)) for i in range(50)]
-    rows = packed_epoch(examples, 8, seed=1, epoch=2)
-    assert rows == packed_epoch(examples, 8, seed=1, epoch=2)
-    assert rows != packed_epoch(examples, 8, seed=1, epoch=3)
-    assert rows != packed_epoch(examples, 8, seed=2, epoch=2)
-    assert sorted(token for row in rows for token in row.ids) == sorted(token for e in examples for token in e.ids)
+    bins = epoch_bins([2] * 50, 8, seed=1, epoch=2)
+    assert bins == epoch_bins([2] * 50, 8, seed=1, epoch=2)
+    assert bins != epoch_bins([2] * 50, 8, seed=1, epoch=3)
+    assert bins != epoch_bins([2] * 50, 8, seed=2, epoch=2)
+    assert sorted(index for indices in bins for index in indices) == list(range(50))
+
+
+def test_a_row_is_made_of_its_chats_when_it_is_asked_for() -> None:
+    examples = [Example((size,) * size, (False,) + (True,) * (size - 1)) for size in (5, 2, 6, 3)]
+    rows = packed_in_order(examples, 8)
+    assert list(rows) == [join([examples[0], examples[1]]), join([examples[2]]), join([examples[3]])]
+    assert list(rows[1:]) == [rows[1], rows[2]]
+    assert rows.longest() == rows[0]
+
+
+def test_packing_looks_at_few_bins_for_each_chat() -> None:
+    """Each of 20,000 chats opens a bin that stays open for the short one: one by one, they were looked through."""
+    lengths = [5, *[300] * 20_000]
+    began_s = time.process_time()
+    assert len(pack(lengths, 512)) == 20_000
+    assert time.process_time() - began_s < 3
 
 
 def test_packed_logits_equal_separate_logits(base: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from adapters.errors import CannotTrain
-from adapters.packing import Example, packed_epoch
+from adapters.packing import Example, epoch_bins
 from adapters.plan import BaseFacts, Options, held_out, is_done_improving, max_tokens, resolve
 from adapters.start import Start
 
@@ -45,8 +45,10 @@ def test_the_steps_are_those_that_all_epochs_rows_make(options: Options) -> None
     """The chats come shortest first, which packs worse than the order of any epoch."""
     examples = [chat for tokens in range(20, 400, 3) for chat in chats(1, tokens)]
     plan = resolve(options, BASE, examples)
-    epochs = [packed_epoch(examples, plan.row_tokens, seed=plan.seed, epoch=epoch) for epoch in range(plan.epochs)]
-    assert plan.steps == math.ceil(sum(len(rows) for rows in epochs) / plan.rows_a_step)
+    lengths = [len(example.ids) for example in examples]
+    epochs = [epoch_bins(lengths, plan.row_tokens, seed=plan.seed, epoch=epoch) for epoch in range(plan.epochs)]
+    assert list(plan.rows) == [indices for bins in epochs for indices in bins]
+    assert plan.steps == math.ceil(len(plan.rows) / plan.rows_a_step)
 
 
 def test_few_rows_are_seen_just_often_enough_for_eighty_steps() -> None:
@@ -112,6 +114,7 @@ def test_epochs_that_the_steps_do_not_reach_are_not_planned() -> None:
     plans = [resolve(Options(epochs=5, steps=steps), BASE, chats(400)) for steps in (1, one - 1, one + 1, 5 * one)]
     assert [plan.epochs for plan in plans] == [1, 1, 2, 5]
     assert plans[0].reasons["epochs"] == "as many as the steps reach"
+    assert resolve(Options(epochs=10**9, steps=one), BASE, chats(400)).epochs == 1
 
 
 def test_measuring_costs_no_more_than_training() -> None:

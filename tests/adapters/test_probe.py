@@ -16,7 +16,7 @@ from adapters.probe import probe
 
 MODEL: Any = SimpleNamespace(device=torch.device("cpu"), zero_grad=lambda **_: None)
 EXAMPLES = [Example(tuple(range(100)), (False,) + (True,) * 99) for _ in range(40)]
-ROWS = [join(EXAMPLES[:1])]
+ROW = join(EXAMPLES[:1])
 
 
 def a_plan(monkeypatch: pytest.MonkeyPatch, *, room_tokens: int) -> Plan:
@@ -37,13 +37,13 @@ def test_as_many_rows_are_computed_at_once_as_there_is_room_for(
 ) -> None:
     plan = a_plan(monkeypatch, room_tokens=room_tokens)
     assert plan.rows_a_step == 8
-    assert probe(MODEL, plan, ROWS, 0).rows_at_once == at_once
+    assert probe(MODEL, plan, ROW, 0).rows_at_once == at_once
 
 
 def test_a_row_that_does_not_fit_alone_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     plan = a_plan(monkeypatch, room_tokens=99)
     with pytest.raises(CannotTrain, match="a row of 100 tokens does not fit"):
-        probe(MODEL, plan, ROWS, 0)
+        probe(MODEL, plan, ROW, 0)
 
 
 def test_the_time_of_a_run_counts_every_evaluation(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,5 +63,5 @@ def test_the_time_of_a_run_counts_every_evaluation(monkeypatch: pytest.MonkeyPat
     plan = resolve(Options(max_tokens=100, steps=25), BaseFacts("b", "", 64, 512), EXAMPLES)
     assert (plan.steps, plan.rows_a_step, plan.evaluate_every) == (25, 8, 3)
     evaluations = 1 + 9 + 1  # before, after every third step and the last one, after
-    assert probe(MODEL, plan, ROWS, held_out_rows=4).run_s == 25 * 8 * 2.0 + evaluations * 4 * 1.0
-    assert probe(MODEL, plan, ROWS, held_out_rows=0).run_s == 25 * 8 * 2.0
+    assert probe(MODEL, plan, ROW, held_out_rows=4).run_s == 25 * 8 * 2.0 + evaluations * 4 * 1.0
+    assert probe(MODEL, plan, ROW, held_out_rows=0).run_s == 25 * 8 * 2.0
