@@ -7,21 +7,29 @@ from pathlib import Path
 
 import torch
 from torch.nn import functional
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from adapters.recipes.base.corpus import Corpus
+from adapters.loaded import loaded
+from adapters.recipes.base.corpus import TEXT_SHARES, Corpus
 
 DOCUMENTS = 60
 """At most so many documents of a source: enough for two digits."""
 
 
 def perplexities(model: Path, corpus: Path) -> dict[str, float]:
-    """Return the perplexity per token on each source that the folder holds; documents are cut at the context."""
-    tokenizer = AutoTokenizer.from_pretrained(model)
-    network = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32).eval()
-    held_out = Corpus.read(corpus, held_out=True)
+    """Return the perplexity per token on each source that the folder holds; documents are cut at the context.
+
+    Raises FileNotFoundError if it holds none, or CannotLoad.
+    """
+    held_out = {source: texts for source, texts in Corpus.read(corpus, held_out=True).texts.items() if texts}
+    if not held_out:
+        raise FileNotFoundError(
+            f"{corpus}: expected files such as {next(iter(TEXT_SHARES))}, with held-out texts in them"
+        )
+    network = loaded(model, torch.float32).eval()
+    tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=False, local_files_only=True)
     found = {}
-    for source, texts in sorted(held_out.texts.items()):
+    for source, texts in sorted(held_out.items()):
         drawn = random.Random(source).sample(texts, min(DOCUMENTS, len(texts)))
         documents = [_ids(tokenizer, text) for text in drawn]
         found[source] = round(perplexity(network, documents, network.config.max_position_embeddings), 2)

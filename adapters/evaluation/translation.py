@@ -4,11 +4,15 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 from adapters.errors import BadData, Problem
-from adapters.evaluation.question import Chat, as_chat
+from adapters.evaluation.question import Chat
 from adapters.evaluation.replies import Reply
+from adapters.formats import RawRow
+from adapters.shapes import Misshapen, RawTurn, turns_of
+from adapters.validate import problems_of
+from chatbot.engine.base import ChatMessage, Role
 
 EXPECTED = 'each line is {"messages": [..., the reference answer], "subset": "a name such as the language"}'
 
@@ -23,9 +27,9 @@ class Pair:
 
 
 def read_pairs(file: Path) -> list[Pair]:
-    """Return the pairs of a test file; each line has `messages` of two turns and a `subset`.
+    """Return the pairs of a test file; each line is a chat, as `adapter train` takes it, with a `subset`.
 
-    Raises BadData with every line that has not.
+    Raises BadData with every problem, also if there are none.
     """
     pairs: list[Pair] = []
     problems: list[Problem] = []
@@ -33,17 +37,31 @@ def read_pairs(file: Path) -> list[Pair]:
         if not line.strip():
             continue
         try:
-            pairs.append(_pair(json.loads(line)))
-        except (ValueError, LookupError, TypeError):
-            problems.append(Problem(file, number, f"not one of the chats to compare with ({EXPECTED})"))
-    if problems:
-        raise BadData(problems)
+            subset, turns = _row(line)
+        except Misshapen as error:
+            problems.append(Problem(file, number, str(error)))
+            continue
+        problems += problems_of(RawRow(file, number, "messages", turns))
+        pairs.append(Pair(_chat(turns[:-1]), turns[-1].text if turns else "", subset))
+    if problems or not pairs:
+        raise BadData(problems or [Problem(file, 1, f"no chats in the file to compare with ({EXPECTED})")])
     return pairs
 
 
-def _pair(row: Any) -> Pair:  # any JSON value
-    *before, answer = row["messages"]
-    return Pair(as_chat(before), str(answer["content"]), str(row["subset"]))
+def _row(line: bytes) -> tuple[str, tuple[RawTurn, ...]]:
+    """Return a row's subset and turns. Raises Misshapen."""
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise Misshapen(f"not JSON: {error} ({EXPECTED})") from None
+    _, turns = turns_of(row)
+    if not isinstance(subset := row.get("subset"), str):
+        raise Misshapen(f'"subset" is missing or no text ({EXPECTED})')
+    return subset, turns
+
+
+def _chat(turns: Sequence[RawTurn]) -> Chat:
+    return tuple(ChatMessage(cast("Role", turn.role), turn.text) for turn in turns)
 
 
 def scores(pairs: Sequence[Pair], replies: Sequence[Reply]) -> dict[str, dict[str, float]]:

@@ -60,6 +60,8 @@ def evaluate(
     """
     settings = settings_with(model=model, model_from="the model")
     _require_place(out)
+    if test and not adapter:
+        fail("--test is what a persona's replies are compared with; name one by --adapter", 2)
     with _told():
         from adapters.evaluation.translation import read_pairs
         from chatbot.engine.checkpoint import locate
@@ -96,12 +98,12 @@ def _require_place(out: Path | None) -> None:
 @contextmanager
 def _told() -> Iterator[None]:
     """End the program with a sentence for what cannot be measured."""
-    from adapters.errors import AdapterNotFound, BadData
+    from adapters.errors import AdapterError
     from chatbot.engine.base import EngineError, ModelNotFound
 
     try:
         yield
-    except (AdapterNotFound, BadData, FileNotFoundError, ModelNotFound) as error:
+    except (AdapterError, FileNotFoundError, ModelNotFound) as error:
         fail(str(error), 2)
     except EngineError as error:
         fail(str(error))

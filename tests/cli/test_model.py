@@ -66,17 +66,30 @@ def test_a_folder_that_is_no_model_is_told(tmp_path: Path, monkeypatch: pytest.M
 
 def test_what_is_named_is_looked_at_before_two_thousand_questions_are_asked(model: Path, tmp_path: Path) -> None:
     pairs = tmp_path / "test.jsonl"
-    pairs.write_text('{"messages": []}\n\n{"prompt": "hi"}\n', "utf-8")
+    chats: tuple[list[tuple[str, str | None]], ...] = (
+        [],
+        [("assistant", "hi")],
+        [("tool", "hi"), ("assistant", "hi")],
+        [("user", "hi"), ("assistant", None)],
+        [("user", "hi"), ("assistant", "bonjour")],
+    )
+    rows = [{"messages": [{"role": role, "content": text} for role, text in chat]} for chat in chats]
+    lines = [*(json.dumps(row | {"subset": "French"}) for row in rows), json.dumps(rows[-1]), "", "{"]
+    pairs.write_text("\n".join(lines), "utf-8")
+    (tmp_path / "empty").mkdir()
     for words, said in (
         (("--test", tmp_path / "none.jsonl"), "none.jsonl"),
-        (("--test", pairs), f"{pairs}:3: "),
+        (("--test", pairs), "name one by --adapter"),
+        (("--test", pairs, "--adapter", "pirate"), "".join(f"{pairs}:{line}: |" for line in (1, 2, 3, 4, 6, 8))),
+        (("--corpus", tmp_path / "empty"), f"{tmp_path}/empty: expected files such as "),
         (("--corpus", tmp_path / "none"), "none"),
         (("--out", tmp_path / "none" / "out.json"), f"{tmp_path}/none: no such folder"),
         (("--out", tmp_path), f"{tmp_path}: expected a file for --out"),
     ):
         result = run(model, *words)
         assert result.exit_code == 2, result.output
-        assert said in result.stderr
+        assert all(part in result.stderr for part in said.split("|"))
+        assert f"{pairs}:5: " not in result.stderr
 
 
 def test_the_bundled_model_is_measured_by_its_name(
