@@ -203,10 +203,13 @@ def _kept(job: "Job") -> str | None:
 
 
 def _spare_a_core() -> None:
-    """Leave one core to the person and the server; small models gain nothing from the last one."""
+    """Leave one core to the person and the server, unless told how many to take; the last one gains little."""
     import torch
 
-    torch.set_num_threads(max(1, (os.cpu_count() or 2) - 1))
+    from chatbot.engine.machine import cores
+
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(max(1, cores() - 1))
 
 
 def _tell_outcome(outcome: "Outcome", as_json: bool, *, went_on: bool) -> None:

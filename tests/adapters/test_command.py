@@ -20,6 +20,7 @@ from adapters.persona import PersonaCard, render_persona
 from adapters.recipes.personas.chats import RETOLD_CHATS
 from adapters.store import AdapterStore
 from adapters.workspace import only_run
+from chatbot.cli import adapter_train
 from chatbot.cli.adapter import app
 from tests.tiny import make_tiny_adapter, make_tiny_model
 
@@ -329,6 +330,20 @@ def test_a_dry_run_prints_the_plan_with_its_reasons(tmp_path: Path, base: Path) 
     assert result.exit_code == 0, result.output
     assert "rank             16       capacity for 1 row;" in result.stdout
     assert "s a step" in result.stderr
+
+
+def test_training_takes_the_cores_that_it_may_use_but_one_or_as_many_as_it_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    taken: list[int] = []
+    monkeypatch.setattr("torch.set_num_threads", taken.append)
+    monkeypatch.setattr("chatbot.engine.machine.cores", lambda: 3)
+    monkeypatch.setenv("OMP_NUM_THREADS", "8")
+    adapter_train._spare_a_core()
+    assert taken == []
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    adapter_train._spare_a_core()
+    assert taken == [2]
 
 
 def test_the_bundled_model_is_a_base_by_its_name(tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
