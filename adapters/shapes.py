@@ -7,13 +7,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-SHAREGPT_ROLES: Mapping[str, str] = {
+ROLES: Mapping[str, str] = {
+    "system": "system",
+    "developer": "system",
+    "instruction": "system",
+    "user": "user",
     "human": "user",
+    "person": "user",
+    "assistant": "assistant",
+    "ai": "assistant",
+    "bot": "assistant",
+    "model": "assistant",
     "gpt": "assistant",
     "chatgpt": "assistant",
     "bing": "assistant",
     "bard": "assistant",
 }
+"""What others call the three roles, in any case of letters."""
 SHAPES = '"messages", "conversations", "instruction" and "output", "prompt" and "completion", or "user" and "assistant"'
 
 
@@ -84,7 +94,7 @@ def _turn(turn: object, where: str) -> RawTurn:
     if turn.get("weight") not in (None, 1):
         raise Misshapen(f'{where}: "weight" is {turn["weight"]!r} (every reply is learned: remove it, or the turn)')
     text = _text(turn, text_key, f'{where}: "{text_key}"')
-    return RawTurn(SHAREGPT_ROLES.get(role, role) if is_sharegpt else role, text)
+    return RawTurn(ROLES.get(role.strip().lower(), role), text)
 
 
 def _alpaca(row: Mapping[str, Any]) -> tuple[RawTurn, ...]:

@@ -18,16 +18,6 @@ from adapters.shapes import RawTurn
 from chatbot.engine.base import ChatMessage, Role
 
 ROLES = ("system", "user", "assistant")
-MEANT: Mapping[str, str] = {
-    "bot": "assistant",
-    "ai": "assistant",
-    "model": "assistant",
-    "gpt": "assistant",
-    "human": "user",
-    "person": "user",
-    "developer": "system",
-    "instruction": "system",
-}
 CONTROL_TOKEN = re.compile(
     r"<\|[^<>|\s]{1,40}\|>"  # ours, Llama 3, Qwen, Phi
     r"|</?s>|<(?:bos|eos|pad|unk|start_of_turn|end_of_turn)>|\[/?INST\]|<</?SYS>>"
@@ -155,7 +145,5 @@ def _wrong_order(turns: Sequence[RawTurn]) -> Iterator[str]:
 
 
 def _meant(role: str) -> str:
-    if (known := MEANT.get(role.strip().lower())) is not None:
-        return known
     near = get_close_matches(role.strip().lower(), ROLES, n=1)
     return near[0] if near else '" or "'.join(ROLES)

@@ -54,6 +54,8 @@ def turns(row: RawRow | Problem) -> tuple[tuple[str, str], ...]:
         ),
         ({"conversations": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "ahoy"}]}, CHAT),
         ({"messages": [{"from": "human", "value": "hi"}, {"from": "gpt", "value": "ahoy"}]}, CHAT),
+        ({"messages": [{"role": "Human", "content": "hi"}, {"role": "Assistant", "content": "ahoy"}]}, CHAT),
+        ({"conversations": [{"from": "User", "value": "hi"}, {"from": "bot", "value": "ahoy"}]}, CHAT),
         ({"instruction": "hi", "output": "ahoy"}, CHAT),
         ({"instruction": "who?", "output": "Flint", "history": [["hi", "ahoy"]], "system": "be a pirate"}, LONGER),
         ({"instruction": "hi", "input": "", "output": "ahoy", "system": "be a pirate"}, WITH_SYSTEM),
