@@ -22,7 +22,10 @@ from adapters.json_values import values
 from adapters.own_export import is_export, whole_exchanges
 from adapters.shapes import Misshapen, RawTurn, turns_of
 
-CSV_COLUMNS = "user,assistant or prompt,completion or instruction,input,output; a column system may be among them"
+CSV_COLUMNS = (
+    "user,assistant or question,answer or prompt,completion or instruction,input,output; "
+    "a column system may be among them"
+)
 DECOMPRESS = {b"\x1f\x8b": gzip.decompress, b"\xfd7zXZ\0": lzma.decompress}
 """By what such a file begins with."""
 WIDE = "UTF-16 or UTF-32 (save it as UTF-8)"

@@ -24,7 +24,11 @@ ROLES: Mapping[str, str] = {
     "bard": "assistant",
 }
 """What others call the three roles, in any case of letters."""
-SHAPES = '"messages", "conversations", "instruction" and "output", "prompt" and "completion", or "user" and "assistant"'
+PAIRS = (("user", "assistant"), ("question", "answer"), ("input", "output"))
+SHAPES = (
+    '"messages", "conversations", "instruction" and "output" or "response", "prompt" and "completion", '
+    + ", or ".join(f'"{asked}" and "{answered}"' for asked, answered in PAIRS)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +70,9 @@ def turns_of(value: object) -> tuple[str, tuple[RawTurn, ...]]:
         return "alpaca", _alpaca(value)
     if "prompt" in value:
         return "prompt", _prompt(value)
-    if "user" in value and "assistant" in value:
-        return "pair", _pair(value, "user", "assistant")
+    for asked, answered in PAIRS:
+        if asked in value and answered in value:
+            return "pair", _pair(value, asked, answered)
     keys = ", ".join(f'"{key}"' for key in list(value)[:6]) or "none"
     raise UnknownKeys(f"keys unknown: {keys} (use {SHAPES})")
 
@@ -98,12 +103,13 @@ def _turn(turn: object, where: str) -> RawTurn:
 
 
 def _alpaca(row: Mapping[str, Any]) -> tuple[RawTurn, ...]:
-    if "output" not in row:
-        raise Misshapen('"output" is missing (a row with "instruction" has the answer in "output")')
-    asked = _text(row, "instruction", '"instruction"')
-    if extra := (_text(row, "input", '"input"') if row.get("input") else ""):
-        asked = f"{asked}\n\n{extra}"
-    return _system(row) + _history(row) + _pair({"user": asked, "output": row["output"]}, "user", "output")
+    """Return the turns of an Alpaca row, or of one as Dolly names the keys."""
+    answered = "response" if "response" in row and "output" not in row else "output"
+    if answered not in row:
+        raise Misshapen('"output" is missing (a row with "instruction" has the answer in "output" or "response")')
+    extra = [key for key in ("input", "context") if row.get(key)]
+    asked = "\n\n".join(_text(row, key, f'"{key}"') for key in ("instruction", *extra))
+    return _system(row) + _history(row) + _pair({"user": asked, answered: row[answered]}, "user", answered)
 
 
 def _history(row: Mapping[str, Any]) -> tuple[RawTurn, ...]:

@@ -60,6 +60,10 @@ def turns(row: RawRow | Problem) -> tuple[tuple[str, str], ...]:
         ({"instruction": "who?", "output": "Flint", "history": [["hi", "ahoy"]], "system": "be a pirate"}, LONGER),
         ({"instruction": "hi", "input": "", "output": "ahoy", "system": "be a pirate"}, WITH_SYSTEM),
         ({"instruction": "say", "input": "hi", "output": "ahoy"}, (("user", "say\n\nhi"), ("assistant", "ahoy"))),
+        ({"instruction": "say", "context": "hi", "response": "ahoy"}, (("user", "say\n\nhi"), ("assistant", "ahoy"))),
+        ({"instruction": "hi", "context": "", "response": "ahoy", "category": "open_qa"}, CHAT),
+        ({"question": "hi", "answer": "ahoy"}, CHAT),
+        ({"input": "hi", "output": "ahoy", "system": "be a pirate"}, WITH_SYSTEM),
         ({"prompt": "hi", "completion": "ahoy"}, CHAT),
         (
             {
@@ -227,6 +231,7 @@ def test_csv_with_quotes_and_an_optional_system_column(tmp_path: Path) -> None:
     ("text", "expected"),
     [
         ("id,prompt,completion\n1,hi,ahoy\n", CHAT),
+        ("question,answer\nhi,ahoy\n", CHAT),
         ("instruction,input,output\nhi,,ahoy\n", CHAT),
         ("instruction,input,output\nsay,hi,ahoy\n", (("user", "say\n\nhi"), ("assistant", "ahoy"))),
     ],
@@ -239,7 +244,7 @@ def test_csv_columns_are_the_keys_of_a_row(tmp_path: Path, text: str, expected: 
     ("text", "line", "said"),
     [
         ("", 1, "columns none (use user,assistant"),
-        ("question,answer\na,b\n", 1, "columns question, answer (use user,assistant"),
+        ("question,reply\na,b\n", 1, "columns question, reply (use user,assistant"),
         ("user,assistant,,,User\na,b,,,c\n", 1, "several columns user (rename all but one of each)"),
         ("user,assistant\na,b,c\n", 2, "3 cells, expected 2 (put texts with commas in quotes)"),
         ('user,assistant\n"a,b\n', 2, "not CSV"),
