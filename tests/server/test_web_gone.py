@@ -1,5 +1,7 @@
 """What the page does where something it waits for or writes in is gone, in a real browser."""
 
+import json
+
 import httpx
 
 from tests.browser import Page
@@ -34,7 +36,7 @@ async def test_a_read_that_is_never_answered_does_not_keep_every_chat_blank(
     assert await texts(tab) == ["other", "aye"]
 
 
-async def test_what_was_being_written_outlives_the_chat(tab: Page, url: str, http: httpx.AsyncClient) -> None:
+async def test_what_was_being_written_or_sent_outlives_the_chat(tab: Page, url: str, http: httpx.AsyncClient) -> None:
     conversation = await said(http, "hello")
     await begin(tab, f"{url}/#{conversation}")
     await tab.until_shown("aye", "#messages")
@@ -43,6 +45,14 @@ async def test_what_was_being_written_outlives_the_chat(tab: Page, url: str, htt
     await tab.until_shown("was deleted", "#note")
     assert await tab.value("document.querySelector('textarea').value") == "a long thought"
     assert await tab.value(f"sessionStorage['chatbot:draft:{conversation}']") is None
+    frame = {"type": "response.create", "input": "said before", "conversation": conversation}
+    frame |= dict.fromkeys(("idempotency_key", "event_id", "stream_id"), "key_1")
+    await tab.value(f"sessionStorage['chatbot:outbox'] = {json.dumps(json.dumps([frame]))}")
+    await tab.value(f"history.replaceState(null, '', '#{conversation}')")
+    await tab.call("Page.reload")
+    await tab.until("document.querySelector('textarea').value === 'a long thought\\n\\nsaid before'")
+    assert await tab.value("location.hash") == ""
+    assert conversation not in await tab.value("JSON.stringify({ ...sessionStorage })")
 
 
 async def test_nothing_of_a_chat_that_is_deleted_is_kept(tab: Page, url: str, http: httpx.AsyncClient) -> None:

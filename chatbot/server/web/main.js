@@ -78,7 +78,6 @@ const chat = new Chat({
   },
 });
 const offers = new Offers({ chat, composer, transcript });
-
 let newModel = kept("new-model"); // who answers in the next new chat
 
 function received(event) {
@@ -210,8 +209,10 @@ async function remove({ id, title }) {
   list.drop(id);
 }
 
-function refused(frame, error) {
-  if (!chat.refused(frame, error.message)) unsent(frame.conversation, frame.input, error.message);
+function refused({ conversation, ...frame }, error) {
+  const isGone = error.code === "conversation_not_found";
+  if (isGone) gone(conversation);
+  if (!chat.refused(frame, error.message)) unsent(isGone ? null : conversation, frame.input, error.message);
 }
 
 /** What could not be sent, and is shown nowhere, goes back to where it was written. */
