@@ -76,7 +76,15 @@ class WindowDetokenizer:
         return text[len(before) :]
 
     def _texts(self, end: int | None = None) -> tuple[str, str]:
-        return self._decode(self._ids[self._window : self._settled]), self._decode(self._ids[self._window : end])
+        """Return what the window has before the held tokens, and with those before `end`."""
+        before, text = (
+            self._decode(self._ids[self._window : self._settled]),
+            self._decode(self._ids[self._window : end]),
+        )
+        if text.startswith(before):
+            return before, text
+        self._window = self._settled  # bytes that were returned make other text with those that came
+        return "", self._decode(self._ids[self._window : end])
 
 
 class StopStrings:

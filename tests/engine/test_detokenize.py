@@ -80,6 +80,12 @@ def test_bytes_that_never_become_a_character_are_let_go(decode: Callable[[Sequen
     assert max(decoded) < 20
 
 
+def test_what_follows_bytes_that_never_become_a_character_comes_whole() -> None:
+    detokenizer = WindowDetokenizer(lambda some: SENTENCEPIECE.decode(list(some)))
+    spelled = [byte + 1 for byte in b"\xe2\x82" + 4 * "\N{GRINNING FACE}".encode()]
+    assert "".join(_stream(detokenizer, [*spelled, *SENTENCEPIECE.encode(" ab ab").ids])).endswith(" ab ab")
+
+
 def test_tokens_beyond_the_tokenizer_have_no_text() -> None:
     assert ByteDetokenizer(BYTES).push(9999) == ""
 
