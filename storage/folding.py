@@ -1,4 +1,7 @@
-"""Text without what does not count in a search: capitals, and how a letter is encoded."""
+"""Text without what does not count in a search: capitals, and how a letter is encoded.
+
+The Turkish i has a dot or none, and keeps that as a capital: I stands for the one or the other, so both are one here.
+"""
 
 import unicodedata
 
@@ -9,7 +12,8 @@ def fold(text: str) -> str:
     >>> fold("ÉCOLE") == fold("E\\u0301cole") == "école"
     True
     """
-    return unicodedata.normalize("NFKC", text).casefold()
+    folded = unicodedata.normalize("NFKC", text).casefold().replace("i\u0307", "i").replace("\u0131", "i")
+    return unicodedata.normalize("NFKC", folded)  # folding takes some letters apart, such as a Greek one of two accents
 
 
 def fold_stored(text: bytes | None) -> str | None:

@@ -12,6 +12,8 @@ def test_a_text_is_folded_in_the_database_as_elsewhere(text: str) -> None:
 def test_all_spellings_of_a_text_are_one() -> None:
     assert {fold(text) for text in ("École STRASSE", "E\u0301COLE straße", "ÉCOLE Straße")} == {"école strasse"}
     assert fold("ПРИВЕТ") == fold("привет")
+    assert fold("İSTANBUL, ISPARTA") == fold("istanbul, ısparta")
+    assert fold("Μαΐου") == fold("Μαΐου".upper())
 
 
 def test_what_is_missing_or_no_text_is_no_error() -> None:
