@@ -13,5 +13,5 @@ PACKAGES = ("adapters", "chatbot", "storage", "tui")
 def edition() -> tuple[int, ...]:
     """Return the numbers of the version, and the second in which its code was last changed, as by `git pull`."""
     files = (file for package in PACKAGES for file in (PACKAGE.parent / package).rglob("*.py"))
-    changed_s = max((int(file.stat().st_mtime) for file in files), default=0)
+    changed_s = max((int(file.lstat().st_mtime) for file in files), default=0)  # an editor may leave links to nothing
     return (*map(int, re.findall(r"\d+", __version__)), changed_s)
