@@ -58,7 +58,7 @@ class LoadingEngine:
     async def stop(self) -> None:
         """Wait until the model is loaded, which cannot be cut short, and free it."""
         if self._loading is not None:
-            await asyncio.wait({self._loading})
+            await asyncio.gather(self._loading, return_exceptions=True)  # what went wrong is of no use any more
         if self._engine is not None:
             await self._engine.stop()
 

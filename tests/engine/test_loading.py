@@ -1,6 +1,7 @@
 """What is asked for while a model is being loaded waits for it, or is told why it cannot be."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -108,3 +109,12 @@ async def test_stopping_waits_for_a_model_that_is_being_loaded_and_frees_it() ->
         engine.may_load.set()
         await stopping
         assert behind.is_stopped
+
+
+async def test_stopping_says_nothing_of_a_model_that_nobody_waits_for_any_more() -> None:
+    said: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: said.append(context["message"]))
+    async with loading(ModelNotFound("the weights are broken")):
+        pass
+    gc.collect()
+    assert said == []
