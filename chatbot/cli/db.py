@@ -108,11 +108,14 @@ def _require_letters(database: Path) -> None:
 @contextmanager
 def _told(database: Path, written: Path | None = None, code: int = 1) -> Iterator[None]:
     """End the program with a sentence for whatever storage or disk have to say; a full disk is that of `written`."""
-    from storage.errors import StorageError
+    from chatbot.server.launch import ALREADY_SERVED
+    from storage.errors import StorageError, StorageLocked
     from storage.sqlite_errors import result_code, translate
 
     try:
         yield
+    except StorageLocked as error:
+        fail(f"{error}\none in the background ends by itself a minute after its last client", ALREADY_SERVED)
     except StorageError as error:
         fail(str(error), code)
     except OSError as error:

@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from chatbot.cli.program import app
+from chatbot.server.launch import ALREADY_SERVED
 from storage import Store, copies
 from storage.lock import DatabaseLock
 from tests.storage.worlds import content, damage_items, user, write
@@ -39,7 +40,9 @@ async def test_a_copy_of_a_database_in_use_brings_back_what_was_said_until_then(
     assert db("backup", copy).exit_code == 0
     assert stat.S_IMODE(copy.stat().st_mode) == 0o600
     await store.append_items("conv_1", [user("b")])
-    assert "expected to be the only server" in db("restore", copy).output
+    refused = db("restore", copy)
+    assert refused.exit_code == ALREADY_SERVED
+    assert "expected to be the only server" in refused.output
     shutil.copytree(database.parent, crashed)  # its WAL holds the second message
     await store.close()
     shutil.rmtree(database.parent)
