@@ -15,6 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from safetensors.numpy import load_file, save_file
 
+from storage.folding import fold
+
 _FOLDER = Path(__file__).parents[1] / "word_vectors"
 _FILE = "vectors.safetensors"
 _LITTLE_WORDS = """
@@ -43,9 +45,9 @@ Vector = npt.NDArray[np.float32]
 
 
 def words_of(text: str) -> list[str]:
-    """The words of a text, in lower case and without accents; of writing without spaces, each pair of characters."""
-    plain = unicodedata.normalize("NFC", _ACCENTS.sub("", unicodedata.normalize("NFKD", text)))
-    return _WORD.findall(_UNSPACED.sub(_pairs, plain).replace("_", " ").lower())
+    """The words of a text, folded and without accents; of writing without spaces, each pair of characters."""
+    plain = fold(_ACCENTS.sub("", unicodedata.normalize("NFKD", text)))
+    return _WORD.findall(_UNSPACED.sub(_pairs, plain).replace("_", " "))
 
 
 def direction(text: str) -> Vector:

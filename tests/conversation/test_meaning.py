@@ -34,6 +34,7 @@ def test_a_direction_has_length_one_and_none_where_no_word_is_known() -> None:
 
 def test_words_are_plain_and_apart_whatever_the_writing() -> None:
     assert words_of("İzmir, CAFÉ cafe\u0301 snake_case don't") == ["izmir", "cafe", "cafe", "snake", "case", "don", "t"]
+    assert words_of("GROSSE Straße, ISPARTA ısparta") == ["grosse", "strasse", "isparta", "isparta"]
     assert words_of("iPhone手机壳 猫。हिन्दी भाषा।") == ["iphone", "手机", "机壳", "猫", "हिन्दी", "भाषा"]
 
 
