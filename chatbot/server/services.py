@@ -31,7 +31,7 @@ class Services:
 
 @asynccontextmanager
 async def open_services(settings: Settings, make_engine: Callable[[], Engine]) -> AsyncIterator[Services]:
-    """Open storage, load the model, and mend what a crash left; close it all at the end.
+    """Open storage, have the model loaded, and mend what a crash left; close it all at the end.
 
     Raises StorageError or ModelNotFound.
     """
