@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from chatbot.conversation.erasing import erasing
+from chatbot.conversation.erasing import forgetting
 from chatbot.conversation.faults import told_in_protocol
 from chatbot.conversation.stream import ResponseLog
 from chatbot.protocol.errors import NotFound
@@ -63,7 +63,7 @@ class ResponseRoutes:
     async def delete(self, request: Request) -> Response:
         response_id = request.path_params["id"]
         response = await self._turns.cancel(response_id)
-        async with erasing(self._turns, response.conversation_id, response.output_item_id):
+        async with forgetting(self._turns, response.conversation_id):
             with told_in_protocol():
                 await self._services.store.delete_response(response_id)
         return JSONResponse({"id": response_id, "object": "response", "deleted": True})

@@ -221,6 +221,22 @@ async def test_input_items_and_deletion(http: httpx.AsyncClient, engine: FakeEng
     assert (await http.get(f"/v1/responses/{response_id}")).status_code == 404
 
 
+async def test_a_reply_goes_on_though_the_response_before_it_is_deleted(
+    http: httpx.AsyncClient, engine: FakeEngine
+) -> None:
+    conversation = (await http.post("/v1/conversations", json={})).json()["id"]
+    first = (await http.post("/v1/responses", json={"input": "one", "conversation": conversation})).json()["id"]
+    engine.free = 0
+    body = {"input": "two", "conversation": conversation, "stream": True}
+    async with http.stream("POST", "/v1/responses", json=body) as streamed:
+        lines = streamed.aiter_lines()
+        while "response.output_item.added" not in await anext(lines):  # from here on the model sees the first reply
+            pass
+        assert (await http.delete(f"/v1/responses/{first}")).json()["deleted"] is True
+        engine.gate.set()
+        assert "response.completed" in [line.removeprefix("event: ") async for line in lines]
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body", "status", "code"),
     [
