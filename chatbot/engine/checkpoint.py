@@ -16,6 +16,7 @@ WANTED_FILES = ("*.json", "*.jinja", "*.safetensors", "*.model", "*.txt")
 MOST_CONTEXT_TOKENS = 8192
 """Context by default even where the model has more: KV memory grows with it."""
 LENGTH_KEYS = ("max_position_embeddings", "n_positions", "max_seq_len", "n_ctx")
+FIRST_LENGTH_KEY = "original_max_position_embeddings"
 HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 EXPECTED = "a Hugging Face causal LM: config.json, tokenizer.json and *.safetensors"
 ADVICE = "try: chatbot --model bundled, a directory that holds one, or a hub name such as Qwen/Qwen3-0.6B"
@@ -57,8 +58,8 @@ def read_context_tokens(folder: Path) -> int:
     rope = _object(path, config, "rope_parameters") or _object(path, config, "rope_scaling")
     if rope.get("rope_type", rope.get("type")) != "longrope":
         return tokens
-    first = rope.get("original_max_position_embeddings") or config.get("original_max_position_embeddings")
-    return min(tokens, first) if isinstance(first, int) else tokens
+    first = rope.get(FIRST_LENGTH_KEY) or config.get(FIRST_LENGTH_KEY)
+    return tokens if first is None else min(tokens, _positive(path, FIRST_LENGTH_KEY, first))
 
 
 def _fetch(name: str) -> Path:
@@ -106,9 +107,12 @@ def _object(path: Path, config: dict[str, Any], key: str) -> dict[str, Any]:
 def _length(path: Path, config: dict[str, Any]) -> int:
     """Return how many positions a configuration tells of, under the name that its kind of model has for them."""
     for key in LENGTH_KEYS:
-        if (tokens := config.get(key)) is None:
-            continue
-        if type(tokens) is not int or tokens < 1:
-            raise ModelNotFound(f"{path}: {key} = {tokens!r}; expected a positive integer")
-        return tokens
+        if (tokens := config.get(key)) is not None:
+            return _positive(path, key, tokens)
     raise ModelNotFound(f"{path}: the model's context is missing; expected one of {', '.join(LENGTH_KEYS)}")
+
+
+def _positive(path: Path, key: str, value: object) -> int:
+    if type(value) is not int or value < 1:
+        raise ModelNotFound(f"{path}: {key} = {value!r}; expected a positive integer")
+    return value

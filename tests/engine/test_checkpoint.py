@@ -75,6 +75,10 @@ def test_the_context_has_the_name_that_the_kind_of_model_gives_it(folder: Path, 
         ({"n_positions": "many"}, "n_positions = 'many'; expected a positive integer"),
         ({"text_config": ["x"]}, r"text_config = \['x'\]; expected an object"),
         ({"n_positions": 64, "rope_scaling": "linear"}, "rope_scaling = 'linear'; expected an object"),
+        (
+            {"n_positions": 64, "rope_scaling": {"type": "longrope", "original_max_position_embeddings": -5}},
+            "original_max_position_embeddings = -5; expected a positive integer",
+        ),
     ],
 )
 def test_a_config_that_tells_no_context_is_refused(folder: Path, config: dict[str, Any], complaint: str) -> None:
