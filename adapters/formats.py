@@ -42,6 +42,8 @@ FOREIGN = {
 COMPRESSED_SUFFIXES = (".gz", ".xz")
 CSV_SUFFIXES = (".csv", ".tsv")
 CSV_DELIMITERS = ",;\t"
+LONGEST_COLUMNS = 1000
+"""Characters of a first line that may be names of columns."""
 BOM = "\ufeff"
 T = TypeVar("T")
 TRAILING_COMMA = re.compile(r",\s*([]}])")
@@ -78,7 +80,7 @@ def read_rows(path: Path, on_bytes: Callable[[bytes], None] = lambda _: None) ->
         yield Problem(path, 1, f"the file is {foreign}")
     elif b"\0" in data[:2]:
         yield Problem(path, 1, f"the file is {WIDE}")
-    elif _suffix(path) in CSV_SUFFIXES:
+    elif _suffix(path) in CSV_SUFFIXES or _begins_with_columns(data):
         yield from _read_csv(path, data)
     elif _goes_over_lines(data):
         yield from _read_values(path, data)
@@ -202,10 +204,9 @@ def _read_csv(path: Path, data: bytes) -> Iterator[RawRow | Problem]:
         yield _not_utf8(path, data, error)
         return
     csv.field_size_limit(max(csv.field_size_limit(), len(text)))  # a long cell is no fault
-    delimiter = max(CSV_DELIMITERS, key=text.partition("\n")[0].count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text.partition("\n")[0]), strict=True)
     try:
-        header = [name.strip().lower() for name in next(reader, [])]
+        header = _columns(next(reader, []))
         if fault := _fault_in_header(header):
             yield Problem(path, 1, fault)
             return
@@ -221,6 +222,23 @@ def _read_csv(path: Path, data: bytes) -> Iterator[RawRow | Problem]:
             yield _row(path, line, dict(zip(header, cells, strict=True)))
     except csv.Error as error:
         yield Problem(path, reader.line_num, f"not CSV: {error} (look for a quote that is not closed)")
+
+
+def _begins_with_columns(data: bytes) -> bool:
+    """Whether the first line names the columns of CSV, as it may in a pipe, which has no name that says what it is."""
+    first = data.partition(b"\n")[0].decode("utf-8-sig", "replace").strip()
+    if len(first) > LONGEST_COLUMNS or first.startswith(("{", "[")):
+        return False
+    cells = next(csv.reader([first], delimiter=_delimiter(first)), [])
+    return len(cells) > 1 and _fault_in_header(_columns(cells)) is None
+
+
+def _delimiter(first_line: str) -> str:
+    return max(CSV_DELIMITERS, key=first_line.count)
+
+
+def _columns(cells: list[str]) -> list[str]:
+    return [name.strip().lower() for name in cells]
 
 
 def _fault_in_header(header: list[str]) -> str | None:

@@ -240,6 +240,12 @@ def test_csv_columns_are_the_keys_of_a_row(tmp_path: Path, text: str, expected: 
     assert turns(read(tmp_path, text, "a.csv")[0]) == expected
 
 
+@pytest.mark.parametrize("header", ["user,assistant", "\ufeffPrompt;Completion\r", '"question"\t"answer"'])
+def test_csv_without_a_name_that_says_so_is_known_by_its_columns(tmp_path: Path, header: str) -> None:
+    delimiter = next(mark for mark in ",;\t" if mark in header)
+    assert turns(read(tmp_path, f"{header}\nhi{delimiter}ahoy\n", "stdin")[0]) == CHAT
+
+
 @pytest.mark.parametrize(
     ("text", "line", "said"),
     [
