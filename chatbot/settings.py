@@ -98,7 +98,7 @@ class Settings(BaseSettings):
     threads: Annotated[int | None, Field(ge=1, le=1024)] = None
     """CPU threads of the engine; by default one less than there are cores."""
     device: str = "auto"
-    """Where the model runs: `auto`, `cpu` or `cuda`."""
+    """Where the server runs the model: `auto`, `cpu` or `cuda`. Training takes a GPU wherever there is one."""
     speculative: bool = True
     """Draft text that may repeat what was said and verify several tokens at once, while that is measured to be faster;
     replies stay the same."""
