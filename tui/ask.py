@@ -46,14 +46,18 @@ async def titled(client: Client, title: str, model: str | None) -> JsonObject:
     return found or await client.create_conversation(title=title, model=model)
 
 
-async def print_text(reply: Reply) -> int:
-    """Print a reply as it comes; say on stderr if it did not come to its end."""
+async def print_text(reply: Reply, heading: str = "") -> int:
+    """Print a reply as it comes, after `heading`; say on stderr if it did not come to its end."""
+    print(heading, end="", flush=True)
+    has_begun = bool(heading)
     try:
         async for text in reply.text_stream():
             print(safe_text(text), end="", flush=True)
+            has_begun = True
         print(flush=True)
     except ReplyFailed:
-        print(flush=True)
+        if has_begun:
+            print(flush=True)
         raise
     except asyncio.CancelledError:
         print(flush=True)

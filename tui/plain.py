@@ -109,9 +109,8 @@ class PlainChat:
 
     async def _print(self, reply: Reply) -> int:
         self._reply = reply
-        if self._lines.is_terminal:
-            print(f"{named(safe_line(reply.response.get('model') or ''))}: ", end="")
-        return await print_text(reply)
+        name = named(safe_line(reply.response.get("model") or ""))
+        return await print_text(reply, f"{name}: " if self._lines.is_terminal else "")
 
     async def _run(self, command: Command, argument: str) -> int:
         if not command.is_plain:

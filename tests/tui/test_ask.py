@@ -42,6 +42,9 @@ async def test_exit_codes_tell_what_happened(server: FakeServer, capsys: pytest.
     server.ending = "failed"
     assert await ask(server.url, "hi") == 1
     assert "chatbot: the engine failed" in capsys.readouterr().err
+    server.pieces = []
+    assert await ask(server.url, "hi") == 1
+    assert capsys.readouterr() == ("", "chatbot: the engine failed\n")
     server.ending = "incomplete"
     assert await ask(server.url, "hi") == 1
     assert capsys.readouterr().err == "(incomplete: server_restart)\n"
