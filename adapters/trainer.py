@@ -127,7 +127,8 @@ class StopRequest:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        heard = [number for number in ASKING if signal.getsignal(number) is not signal.SIG_IGN]  # as nohup has it
+        is_deaf = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN  # to its terminal, as by nohup
+        heard = [number for number in ASKING if number != signal.SIGHUP or not is_deaf]
         before = {number: signal.signal(number, self._ask) for number in heard}
         try:
             yield

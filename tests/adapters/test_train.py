@@ -57,14 +57,11 @@ def perplexity_of(measured: Measured | None) -> float:
 
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")  # peft 0.21 on transformers 5.23
 def test_a_toy_persona_is_learned_to_the_letter(tmp_path: Path, base: Path) -> None:
-    outcome = train(
-        job(tmp_path, base, options=Options(epochs=60, lr=1e-2), validation=read_data([tmp_path / "toy.jsonl"])),
-        Reporter(),
-    )
+    toy = read_data([write_chats(tmp_path / "toy.jsonl", TOY)])
+    outcome = train(job(tmp_path, base, options=Options(epochs=60, lr=1e-2), validation=toy), Reporter())
     assert outcome.adapter is not None
     model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), outcome.adapter.path)
-    rows = read_data([tmp_path / "toy.jsonl"]).rows
-    learned = Labeller(base).label_all([with_system(row, "be a toy") for row in rows], 512)
+    learned = Labeller(base).label_all([with_system(row, "be a toy") for row in toy.rows], 512)
     _, accuracy = mean_nll(model, packed_in_order(learned.examples, 512))
     assert accuracy > 0.95
 

@@ -79,6 +79,7 @@ class Transcript(VerticalScroll):
     def follow(self) -> None:
         """Go to the newest text and stay there."""
         self._window, self._is_stale, self._is_leaping = newest(self._keys), True, True
+        self._pinned = self._wanted = None  # of a drawing that is under way
         self.anchor()
 
     def turn_page(self, pages: int) -> None:
@@ -131,7 +132,6 @@ class Transcript(VerticalScroll):
                 await self._update(view, message)
         await self._mount(messages)
         self._show_mark(chat)
-        self._is_leaping = False
         self.call_after_refresh(self._settle)
 
     def _moved_window(self, chat: Chat) -> Window:
@@ -165,7 +165,8 @@ class Transcript(VerticalScroll):
         views = {m.key: MessageView(m, self._state.speaker(m.persona)) for m in messages if m.key not in self._views}
         kept = (self._views[m.key] for m in messages if m.key in self._views)
         stays = next((view for view in kept if view.size.height), None)
-        if self._is_leaping:
+        leaps, self._is_leaping = self._is_leaping, False  # what is asked for from here on is for the next drawing
+        if leaps:
             self._pinned = None
         elif views and stays and not self.is_at_bottom:
             y = stays.virtual_region.y
