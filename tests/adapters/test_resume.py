@@ -387,11 +387,11 @@ def test_a_terminal_that_hung_up_asks_to_stop_and_what_is_said_later_does_not_fa
         os.close(writer)
 
 
-def test_a_signal_that_the_program_was_started_to_ignore_stops_nothing() -> None:
-    before, stop = signal.signal(signal.SIGTERM, signal.SIG_IGN), StopRequest()
+def test_a_hang_up_that_the_program_was_started_to_ignore_stops_nothing() -> None:
+    before, stop = signal.signal(signal.SIGHUP, signal.SIG_IGN), StopRequest()
     try:
         with stop.listening():
-            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(signal.SIGHUP)
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGHUP, before)
     assert not stop.is_asked
