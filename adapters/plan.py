@@ -113,14 +113,7 @@ def resolve(
     Raises BadSettings if that cannot be.
     """
     if not examples:
-        longest = max_tokens(options, base)
-        longer = (
-            f"give a longer --max-length, at most {base.context_tokens}, or " if longest < base.context_tokens else ""
-        )
-        raise BadSettings(
-            f"no chat fits into {longest} tokens up to its first reply, the system prompt included "
-            f"({longer}shorten the chats)"
-        )
+        raise BadSettings(_none_fits(max_tokens(options, base), base.context_tokens))
     reasons: dict[str, str] = {}
     lengths = [len(example.ids) for example in examples]
     epochs = _epochs(options, len(examples), reasons)
@@ -152,6 +145,14 @@ def resolve(
         seed=options.seed,
         reasons=reasons,
         rows=tuple(rows),
+    )
+
+
+def _none_fits(longest: int, context_tokens: int) -> str:
+    longer = f"give a longer --max-length, at most {context_tokens}, or " if longest < context_tokens else ""
+    return (
+        f"no chat fits into {longest} tokens up to its first reply, the system prompt included "
+        f"({longer}shorten the chats)"
     )
 
 
