@@ -43,15 +43,16 @@ static inline __attribute__((always_inline)) void score(
     float (*scores)[KEYS], const int queries) {
     int64_t key = 0;
     for (; key + 4 <= count; key += 4, keys += 4 * size) {
-        fetch(keys + KEYS_AHEAD * size, 4 * size);
-        fetch(values + key * size, 4 * size);
         eight sums[2][4] = {0};
-        for (int64_t i = 0; i < size; i += 8)
+        for (int64_t i = 0; i < size; i += 8) {
+            fetch(keys + KEYS_AHEAD * size + 4 * i, 32);
+            fetch(values + key * size + 4 * i, 32);
 #pragma GCC unroll 2
             for (int q = 0; q < queries; q++)
 #pragma GCC unroll 4
                 for (int k = 0; k < 4; k++)
                     sums[q][k] += *(const eight *)(s[q].query + i) * *(const eight *)(keys + k * size + i);
+        }
 #pragma GCC unroll 2
         for (int q = 0; q < queries; q++)
             *(four *)(scores[q] + key) = scale * sums_of(sums[q][0], sums[q][1], sums[q][2], sums[q][3]);
@@ -139,9 +140,10 @@ static void attend(seeker *s, int64_t queries, const float *keys, const float *v
         s[q].best = -INFINITY;
         s[q].total = 0;
     }
-    if (queries > FEW) attend_together(s, queries, keys, values, size, scale);
+    const int64_t rest = queries % PANEL, together = rest > FEW ? queries : queries - rest;
+    if (together) attend_together(s, together, keys, values, size, scale);
     for (int64_t q = 0; q < queries; q += PANEL)
-        attend_by_two(s + q, queries - q < PANEL ? queries - q : PANEL, keys, values, queries > FEW ? s[q].length : 0,
+        attend_by_two(s + q, queries - q < PANEL ? queries - q : PANEL, keys, values, q < together ? s[q].length : 0,
                       size, scale);
     for (int64_t q = 0; q < queries; q++)
         for (int64_t i = 0; i < size; i++) s[q].out[i] /= s[q].total;

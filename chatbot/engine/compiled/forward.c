@@ -134,14 +134,17 @@ static void normalise_all(const float *x, const float *weight, float epsilon, in
     for (int64_t i = 0; i < count; i++) normalise(x + i * size, weight, epsilon, size, y + i * size);
 }
 
-/* Compute silu(gate) * up from rows of both `[count, 2 * size]`. */
+/* Compute silu(gate) * up from rows of both `[count, 2 * size]`, in two goes: in one, a compiler computes both sides of
+ * each choice in the exponential up to the quotient, and that of the largest is too small a number to be computed fast. */
 static void gate(const float *both, int64_t size, int64_t count, float *out, int threads) {
 #pragma omp parallel for num_threads(threads) if (threads > 1 && count >= MANY_ROWS)
     for (int64_t row = 0; row < count; row++) {
         const float *gates = both + row * 2 * size, *up = gates + size;
         float *y = out + row * size;
 #pragma omp simd
-        for (int64_t i = 0; i < size; i++) y[i] = gates[i] / (1 + exponential(-gates[i])) * up[i];
+        for (int64_t i = 0; i < size; i++) y[i] = exponential(-gates[i]);
+#pragma omp simd
+        for (int64_t i = 0; i < size; i++) y[i] = gates[i] / (1 + y[i]) * up[i];
     }
 }
 

@@ -10,17 +10,20 @@ typedef union { /* a number for each query of a tile */
 } across;
 
 /* sums[row] += the products of some rows with all queries, or those of the first half; number i of a row lies at
- * a[row * row_step + i * step]: the rows are keys, or, where values are summed, their numbers across all keys. */
+ * a[row * row_step + i * step]: the rows are keys, or, where values are summed, their numbers across all keys. As many
+ * numbers, times `ahead`, are fetched from `next`: a few at a time, for processors wait where many are asked for at once. */
 static inline __attribute__((always_inline)) void sum_rows(
-    const float *a, int64_t row_step, int64_t step, const across *b, int64_t count, across *sums, const int rows,
-    const int halves) {
+    const float *a, int64_t row_step, int64_t step, const across *b, int64_t count, across *sums, const float *next,
+    int64_t ahead, const int rows, const int halves) {
     lanes low[ROWS] = {0}, high[ROWS] = {0};
-    for (int64_t i = 0; i < count; i++)
+    for (int64_t i = 0; i < count; i++) {
+        __builtin_prefetch(next + i * rows * ahead);
 #pragma GCC unroll 16
         for (int row = 0; row < rows; row++) {
             low[row] += a[row * row_step + i * step] * b[i].half[0];
             if (halves > 1) high[row] += a[row * row_step + i * step] * b[i].half[1];
         }
+    }
 #pragma GCC unroll 16
     for (int row = 0; row < rows; row++) {
         sums[row].half[0] += low[row];
@@ -28,24 +31,18 @@ static inline __attribute__((always_inline)) void sum_rows(
     }
 }
 
-/* The same for any number of rows, while `ahead` numbers for each row are fetched from `next`. Steps are constants where
- * it is called, or finding the numbers would take as long as multiplying them. */
+/* The same for any number of rows. Steps are constants where it is called, or finding the numbers would take as long as
+ * multiplying them. */
 static inline __attribute__((always_inline)) void sum_products(
     const float *a, int64_t rows, int64_t row_step, int64_t step, const across *b, int64_t count, across *sums,
     const float *next, int64_t ahead, const int halves) {
     int64_t row = 0;
-    for (; row + ROWS <= rows; row += ROWS) {
-        fetch(next + row * ahead, ROWS * ahead);
-        sum_rows(a + row * row_step, row_step, step, b, count, sums + row, ROWS, halves);
-    }
-    for (; row + 4 <= rows; row += 4) {
-        fetch(next + row * ahead, 4 * ahead);
-        sum_rows(a + row * row_step, row_step, step, b, count, sums + row, 4, halves);
-    }
-    for (; row < rows; row++) {
-        fetch(next + row * ahead, ahead);
-        sum_rows(a + row * row_step, row_step, step, b, count, sums + row, 1, halves);
-    }
+    for (; row + ROWS <= rows; row += ROWS, next += ROWS * count * ahead)
+        sum_rows(a + row * row_step, row_step, step, b, count, sums + row, next, ahead, ROWS, halves);
+    for (; row + 4 <= rows; row += 4, next += 4 * count * ahead)
+        sum_rows(a + row * row_step, row_step, step, b, count, sums + row, next, ahead, 4, halves);
+    for (; row < rows; row++, next += count * ahead)
+        sum_rows(a + row * row_step, row_step, step, b, count, sums + row, next, ahead, 1, halves);
 }
 
 static inline lanes larger_of(lanes a, lanes b) {
@@ -80,7 +77,7 @@ static inline __attribute__((always_inline)) void meet_together(
     across *total, across *out, int64_t ahead, const int halves) {
     across scores[KEYS];
     memset(scores, 0, count * sizeof *scores);
-    sum_products(keys, count, size, 1, asked, size, scores, values, size, halves);
+    sum_products(keys, count, size, 1, asked, size, scores, values, 1, halves);
     weigh_together(scores, count, best, total, out, size, halves);
     sum_products(values, size, 1, size, scores, count, out, keys + count * size, ahead, halves);
 }
@@ -99,7 +96,7 @@ static void attend_together(seeker *s, int64_t queries, const float *keys, const
     for (int64_t first = 0; first < most; first += KEYS, keys += KEYS * size, values += KEYS * size)
         for (int64_t t = 0; t < tiles; t++) {
             const int64_t left = s[t * PANEL].length - first, count = left < KEYS ? left : KEYS;
-            const int64_t ahead = t == tiles - 1 && left > KEYS ? KEYS : 0;
+            const int64_t ahead = t == tiles - 1 && left > KEYS;
             if (count <= 0) continue;
             if (queries - t * PANEL > LANES)
                 meet_together(asked[t], keys, values, count, size, best + t, total + t, out[t], ahead, 2);
