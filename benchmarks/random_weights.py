@@ -66,8 +66,13 @@ def make_model(folder: Path, shape: Mapping[str, Any], device: torch.device) -> 
     return folder
 
 
-def make_adapter(base: Path, folder: Path, *, seed: int, rank: int, device: torch.device) -> Path:
-    """Write a PEFT LoRA adapter on every linear but the head, with random A and B, and return its folder."""
+def make_adapter(
+    base: Path, folder: Path, *, seed: int, rank: int, device: torch.device, dtype: torch.dtype = torch.bfloat16
+) -> Path:
+    """Write a PEFT LoRA adapter on every linear but the head, with random A and B, and return its folder.
+
+    By default it is in bfloat16, as `chatbot adapter train` writes those of a base that is.
+    """
     from peft import LoraConfig
 
     linears = {
@@ -81,7 +86,7 @@ def make_adapter(base: Path, folder: Path, *, seed: int, rank: int, device: torc
     weights = {}
     for name, linear in linears.items():
         for part, sizes in (("A", (rank, linear.in_features)), ("B", (linear.out_features, rank))):
-            weights[f"base_model.model.{name}.lora_{part}.weight"] = _drawn(sizes, torch.float32, drawn)
+            weights[f"base_model.model.{name}.lora_{part}.weight"] = _drawn(sizes, dtype, drawn)
     config.save_pretrained(folder)
     save_file(weights, folder / "adapter_model.safetensors", metadata={"format": "pt"})
     return folder
