@@ -2,6 +2,7 @@ import asyncio
 import os
 import shutil
 import signal
+import socket
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -157,6 +158,20 @@ def test_loopback_needs_no_key(host: str) -> None:
     settings = Settings(host=host, port=0)
     with bind(settings) as bound:
         check_exposure(settings, bound.getsockname()[0])
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+async def test_what_is_sent_does_not_wait_for_the_receipt_of_what_was_sent_before(host: str) -> None:
+    waits = asyncio.get_running_loop().create_future()
+
+    def met(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        waits.set_result(not writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        writer.close()
+
+    async with await asyncio.start_server(met, sock=bind(Settings(host=host, port=0))) as server:
+        _, writer = await asyncio.open_connection(*server.sockets[0].getsockname()[:2])
+        assert not await waits
+        writer.close()
 
 
 @pytest.mark.parametrize(
