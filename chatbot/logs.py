@@ -38,5 +38,5 @@ def configure_logging(level: str) -> None:
     )
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
     # These print message text or every frame at their lower levels.
-    for name in ("aiosqlite", "alembic", "httpcore", "httpx", "sqlalchemy", "uvicorn", "websockets"):
+    for name in ("alembic", "httpcore", "httpx", "sqlalchemy", "uvicorn", "websockets"):
         logging.getLogger(name).setLevel(logging.WARNING)

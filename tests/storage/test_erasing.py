@@ -51,8 +51,8 @@ async def test_a_hidden_conversation_is_erased_with_its_response(store: Store, d
 
 async def test_a_reader_in_the_way_delays_the_erasing_to_the_next_write(store: Store, database: Path) -> None:
     await store.create_conversation("conv_1", title=CANARY)
-    async with store._database.reader._engine.connect() as reading:
-        await reading.exec_driver_sql("SELECT * FROM conversations")
+    with store._database.reader._engine.connect() as reading:
+        reading.exec_driver_sql("SELECT * FROM conversations")
         await store.delete_conversation("conv_1")
         assert files_with_canary(database)
     await store.create_conversation("conv_2")
@@ -61,8 +61,8 @@ async def test_a_reader_in_the_way_delays_the_erasing_to_the_next_write(store: S
 
 async def test_a_reader_in_the_way_of_an_erasing_holds_no_write_up(store: Store) -> None:
     await store.create_conversation("conv_1", title=CANARY)
-    async with store._database.reader._engine.connect() as reading:
-        await reading.exec_driver_sql("SELECT * FROM conversations")
+    with store._database.reader._engine.connect() as reading:
+        reading.exec_driver_sql("SELECT * FROM conversations")
         async with asyncio.timeout(BUSY_TIMEOUT_MS / 1000):
             await store.delete_conversation("conv_1")
             for n in range(5):
@@ -74,8 +74,8 @@ async def test_what_a_reader_held_up_is_erased_without_a_further_write(
 ) -> None:
     monkeypatch.setattr(writer, "ERASE_RETRY_S", 0.01)
     await store.create_conversation("conv_1", title=CANARY)
-    async with store._database.reader._engine.connect() as reading:
-        await reading.exec_driver_sql("SELECT * FROM conversations")
+    with store._database.reader._engine.connect() as reading:
+        reading.exec_driver_sql("SELECT * FROM conversations")
         await store.delete_conversation("conv_1")
     async with asyncio.timeout(5):
         while files_with_canary(database):

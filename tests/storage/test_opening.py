@@ -20,7 +20,7 @@ from tests.storage.worlds import content, damage_items, whole_turn, write
 OPEN_READ_ONLY = """
 import asyncio, os, sys
 from pathlib import Path
-import alembic.command, aiosqlite
+import alembic.command
 from storage import Store
 from storage.errors import StorageReadOnly
 

@@ -5,7 +5,6 @@ import threading
 
 import pytest
 from sqlalchemy import Connection
-from sqlalchemy.util import await_only
 
 from storage import Store
 from storage.database import READERS
@@ -62,8 +61,8 @@ async def test_many_readers_share_a_few_connections(store: Store) -> None:
 
 
 async def test_searches_leave_room_for_other_reads(store: Store) -> None:
-    reader, may_end = store._database.reader, asyncio.Event()
-    searching = [asyncio.create_task(reader.search(lambda _db: await_only(may_end.wait()))) for _ in range(READERS)]
+    reader, may_end = store._database.reader, threading.Event()
+    searching = [asyncio.create_task(reader.search(lambda _db: may_end.wait())) for _ in range(READERS)]
     await asyncio.sleep(0)
     try:
         async with asyncio.timeout(10):

@@ -46,7 +46,7 @@ async def test_a_long_read_delays_that_until_it_has_ended(
 ) -> None:
     monkeypatch.setattr(writer, "WAL_WAIT_MS", 10)
     await store.create_conversation("conv_1")
-    async with store._database.reader._engine.connect() as reading:
-        await reading.exec_driver_sql("SELECT * FROM conversations")
+    with store._database.reader._engine.connect() as reading:
+        reading.exec_driver_sql("SELECT * FROM conversations")
         assert max(await sizes_while_writing(store, database)) > 2 * STEP_BYTES
     assert (await sizes_while_writing(store, database))[-1] < 2 * STEP_BYTES
