@@ -5,9 +5,10 @@ Every change takes the next number of the change counter, so that "newest first"
 
 from collections.abc import Mapping
 from enum import Enum
+from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, delete, insert, select, update
 
 from storage import rows
 from storage.errors import ConversationNotFound
@@ -54,7 +55,7 @@ def create(
 
 def fetch(db: Connection, conversation_id: str) -> Conversation:
     """Return the conversation, or raise ConversationNotFound."""
-    row = db.execute(rows.select_conversations().where(conversations.c.id == conversation_id)).one_or_none()
+    row = db.execute(_with_id(), {"id": conversation_id}).one_or_none()
     if row is None:
         raise _not_found(conversation_id)
     return rows.conversation(row)
@@ -123,6 +124,11 @@ def _update(db: Connection, conversation_id: str, values: Mapping[str, Any | Col
     if row is None:
         raise _not_found(conversation_id)
     return int(row[0])
+
+
+@cache
+def _with_id() -> Select[Any]:
+    return rows.select_conversations().where(conversations.c.id == bindparam("id"))
 
 
 def _not_found(conversation_id: str) -> ConversationNotFound:

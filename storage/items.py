@@ -6,10 +6,23 @@ leaf, and a walk up the tree always ends.
 
 import json
 from collections.abc import Sequence
+from functools import cache
 from itertools import takewhile
-from typing import Literal
+from typing import Any, Literal
 
-from sqlalchemy import CTE, Connection, delete, func, insert, literal, select, update
+from sqlalchemy import (
+    CTE,
+    BindParameter,
+    Connection,
+    Select,
+    bindparam,
+    delete,
+    func,
+    insert,
+    literal,
+    select,
+    update,
+)
 
 from storage import conversations, rows
 from storage.errors import ItemNotFound
@@ -58,8 +71,7 @@ def grow(
 
 def fetch(db: Connection, conversation_id: str, item_id: str) -> Item:
     """Return the item, or raise ItemNotFound if this conversation has none with this id."""
-    query = rows.select_items().where(items.c.id == item_id, items.c.conversation_id == conversation_id)
-    row = db.execute(query).one_or_none()
+    row = db.execute(_with_id(), {"id": item_id, "conversation_id": conversation_id}).one_or_none()
     if row is None:
         raise ItemNotFound(
             f"item {item_id!r}: expected an item of conversation {conversation_id!r}, but there is none"
@@ -136,8 +148,13 @@ def path_from(db: Connection, conversation_id: str, leaf: str, known: KnownPath)
 
 def _deleted(db: Connection, conversation_id: str) -> int:
     """How many items were deleted: a position is never used twice."""
-    left = select(func.count()).where(items.c.conversation_id == conversation_id)
-    return conversations.next_position(db, conversation_id) - int(db.execute(left).scalar_one())
+    left = db.execute(_count(), {"conversation_id": conversation_id}).scalar_one()
+    return conversations.next_position(db, conversation_id) - int(left)
+
+
+@cache
+def _count() -> Select[Any]:
+    return select(func.count()).where(items.c.conversation_id == bindparam("conversation_id"))
 
 
 def _is_settled(item: Item) -> bool:
@@ -146,12 +163,24 @@ def _is_settled(item: Item) -> bool:
 
 def _climb(db: Connection, leaf: str, above: int) -> list[Item]:
     """Items on the path to the leaf whose position is above this one, the root's first."""
-    ancestry = walk_up(leaf, above=above)
-    query = rows.select_items().join(ancestry, items.c.id == ancestry.c.id).order_by(items.c.position)
-    return [rows.item(row) for row in db.execute(query)]
+    return [rows.item(row) for row in db.execute(_above(), {"leaf": leaf, "above": above})]
 
 
-def walk_up(leaf: str | None, *, above: int = -1, most: int | None = None) -> CTE:
+@cache
+def _with_id() -> Select[Any]:
+    same = (items.c.id == bindparam("id"), items.c.conversation_id == bindparam("conversation_id"))
+    return rows.select_items().where(*same)
+
+
+@cache
+def _above() -> Select[Any]:
+    ancestry = walk_up(bindparam("leaf"), above=bindparam("above"))
+    return rows.select_items().join(ancestry, items.c.id == ancestry.c.id).order_by(items.c.position)
+
+
+def walk_up(
+    leaf: str | BindParameter[str] | None, *, above: int | BindParameter[int] = -1, most: int | None = None
+) -> CTE:
     """Ids from the leaf towards the root, down to a position: the `most` nearest to it; no others are read."""
     start = select(items.c.id, items.c.parent_id, items.c.position, literal(1).label("taken"))
     walk = start.where(items.c.id == leaf, items.c.position > above).cte("ancestry", recursive=True)

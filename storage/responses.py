@@ -9,9 +9,10 @@ The first end wins; a later one is a ResponseStateConflict. The text is the outp
 """
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, delete, func, insert, select, update
 
 from storage import conversations, delta_lengths, items, rows
 from storage.errors import ContextOutdated, ResponseNotFound, ResponseStateConflict
@@ -163,7 +164,13 @@ def remove(db: Connection, response_id: str) -> None:
 def last_context(db: Connection, conversation_id: str, leaf: str) -> Mapping[str, Any] | None:
     """Context record of the response nearest to the leaf on its path, or None if none recorded one."""
     items.fetch(db, conversation_id, leaf)
-    climb = _items_with_context().where(item_table.c.id == leaf).cte("climb", recursive=True)
+    found: Mapping[str, Any] | None = db.execute(_nearest_context(), {"leaf": leaf}).scalar_one_or_none()
+    return found
+
+
+@cache
+def _nearest_context() -> Select[Any]:
+    climb = _items_with_context().where(item_table.c.id == bindparam("leaf")).cte("climb", recursive=True)
     climb = climb.union_all(
         _items_with_context().join(
             climb,
@@ -172,10 +179,7 @@ def last_context(db: Connection, conversation_id: str, leaf: str) -> Mapping[str
             & climb.c.context.is_(None),  # what is above a context is not read
         )
     )
-    found: Mapping[str, Any] | None = db.execute(
-        select(climb.c.context).where(climb.c.context.is_not(None))
-    ).scalar_one_or_none()
-    return found
+    return select(climb.c.context).where(climb.c.context.is_not(None))
 
 
 def _items_with_context() -> Select[Any]:

@@ -1,6 +1,10 @@
-"""Rows of the tables as the records of storage.records."""
+"""Rows of the tables as the records of storage.records.
+
+Statements that every turn asks are made once: to make one takes several times as long as to run it.
+"""
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Row, Select, select
@@ -10,17 +14,20 @@ from storage.records import Conversation, Item, Response
 from storage.schema import conversations, items, responses
 
 
+@cache
 def select_conversations() -> Select[Any]:
     """Conversations, the columns that `conversation` takes."""
     return select(*(column for column in conversations.c if column.name != "next_position"))
 
 
+@cache
 def select_items() -> Select[Any]:
     """Items together with the response that wrote each, the columns that `item` takes."""
     written = select(items, responses.c.id.label("response_id"), responses.c.model)
     return written.outerjoin_from(items, responses, responses.c.output_item_id == items.c.id)
 
 
+@cache
 def select_responses() -> Select[Any]:
     """Responses together with their text, the columns that `response` takes."""
     return select(responses, items.c.text).join_from(responses, items, items.c.id == responses.c.output_item_id)
