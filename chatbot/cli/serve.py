@@ -72,6 +72,8 @@ def _serve(settings: Settings, *, is_background: bool) -> None:
     configure_logging(settings.log_level)
     try:
         folder = locate(settings.model_path)  # before a server in the background is told to make way
+        if not is_background and settings.device.startswith("cuda"):
+            _require_device(settings.device)  # likewise, though torch takes seconds to say
         asyncio.run(run_server(settings, partial(_engine, settings, folder), is_background=is_background))
     except StorageLocked as error:
         fail(f"{error}\nanother CHATBOT_HOME has data of its own", ALREADY_SERVED)
