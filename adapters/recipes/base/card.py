@@ -22,21 +22,24 @@ library_name: transformers
 
 # The bundled base model
 
-A very small English chat model ({parameters:,} parameters, Llama architecture) so that `chatbot` works without any
+A very small English chat model ({parameters:,} parameters, Llama architecture), so that `chatbot` works without any
 download. It is called Ada unless the system message says otherwise. It makes small talk, remembers what it was told
 in the conversation, uses recalled messages, keeps to small instructions, does small sums, tells jokes and short
 stories, says when it does not know, and stops.
 """
+_LOSSES = """Each loss is that of a few batches, and each run draws dialogues of its own, so losses of two runs cannot
+be compared. The questions below tell whether a run helped.
+"""
 _LIMITS = """## Limits, plainly
 
-- It was trained for {minutes} minutes and is a toy next to any downloaded model, which `--model` takes instead.
+- It was trained for {minutes} minutes and is a toy beside the models that can be downloaded and served with `--model`.
 - English only, but for the translator adapter. It knows a few hundred simple facts, and can state wrong ones with
   confidence.
 - Sums beyond 20, long instructions and code are beyond it.
 - Rare long words that were told may come back misspelt, and one thing told may be taken for another.
 - With a persona's adapter it remembers less and keeps to fewer instructions; the table above says how much.
-- It answers many openings of small talk beside the point; the talks below are unedited.
-- It understands wordings near those of its grammars best; far ones may get a friendly but beside-the-point answer.
+- Many of its answers in small talk miss the point; the talks below are unedited.
+- It understands wordings like those of its grammars best; others may get a friendly answer that misses the point.
 - Its context is 1,024 tokens, and it saw few dialogues longer than 512.
 - It is not safe for advice of any kind. Refusals are learnt from examples and can be talked around.
 - Do not take what it says about itself as more than practised phrases.
@@ -85,12 +88,15 @@ def _training(figures: dict[str, Any]) -> str:
         "## How it was made\n",
         "```\n" + "\n".join(run["command"] for run in runs) + "\n```\n",
         f"- shape: {sizes}; embeddings tied; bfloat16 safetensors",
-        *(line for run in runs for line in _run(run)),
         "- tokenizer: byte-level BPE, digits apart, six control tokens; the loss curve is in `training.json`",
     ]
     if note := figures.get("note"):
         lines.append(f"- {note}")
-    return "\n".join(lines) + "\n"
+    table = _table(
+        ("run", "tokens", "steps", "time", "on", "tokens/s", "loss on assistant turns, begin → end"),
+        [_run(number, run) for number, run in enumerate(runs, 1)],
+    )
+    return "\n".join([*lines, "", table, "", _LOSSES])
 
 
 def _runs(figures: dict[str, Any]) -> list[dict[str, Any]]:
@@ -98,16 +104,18 @@ def _runs(figures: dict[str, Any]) -> list[dict[str, Any]]:
     return [*(_runs(figures["before"]) if "before" in figures else ()), figures]
 
 
-def _run(figures: dict[str, Any]) -> list[str]:
-    minutes, tokens_per_s = figures["seconds"] / 60, figures["tokens"] / max(1, figures["seconds"])
-    lines = [
-        f"- {figures['tokens'] / 1e6:.1f} M tokens in {figures['steps']:,} steps, {minutes:.0f} minutes"
-        f" on {figures['machine']} ({tokens_per_s:,.0f} tokens/s)"
-    ]
+def _run(number: int, figures: dict[str, Any]) -> tuple[str, ...]:
+    """One line of the table of runs."""
     chat = [entry["loss"] for entry in figures["curve"] if entry["stage"] == "chat"]
-    if chat:
-        lines.append(f"- loss on assistant turns: {chat[0]:.2f} at its start, {chat[-1]:.2f} at the end")
-    return lines
+    return (
+        str(number),
+        f"{figures['tokens'] / 1e6:.1f} M",
+        f"{figures['steps']:,}",
+        f"{figures['seconds'] / 60:.0f} min",
+        figures["machine"],
+        f"{figures['tokens'] / max(1, figures['seconds']):,.0f}",
+        f"{chat[0]:.2f} → {chat[-1]:.2f}" if chat else "-",
+    )
 
 
 def _evaluation(figures: dict[str, Any]) -> str:
@@ -123,9 +131,10 @@ def _evaluation(figures: dict[str, Any]) -> str:
         for miss in base["misses"]
     )
     text = (
-        f"## Measured by `chatbot model eval`\n\nGreedy; at most {figures['count']} questions a line. Values, and some"
-        f" of the wordings, are held out of training.\n\n{_table(('question', 'right'), rows)}\n"
-        f"{_remark(figures, 'questions')}\nMisses, up to two a line, unedited:\n\n{misses}\n"
+        f"## Measured by `chatbot model eval`\n\nGreedy replies; at most {figures['count']} questions a row. Values"
+        " that are told are held out of training, and where a row says so the wordings too.\n\n"
+        f"{_table(('question', 'right'), rows)}\n"
+        f"{_remark(figures, 'questions')}\n{_folded('Misses, up to two a row, unedited', misses)}"
     )
     if figures["perplexity"]:
         sources = [(name, f"{value:.1f}") for name, value in figures["perplexity"].items()]
@@ -144,12 +153,12 @@ def _personas(figures: dict[str, Any]) -> str:
     personas = figures["personas"]
     groups = list(next(iter(personas.values()))["drop"])
     rows = [
-        (name, _percent(each["voice"]), _percent(each["voice_of_base"]), *(f"{each['drop'][g]:+.0%}" for g in groups))
+        (name, _percent(each["voice"]), _percent(each["voice_of_base"]), *(_points(each["drop"][g]) for g in groups))
         for name, each in personas.items()
     ]
     text = (
         "## With the bundled personas\n\nShare of ten fixed prompts answered in voice, the same for the base's own"
-        " replies, and by how much the share of right answers falls (+) or rises (-) with the adapter.\n\n"
+        " replies, and the change of the share of right answers with the adapter, in percentage points.\n\n"
         + _table(("persona", "in voice", "base in voice", *groups), rows)
         + "\n"
         + _remark(figures, "personas")
@@ -160,7 +169,7 @@ def _personas(figures: dict[str, Any]) -> str:
                 f"\n{name}, {subset}: BLEU {scores['bleu']}, chrF {scores['chrf']} on {scores['count']} held-out pairs."
             )
         shown = "\n".join(f"{_line(s['messages'][-1]['content'])}\n> {_line(s['reply'])}\n" for s in each["replies"])
-        text += f"\n<details><summary>{name}: its ten prompts, unedited</summary>\n\n```\n{shown}```\n\n</details>\n"
+        text += "\n" + _folded(f"{name}: its ten prompts, unedited", f"```\n{shown}```")
     return text
 
 
@@ -168,7 +177,8 @@ def _prompts(shown: Sequence[dict[str, Any]]) -> str:
     blocks = [
         "\n".join(f"{m['role']}: {_line(m['content'])}" for m in [*s["messages"], _as_turn(s["reply"])]) for s in shown
     ]
-    return "## Forty fixed prompts, greedy, unedited\n\n```\n" + "\n\n".join(blocks) + "\n```\n"
+    talks = "```\n" + "\n\n".join(blocks) + "\n```"
+    return "## Fixed prompts\n\n" + _folded(f"{len(shown)} prompts, greedy, unedited", talks)
 
 
 def _transcripts(file: Path) -> str:
@@ -184,6 +194,16 @@ def _percent(share: float | None) -> str:
     return "-" if share is None else f"{share:.0%}"
 
 
+def _points(drop: float) -> str:
+    """A share that fell by this much, as a change in percentage points."""
+    return f"{-100 * drop:+z.0f}"
+
+
+def _folded(summary: str, text: str) -> str:
+    """Markdown that is shown once its summary is clicked on."""
+    return f"<details><summary>{summary}</summary>\n\n{text}\n\n</details>\n"
+
+
 def _as_turn(reply: str) -> Mapping[str, str]:
     return {"role": "assistant", "content": reply}
 
@@ -196,9 +216,8 @@ def _samples(samples: list[list[dict[str, str]]]) -> str:
     blocks = [
         "\n".join(f"{message['role']}: {message['content']}" for message in conversation) for conversation in samples
     ]
-    return (
-        "## Samples, greedy, unedited, good and bad\n\n" + "\n\n".join(f"```\n{block}\n```" for block in blocks) + "\n"
-    )
+    shown = "\n\n".join(f"```\n{block}\n```" for block in blocks)
+    return "## Samples\n\n" + _folded(f"{len(blocks)} talks, greedy, unedited, good and bad", shown)
 
 
 if __name__ == "__main__":
