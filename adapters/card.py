@@ -80,7 +80,7 @@ def render_card(
         persona.description,
         "\n".join(f"> {line}".rstrip() for line in (persona.system or "").splitlines()),
         f"LoRA adapter for **{facts.base.name}** (base digest `{facts.base.digest}`; it is refused on any other)."
-        + (f" It went on from {facts.start.name} (digest `{facts.start.digest}`)." if facts.start else ""),
+        + _start(facts.start),
         _result(facts, before, after),
         _samples(before, after, prompts),
         _data(facts),
@@ -88,6 +88,12 @@ def render_card(
         "## Made by\n\n" + _code(facts.command) + "\n\n" + _versions(),
     ]
     return os.fsencode("\n\n".join(part for part in parts if part) + "\n").decode("utf-8", "replace")
+
+
+def _start(start: Start | None) -> str:
+    if start is None:
+        return ""
+    return f" It went on from {start.name} (digest `{start.digest}`), which is needed to train it again, not to use it."
 
 
 def _result(facts: RunFacts, before: Measured, after: Measured) -> str:
