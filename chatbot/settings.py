@@ -62,12 +62,12 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="CHATBOT_", extra="forbid", use_attribute_docstrings=True)
 
     home: Annotated[Path | None, BeforeValidator(lambda given: given or None)] = None
-    """Folder that holds data, state and cache in one place; by default the platform's own folders are used. What a file
-    of settings says is seen from that file."""
+    """Folder that holds data, state and cache in one place; by default the platform's own folders are used. In a
+    settings file it is relative to that file."""
     host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
     """Address the server binds to. Anything but a loopback address needs an API key."""
     port: Annotated[int, Field(ge=0, le=65535)] = 8765
-    """Port the server binds to; 0 picks a free one."""
+    """Port that `chatbot serve` binds to; 0 picks a free one, as a server in the background always does."""
     model: Annotated[str, Field(min_length=1)] = BUNDLED_MODEL
     """Model to serve: `bundled`, a local directory, or the name of a Hugging Face causal LM."""
     api_key: str | None = None
@@ -86,19 +86,21 @@ class Settings(BaseSettings):
     context_tokens: Annotated[int | None, Field(ge=16, le=10_000_000)] = None
     """Context window, never more than what the model was trained for; by default that, at most 8192."""
     recall_tokens: Annotated[int, Field(ge=0, le=1_000_000)] = 600
-    """Most tokens of older messages, from before the window, that come back with a new one that may be about them; a
-    fifth of the prompt at most. 0 turns this off."""
+    """How many tokens of older messages, no longer in the window, may be shown again because the new message may be
+    about them; at most a fifth of the prompt. 0 turns this off."""
     slots: Annotated[int, Field(ge=1, le=1024)] = 32
-    """Conversations that answer at the same time, and whose attention state is kept in memory."""
+    """Conversations that answer at the same time, and whose attention state is kept in memory; fewer where half of the
+    free memory does not hold that many."""
     kv_host_mib: Annotated[int, Field(ge=0, le=100_000_000)] = 512
     """MiB of memory for the attention state of conversations beyond `slots`; 0 turns this off."""
     kv_disk_mib: Annotated[int, Field(ge=0, le=100_000_000)] = 1024
-    """MiB of disk for what has no room in memory, and for all of it between two runs; 0 turns this off.
-    The last 256 MiB of a disk are left to others."""
+    """MiB of disk for attention state that does not fit into memory, and for all of it while no server runs; 0 turns
+    this off. The last 256 MiB of a disk are left to others."""
     threads: Annotated[int | None, Field(ge=1, le=1024)] = None
     """CPU threads of the engine; by default one less than there are cores."""
     device: str = "auto"
-    """Where the server runs the model: `auto`, `cpu` or `cuda`. Training takes a GPU wherever there is one."""
+    """Where the server runs the model: `auto`, `cpu`, `cuda`, or one of several such as `cuda:1`. Training takes a GPU
+    wherever there is one."""
     speculative: bool = True
     """Draft text that may repeat what was said and verify several tokens at once, while that is measured to be faster;
     replies stay the same."""
@@ -109,21 +111,22 @@ class Settings(BaseSettings):
     """`medium` lets a CPU with bfloat16 units round what goes into large products (prompts, many chats at once), which
     is several times faster there; `highest` computes them as transformers does. Takes 2 more bytes for each weight."""
     max_waiting: Annotated[int, Field(ge=1, le=1_000_000)] = 256
-    """Turns that may wait for the engine before new ones are refused; a user who has none there may add one even so."""
+    """Turns that may wait for the engine before new ones are refused; a user with none waiting may still add one."""
     prefill_ms: Annotated[float, Field(gt=0, le=60_000)] = 50.0
-    """Longest time that replies being streamed pause, token for token, for the prompts of others."""
+    """How long new prompts may hold up each token of the replies being streamed."""
     stuck_after_s: Annotated[float, Field(gt=0, le=86_400)] = 60.0
     """A step of the engine that takes longer counts as stuck: what runs fails, and the engine is started anew."""
     max_queued_turns: Annotated[int, Field(ge=0, le=1_000_000)] = 4
     """Turns that may wait behind the running one in the same conversation."""
     max_message_bytes: Annotated[int, Field(ge=1024, le=1024**3)] = 256 * 1024
-    """Largest WebSocket frame or request body that is accepted."""
+    """Largest WebSocket frame or request body that is accepted; an import may be of any length."""
     checkpoint_s: Annotated[float, Field(gt=0, le=3600)] = 0.25
     """Longest time that streamed text stays unsaved."""
     drain_s: Annotated[float, Field(ge=0, le=86_400)] = 20.0
-    """How long a stopping server waits for running replies."""
+    """How long a stopping server waits for running replies; a second ^C ends them at once."""
     idle_exit_s: Annotated[float | None, Field(gt=0, le=31_536_000)] = None
-    """Stop the server after this many seconds without a client; by default it runs until told."""
+    """Stop the server after this many seconds without a client; by default one that `serve` started never stops so, and
+    one in the background stops after 60."""
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],
         BeforeValidator(lambda given: given.lower() if isinstance(given, str) else given),

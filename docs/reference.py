@@ -18,6 +18,17 @@ from storage.records import Response
 
 FOLDER = Path(__file__).parent / "reference"
 HEADER = "<!-- Made by `python -m docs.reference`; change the code, not this page. -->\n"
+SETTINGS_INTRO = """\
+The first of these that gives a value counts: a flag of `chatbot serve` ({flags}), a variable
+(`CHATBOT_PORT`), `./chatbot.toml`, the user's file (Linux: `~/.config/chatbot/chatbot.toml`), the default.
+A list is `["a", "b"]` in a file and `a,b` in a variable. A `chatbot.toml` is, for example:
+
+```toml
+model = "Qwen/Qwen3-0.6B"
+context_tokens = 4096
+allow_origin = ["http://localhost:3000"]
+```
+"""
 
 
 def cli_page() -> str:
@@ -31,12 +42,8 @@ def settings_page() -> str:
         f"| `{name}` | `{json.dumps(field.default, default=str)}` | {expected(name)} | {_line(field.description)} |"
         for name, field in Settings.model_fields.items()
     ]
-    intro = (
-        "Flag > environment (`CHATBOT_PORT`, …) > `./chatbot.toml` > user file (Linux:\n"
-        '`~/.config/chatbot/chatbot.toml`) > default. A list is `["a", "b"]` in a file and `a,b` in a variable.'
-    )
     table = ["| name | default | may be | what it is |", "|---|---|---|---|", *rows]
-    return "\n".join([HEADER, "# Settings", "", intro, "", *table]) + "\n"
+    return "\n".join([HEADER, "# Settings", "", SETTINGS_INTRO.format(flags=_flags()), *table]) + "\n"
 
 
 def events_page() -> str:
@@ -76,6 +83,13 @@ def _commands(words: tuple[str, ...], command: Any) -> Iterator[str]:
         yield from _commands((*words, name), command.commands[name])
 
 
+def _flags() -> str:
+    """Return the settings that are options of `chatbot serve`."""
+    options: Any = typer.main.get_command(app)
+    names = [option.name for option in options.commands["serve"].params]
+    return ", ".join(f"`{name}`" for name in names if name in Settings.model_fields)
+
+
 def _fields(model: type[BaseModel]) -> Iterator[str]:
     if not model.model_fields:
         yield "No fields of its own."
@@ -104,12 +118,13 @@ def _range(kind: dict[str, Any]) -> str:
 
 def _notices() -> list[str]:
     return [
-        "Beside the numbered events of a reply, these may come; a client can ignore them:",
+        "Beside the numbered events of a reply, these may come. A client can ignore those that begin with `chatbot:`.",
+        "An `error` is the only answer to a frame that is refused: no reply follows it.",
         "",
         "- `chatbot:queued {response_id, position, waits_for}`: how many turns are ahead in the same conversation, and",
         "  whether it waits for those (`turns`) or for the `model`, which is being loaded.",
         "- `chatbot:context {response_id, context}`: which messages the model sees, and how many tokens they are.",
-        "- `chatbot:conversations.watched`: from here on all changes are told; the list is to be read.",
+        "- `chatbot:conversations.watched`: all later changes will be sent; read the list now.",
         "- `chatbot:conversation.updated {conversation, running_response_id}`: a conversation is new or has changed.",
         "- `chatbot:conversation.deleted {conversation}`: it is gone.",
         "- `error {status, error, event_id?, stream_id?}`: what was wrong with a frame; the connection lives on.",
