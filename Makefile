@@ -13,8 +13,8 @@ serve: $(VENV)/installed
 	$(BIN)/chatbot serve
 
 train-demo: $(VENV)/installed
-	$(BIN)/chatbot adapter train adapters/personas/pirate/data.jsonl.xz \
-		--persona adapters/personas/pirate/persona.toml --name pirate-demo
+	$(BIN)/chatbot adapter train examples/grandmother.jsonl --name rosa \
+		--system "You are Rosa, a kind grandmother."
 
 test: $(VENV)/installed-test
 	$(BIN)/pytest -n 2 tests
