@@ -28,6 +28,7 @@ logger = structlog.get_logger(__name__)
 
 _SAVE_RETRY_S = (0.5, 1.0, 2.0, 4.0, 8.0, 8.0)
 """Waits between attempts to store a finished reply on a full disk."""
+CRASHED = ServerFault("server_error", "the server failed on this turn; it can be sent again")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -119,7 +120,7 @@ class Reply:
         except Exception:
             # The worker's edge: whatever went wrong ends this turn and no other.
             logger.exception("turn crashed", response_id=self.log.response.id)
-            return _failure(ServerFault("server_error", "the server failed on this turn; it can be sent again"))
+            return _failure(CRASHED)
 
     async def _generate_saving(self, backend: Backend) -> dict[str, Any]:
         """Generate while another task saves what has been streamed so far."""
@@ -215,8 +216,12 @@ class Reply:
         logger.error("reply not stored", response_id=log.response.id, fault=type(error).__name__)
         if not isinstance(error, NotFound):  # else it was deleted, and there is nothing to store
             self._unstored_end = end
-        told = _failure(as_protocol_error(error))
-        return dataclasses.replace(log.response, text=log.text, delta_lengths=log.delta_lengths, **told)
+        return self.failed(as_protocol_error(error))
+
+    def failed(self, error: ProtocolError = CRASHED) -> Response:
+        """Return the reply as its readers are told of it where its end is not stored."""
+        log = self.log
+        return dataclasses.replace(log.response, text=log.text, delta_lengths=log.delta_lengths, **_failure(error))
 
     async def try_to_settle(self, store: Store) -> bool:
         """Store an end that could not be stored in time; False if that should be tried again."""

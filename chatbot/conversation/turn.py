@@ -225,11 +225,14 @@ class Turns:
 
     async def _run(self, reply: Reply, holding: ExitStack) -> None:
         lane = self._lanes.turn(reply.log.response.conversation_id)
-        with holding:
-            settled = await reply.run(lane, self._backend)
-        del self._replies[settled.id]
-        self._on_settled(settled)
-        reply.log.close(settled)
+        settled: Response | None = None
+        try:
+            with holding:
+                settled = await reply.run(lane, self._backend)
+            self._on_settled(settled)
+        finally:  # whatever is raised, who waits for the end is told one
+            del self._replies[reply.log.response.id]
+            reply.log.close(settled or reply.failed())
         if reply.request.store is False:
             await self._drop(reply)
             return

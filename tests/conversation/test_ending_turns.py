@@ -34,6 +34,38 @@ async def test_cancelling_a_settled_reply_changes_nothing(turns: Turns) -> None:
     assert await turns.cancel(settled.id) == settled
 
 
+async def test_a_cancel_that_comes_while_the_end_is_stored_waits_for_that_end(
+    turns: Turns, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_storing, may_store, finish = asyncio.Event(), asyncio.Event(), store.finish_response
+
+    async def slow(*args: Any, **kwargs: Any) -> Response:
+        is_storing.set()
+        await may_store.wait()
+        return await finish(*args, **kwargs)
+
+    monkeypatch.setattr(store, "finish_response", slow)
+    log = await turns.create(say("hi"))
+    await is_storing.wait()
+    stopping = asyncio.create_task(turns.cancel(log.response.id))
+    await asyncio.sleep(0)
+    may_store.set()
+    async with asyncio.timeout(5):
+        assert (await stopping).state == "completed"
+
+
+async def test_a_reply_that_breaks_off_while_its_end_is_stored_tells_its_readers_and_is_not_waited_for(
+    turns: Turns, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken_off(*args: Any, **kwargs: Any) -> Response:
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(store, "finish_response", broken_off)
+    told = await end_of(await turns.create(say("hi")))
+    assert (told.state, told.error_code, told.text) == ("failed", "server_error", "you said: hi")
+    assert turns.running_count == 0
+
+
 async def test_a_cancel_that_comes_before_the_first_step_counts(turns: Turns, engine: FakeEngine) -> None:
     log = await turns.create(say("hi"))
     assert (await turns.cancel(log.response.id)).state == "cancelled"
