@@ -68,16 +68,24 @@ def replay(response: Response, starting_after: int) -> list[Event]:
     numbered on from what it knows; their text is the truth. One that has seen the last event, or claims to have seen
     more, gets the last again: it is not left to wait for what never comes.
     """
-    end = OPENING_EVENTS + len(response.delta_lengths)
-    if response.incomplete_reason == INTERRUPTED and starting_after >= end:
-        return closing(response, starting_after + 1)
-    events = [*opening(response), *_deltas(response), *closing(response, end)]
-    return events[starting_after + 1 :] or events[-1:]
+    next_number, end = starting_after + 1, OPENING_EVENTS + len(response.delta_lengths)
+    if response.incomplete_reason == INTERRUPTED and next_number > end:
+        return closing(response, next_number)
+    begun = opening(response)[next_number:] if next_number < OPENING_EVENTS else []
+    ended = closing(response, end)
+    missing = ended[max(next_number - end, 0) :]
+    return [*begun, *_deltas(response, max(next_number - OPENING_EVENTS, 0)), *missing] or ended[-1:]
 
 
-def _deltas(response: Response) -> Iterator[Event]:
-    begin = 0
-    for index, length in enumerate(response.delta_lengths):
+def last(response: Response) -> Event:
+    """Return the event that ends a settled response."""
+    return closing(response, OPENING_EVENTS + len(response.delta_lengths))[-1]
+
+
+def _deltas(response: Response, first: int) -> Iterator[Event]:
+    """Yield the deltas from this index on; what comes before, a long reply all but always, is only counted."""
+    begin = sum(response.delta_lengths[:first])
+    for index, length in enumerate(response.delta_lengths[first:], first):
         yield delta(response, index, response.text[begin : begin + length])
         begin += length
 

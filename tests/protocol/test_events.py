@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -74,6 +75,15 @@ def test_a_reader_that_saw_more_than_a_crash_left_still_gets_the_end(pieces: lis
 def test_a_reader_that_missed_nothing_gets_the_end_again(pieces: list[str], more: int) -> None:
     whole = events.replay(settled(pieces), -1)
     assert events.replay(settled(pieces), len(whole) - 1 + more) == whole[-1:]
+
+
+def test_what_a_reader_has_is_not_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    response = settled(["x", "y"])
+    whole = events.replay(response, -1)
+    assert events.last(response) == whole[-1]
+    monkeypatch.setattr(events, "opening", pytest.fail)
+    monkeypatch.setattr(events, "delta", pytest.fail)
+    assert events.replay(response, 5) == whole[6:]
 
 
 def test_each_end_has_its_terminal_event() -> None:
