@@ -1,4 +1,4 @@
-"""`/v1/responses` over a WebSocket: one reader that parses and dispatches, and one pump for each reply that is read.
+"""`/v1/responses` over a WebSocket: one reader that parses and dispatches, and one task for each frame's work.
 
 The reader never waits for a reply: uvicorn's sans-I/O protocol stops reading pongs while a message is unread, and
 the connection would die in the middle of a long answer.
@@ -16,8 +16,8 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from chatbot.conversation.faults import told_in_protocol
 from chatbot.conversation.feed import Changed
 from chatbot.conversation.stream import ResponseLog
+from chatbot.protocol import events
 from chatbot.protocol.errors import InvalidRequest, NotFound, Overloaded, ProtocolError, ServerFault, TooLarge
-from chatbot.protocol.events import Event
 from chatbot.protocol.frames import parse_object
 from chatbot.protocol.requests import (
     CLIENT_EVENTS,
@@ -31,6 +31,7 @@ from chatbot.protocol.requests import (
 from chatbot.protocol.resources import conversation_resource, deleted_conversation
 from chatbot.server.guard import SUBPROTOCOLS
 from chatbot.server.idempotency import idempotency_key
+from chatbot.server.readings import Readings
 from chatbot.server.services import Services
 from storage.records import Conversation
 
@@ -47,7 +48,7 @@ class ResponseSocket:
         self._services = services
         self._socket = socket
         self._tasks: set[asyncio.Task[None]] = set()
-        self._reading: set[tuple[str, str | None]] = set()
+        self._readings = Readings(services, self._send)
         self._watching: set[str] = set()
         self._is_watching_all = False
         self._beginning = asyncio.Lock()
@@ -133,11 +134,11 @@ class ResponseSocket:
             case "response.create":
                 await self._create(validate(ResponseCreate, event), stream_id)
             case "response.cancel":
-                await self._services.turns.cancel(validate(ResponseCancel, event).response_id)
+                await self._cancel(validate(ResponseCancel, event).response_id, stream_id)
             case "chatbot:response.attach":
                 wanted = validate(ResponseAttach, event)
                 log = await self._services.turns.attach(wanted.response_id)
-                await self._pump(log, stream_id, wanted.starting_after)
+                await self._readings.read(log, stream_id, wanted.starting_after)
             case "chatbot:conversation.subscribe":
                 await self._watch(validate(ConversationSubscribe, event).conversation, stream_id)
             case "chatbot:conversations.watch":
@@ -149,37 +150,14 @@ class ResponseSocket:
     async def _create(self, request: ResponseCreate, stream_id: str | None) -> None:
         async with self._beginning:  # what one client says is stored in the order in which it said it
             log = await self._services.turns.create(request, idempotency_key(request.given_key))
-        await self._pump(log, stream_id, -1)
+        await self._readings.read(log, stream_id, -1)
 
-    async def _pump(self, log: ResponseLog, stream_id: str | None, starting_after: int) -> None:
-        """Send the events of a reply as they come. A reply that this socket reads already is not sent twice."""
-        reading = (log.response.id, stream_id)
-        if reading in self._reading:
-            return
-        self._reading.add(reading)
-        try:
-            with suppress(WebSocketDisconnect), log.reading():
-                async for event in log.events(starting_after):
-                    await self._send(event, stream_id)
-                    await self._tell_of_our_own(log, event, stream_id)
-        finally:
-            self._reading.discard(reading)
-
-    async def _tell_of_our_own(self, log: ResponseLog, event: Event, stream_id: str | None) -> None:
-        """Send what we tell beside an event of the protocol."""
-        if event["type"] == "response.created" and log.context is None:
-            await self._tell_of_waiting(log.response.id, stream_id)
-        elif event["type"] == "response.in_progress" and log.context is not None:
-            told = {"type": "chatbot:context", "response_id": log.response.id, "context": dict(log.context)}
-            await self._send(told, stream_id)
-
-    async def _tell_of_waiting(self, response_id: str, stream_id: str | None) -> None:
-        position = self._services.turns.queue_position(response_id)
-        is_loading = self._services.engine.health().status == "loading"
-        if is_loading or position > 0:
-            waits_for = "model" if is_loading else "turns"
-            queued = {"type": "chatbot:queued", "response_id": response_id}
-            await self._send({**queued, "position": position, "waits_for": waits_for}, stream_id)
+    async def _cancel(self, response_id: str, stream_id: str | None) -> None:
+        """Stop a reply; its end is told by whoever reads it here already, or else as the answer."""
+        is_read = self._readings.includes(response_id)
+        settled = await self._services.turns.cancel(response_id)
+        if not is_read:
+            await self._send(events.last(settled), stream_id)
 
     async def _watch(self, conversation_id: str, stream_id: str | None) -> None:
         """Send what others do in a conversation, until it is deleted: their turns as they stream, its new title."""
@@ -193,12 +171,12 @@ class ResponseSocket:
                 await self._send_conversation(conversation, stream_id)
                 running = self._services.turns.running_in(conversation_id)
                 for log in running:
-                    self._spawn(self._pump(log, stream_id, -1))
+                    self._spawn(self._readings.follow(log, stream_id))
                 is_there = True
                 while is_there:
                     match await news.get():
                         case ResponseLog() as log:
-                            self._spawn(self._pump(log, stream_id, -1))
+                            self._spawn(self._readings.follow(log, stream_id))
                         case Changed():
                             is_there = await self._tell_change(conversation_id, stream_id)
         finally:

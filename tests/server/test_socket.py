@@ -117,8 +117,28 @@ async def test_cancel_ends_the_reply_with_its_text_so_far(url: str, engine: Fake
         await socket.send(type="response.create", input="hi")
         created = (await socket.until("response.output_text.delta"))[0]
         await socket.send(type="response.cancel", response_id=created["response"]["id"])
-        last = (await socket.until("response.incomplete"))[-1]["response"]
-    assert (last["status"], last["output"][0]["content"][0]["text"]) == ("cancelled", "you")
+        last = (await socket.until("response.incomplete"))[-1]
+        assert (last["response"]["status"], last["response"]["output"][0]["content"][0]["text"]) == ("cancelled", "you")
+        await socket.send(type="response.cancel", response_id=created["response"]["id"], stream_id="late")
+        assert await socket.read() == last | {"stream_id": "late"}
+
+
+async def test_a_reading_that_is_asked_for_again_takes_the_place_of_the_earlier_one(
+    url: str, engine: FakeEngine
+) -> None:
+    engine.free = 1
+    turn = {"type": "response.create", "input": "hi", "idempotency_key": "k", "store": False}
+    async with frames(url) as socket:
+        await socket.send(**turn)
+        begun = await socket.until("response.output_text.delta")
+        attach = {"type": "chatbot:response.attach", "response_id": begun[0]["response"]["id"]}
+        for again in (attach, turn):
+            await socket.send(**again)
+            assert await socket.until("response.output_text.delta") == begun
+        engine.gate.set()
+        assert "".join(event.get("delta", "") for event in await socket.until("response.completed")) == " said: hi"
+        await socket.send(type="nonsense")
+        assert (await socket.read())["type"] == "error"
 
 
 async def test_a_reply_outlives_its_socket_and_is_resumed_without_gap_or_repeat(url: str, engine: FakeEngine) -> None:
