@@ -11,12 +11,12 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import safe_open
 
 from benchmarks.chart import bars
 from benchmarks.conditions import conditions
-from benchmarks.random_weights import BUNDLED, SHAPES, make_model
+from benchmarks.options import read_options
+from benchmarks.random_weights import SHAPES, make_model
 from benchmarks.report import markdown, workload_tables
 from benchmarks.roofline import limits, one_stream_tokens_per_s
 from benchmarks.rounds import Outcome
@@ -28,7 +28,6 @@ from benchmarks.workloads.revisits import revisits
 from benchmarks.workloads.streams import many_streams, one_stream
 from chatbot.engine.checkpoint import read_context_tokens
 from chatbot.engine.digest import model_digest
-from chatbot.engine.machine import cores
 
 WORKLOADS: dict[str, Callable[[Bench], Awaitable[Outcome]]] = {
     "W1": one_stream,
@@ -41,7 +40,7 @@ WORKLOADS: dict[str, Callable[[Bench], Awaitable[Outcome]]] = {
 
 
 def main() -> None:
-    options = _options()
+    options = read_options(__doc__, WORKLOADS)
     machine = limits(options.threads, options.device)
     result: dict[str, Any] = {"conditions": conditions(options.threads, options.device) | machine, "models": []}
     result["conditions"] |= {"tokens": options.tokens, "rounds": options.rounds}
@@ -54,12 +53,12 @@ def main() -> None:
                 text = json.dumps(result, indent=2) + "\n"
                 if options.out:  # by now: a later workload may fail
                     options.out.write_text(text, encoding="utf-8")
+    print(text, end="", flush=True)
+    print(markdown(result), file=sys.stderr)
     if options.markdown:
         options.markdown.write_text(markdown(result), encoding="utf-8")
     if options.charts:
         _draw(result, options.charts)
-    print(text, end="")
-    print(markdown(result), file=sys.stderr)
 
 
 def _described(
@@ -101,7 +100,6 @@ def _run(name: str, bench: Bench) -> Outcome:
 
 def _draw(result: dict[str, Any], folder: Path) -> None:
     """Write a chart of every workload, named by its number and the model."""
-    folder.mkdir(parents=True, exist_ok=True)
     for model in result["models"]:
         for outcome in model["workloads"]:
             medians = {name: figure["median"] for name, figure in outcome["figures"].items()}
@@ -119,27 +117,6 @@ def _sizes(file: Path) -> list[int]:
     """Return how many numbers each tensor of a file has, without reading them."""
     with safe_open(file, framework="pt") as tensors:
         return [math.prod(tensors.get_slice(name).get_shape()) for name in tensors.keys()]  # noqa: SIM118
-
-
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument(
-        "--model", nargs="+", default=[str(BUNDLED)], help=f"folders, or for random weights {', '.join(SHAPES)}"
-    )
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    parser.add_argument("--device", type=torch.device, default=device, help="cpu or cuda; by default cuda, if any")
-    parser.add_argument("--workloads", nargs="+", choices=WORKLOADS, default=list(WORKLOADS))
-    parser.add_argument("--tokens", type=int, default=128, help="tokens per reply, at least 2")
-    parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds per figure, at least 3")
-    parser.add_argument("--threads", type=int, default=max(1, cores() - 1))
-    parser.add_argument("--out", type=Path, help="file for the JSON that is printed")
-    parser.add_argument("--markdown", type=Path, help="file for the tables")
-    parser.add_argument("--charts", type=Path, help="folder for bar charts")
-    options = parser.parse_args()
-    if options.tokens < 2:
-        parser.error(f"--tokens {options.tokens}: expected at least 2, for there is no time between tokens of one")
-    options.rounds = max(3, options.rounds)
-    return options
 
 
 if __name__ == "__main__":

@@ -16,6 +16,8 @@ TOPICS = ("rain", "bread", "whales", "clocks", "bees", "snow", "trains", "salt")
 FIRST_NUMBER = 100
 """Numbers of one length make prompts of nearly one length."""
 PROMPT = "{number}: tell me something about {topic} that I did not know, and then ask me a question about it, please."
+ROOM_TOKENS = 64
+"""Tokens of such a prompt, at most."""
 
 
 @dataclass(frozen=True, slots=True)
