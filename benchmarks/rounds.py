@@ -79,15 +79,27 @@ def made(*makers: Callable[[], Peer]) -> list[Peer]:
 async def in_turns(peers: Sequence[Peer], chats_of: ChatsOf, tokens: int, rounds: int) -> dict[str, Figure]:
     """Return the tokens per second, prompts included, of each peer that gets through one short warm-up.
 
-    Each round has chats of its own: what a peer keeps of earlier ones is nothing that it would have read.
+    Each round has chats of its own: what a peer keeps of earlier ones is nothing that it would have read. And each
+    has an order of its own: who comes after whom must not decide.
     """
     warm = [peer for peer in peers if await _warms_up(peer, chats_of(0), min(WARM_UP_TOKENS, tokens))]
     found: dict[str, list[float]] = {peer.name: [] for peer in warm}
     for number in range(1, rounds + 1):
         chats = chats_of(number)
-        for peer in warm:
+        for peer in _order(warm, number):
             found[peer.name].append(len(chats) * tokens / await peer.run(chats, tokens))
     return {name: Figure(tuple(rates)) for name, rates in found.items()}
+
+
+def _order(peers: Sequence[Peer], number: int) -> list[Peer]:
+    """Return the peers as they take their turns in a round; over the rounds each follows every other equally often.
+
+    It is Williams' design: to both sides by turns, shifted by one each round, and backward once all have been first.
+    """
+    count = len(peers)
+    steps = [(at + 1) // 2 * (1 if at % 2 else -1) for at in range(count)]
+    order = [peers[(number + step) % count] for step in steps]
+    return order[::-1] if number // count % 2 else order
 
 
 async def _warms_up(peer: Peer, chats: Sequence[Chat], tokens: int) -> bool:
