@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
@@ -37,42 +38,58 @@ async def long_prompt_arrives(bench: Bench) -> Outcome:
     return Outcome(f"W6: a prompt of {tokens} tokens arrives", "ms", figures, (gate,))
 
 
+class _Gaps:
+    """The seconds between two pieces of text of each of the eight streams, from when all of them have had their first.
+
+    What comes before that holds the reading of their own prompts.
+    """
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+        self.all_have_begun = asyncio.Event()
+        self._last: dict[str, float] = {}
+        self._counted: Counter[str] = Counter()
+
+    def heard(self, session: str) -> int:
+        """Count a piece of text that has just come, and return how many of this stream have been."""
+        now = time.perf_counter()
+        if self.all_have_begun.is_set():
+            self.seconds.append(now - self._last[session])
+            self._counted[session] += 1
+        self._last[session] = now
+        if len(self._last) == STREAMS and not self.all_have_begun.is_set():
+            self._last = dict.fromkeys(self._last, now)
+            self.all_have_begun.set()
+        return self._counted[session]
+
+
 async def _gap(engine: LocalEngine, tokens: int, number: int, prompt: Chat | None) -> float:
     """Return the 99th percentile of the seconds between two pieces of text of the eight streams."""
-    gaps: list[float] = []
-    has_begun = asyncio.Event()
-    length = tokens if prompt is None else LONGEST_TOKENS
-    streams = asyncio.gather(
-        *(
-            _stream(engine, f"{number} {at}", chat, length, gaps, has_begun)
+    gaps = _Gaps()
+    most = tokens if prompt is None else LONGEST_TOKENS
+    async with asyncio.TaskGroup() as group:
+        streams = [
+            group.create_task(_stream(engine, f"{number} {at}", chat, most, gaps))
             for at, chat in enumerate(chats(STREAMS, number))
-        )
-    )
-    if prompt is None:
-        await streams
-    else:
-        await has_begun.wait()
-        gaps.clear()
-        started = time.perf_counter()
-        await _first_token(engine, f"{number} long", prompt)
-        if not gaps:  # nobody got a token: they waited for all of it
-            gaps.append(time.perf_counter() - started)
-        streams.cancel()
-        await asyncio.gather(streams, return_exceptions=True)
-    return sorted(gaps)[int(RANK * (len(gaps) - 1))]
+        ]
+        await gaps.all_have_begun.wait()
+        if prompt is not None:
+            started = time.perf_counter()
+            await _first_token(engine, f"{number} long", prompt)
+            if not gaps.seconds:  # nobody got a token: they waited for all of it
+                gaps.seconds.append(time.perf_counter() - started)
+            for stream in streams:
+                stream.cancel()
+    return sorted(gaps.seconds)[int(RANK * (len(gaps.seconds) - 1))]
 
 
-async def _stream(
-    engine: LocalEngine, session: str, chat: Chat, tokens: int, gaps: list[float], has_begun: asyncio.Event
-) -> None:
-    before: float | None = None
-    async for event in engine.generate(_request(session, chat, tokens)):
-        now = time.perf_counter()
-        if isinstance(event, Delta):
-            if before is not None:
-                gaps.append(now - before)
-                has_begun.set()
-            before = now
+async def _stream(engine: LocalEngine, session: str, chat: Chat, most: int, gaps: _Gaps) -> None:
+    """Listen until so many gaps of this stream have been counted."""
+    async with aclosing(_open(engine, session, chat)) as events:
+        async for event in events:
+            if isinstance(event, Delta) and gaps.heard(session) == most:
+                break
+    assert gaps.all_have_begun.is_set(), "a stream ended before all had begun"
 
 
 async def _first_token(engine: LocalEngine, session: str, chat: Chat) -> None:
