@@ -1,6 +1,9 @@
 """`transformers.generate`, greedy, all chats in one static batch, padded on the left; no streaming.
 
 With adapters it is PEFT's mixed batch: the adapter of each row by name.
+
+On a CPU this peer and continuous batching have float32 weights, W1 has a figure of this one in bfloat16 besides; the
+engine and llama.cpp read the same weights as 16 bits, half as many bytes. On a GPU the engine and both are in bfloat16.
 """
 
 import asyncio
@@ -18,9 +21,9 @@ from benchmarks.peers.peer import Chat, Prompts
 BASE = "__base__"
 
 
-def load(model: Path, device: torch.device) -> Any:  # transformers is untyped
-    """Return the model as transformers loads it, in the kind of numbers that the engine takes on this device."""
-    dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
+def load(model: Path, device: torch.device, dtype: torch.dtype | None = None) -> Any:  # transformers is untyped
+    """Return the model as transformers loads it, by default in float32 on a CPU and in bfloat16 elsewhere."""
+    dtype = dtype or (torch.float32 if device.type == "cpu" else torch.bfloat16)
     return AutoModelForCausalLM.from_pretrained(model, dtype=dtype).eval().to(device)
 
 
@@ -34,10 +37,11 @@ class GeneratePeer:
         threads: int,
         adapters: Sequence[Path] = (),
         name: str = "generate",
+        dtype: torch.dtype | None = None,
     ) -> None:
         self.name = name
         self._prompts = Prompts(model)
-        self._model = load(model, device)
+        self._model = load(model, device, dtype)
         self.parameters = sum(weight.numel() for weight in self._model.parameters())
         self._names = [f"adapter {number}" for number in range(len(adapters))]
         if adapters:

@@ -26,5 +26,11 @@ async def test_a_llama_cpp_that_cannot_be_used_is_left_out(
         has_llama_cpp=True,
     )
     outcome = await one_stream(bench)
-    assert list(outcome.figures) == ["engine", "engine, 1 adapter", "generate", "continuous batching"]
+    assert list(outcome.figures) == [
+        "engine",
+        "engine, 1 adapter",
+        "generate",
+        "generate, bfloat16",
+        "continuous batching",
+    ]
     assert "left out: " in capsys.readouterr().err
