@@ -1,4 +1,4 @@
-"""Results as a page of Markdown, and as plots. Pure."""
+"""Results as a page of Markdown. Pure."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -21,7 +21,8 @@ def _conditions(conditions: Mapping[str, Any]) -> str:
 def _limits(model: Mapping[str, Any]) -> str:
     return (
         f"Reading every 16-bit weight once per token from memory would allow "
-        f"{model['one_stream_limit_tokens_per_s']:,.0f} tokens/s for one conversation."
+        f"{model['one_stream_limit_tokens_per_s']:,.0f} tokens/s for one conversation, "
+        "and more where a processor's cache holds a part of the weights."
     )
 
 
