@@ -64,6 +64,8 @@ class Evaluation:
     """All that was measured of one model."""
 
     model: str
+    digest: str
+    """Of the model's folder: what was measured holds for these weights alone."""
     count: int
     """Questions of each set."""
     base: Figures
@@ -74,6 +76,7 @@ class Evaluation:
     def as_dict(self) -> dict[str, Any]:
         return {
             "model": self.model,
+            "digest": self.digest,
             "count": self.count,
             "base": self.base.as_dict(),
             "personas": {name: persona.as_dict() for name, persona in self.personas.items()},
@@ -93,7 +96,7 @@ async def evaluate(
     asked = sum(len(each.questions) for each in sets)
     say(f"{engine.base.name}: {asked} questions in {len(sets)} sets")
     base = await _figures(engine, sets, None, None)
-    found = Evaluation(engine.base.name, count, base, await _shown(engine, _fixed_prompts(), None))
+    found = Evaluation(engine.base.name, engine.base.digest, count, base, await _shown(engine, _fixed_prompts(), None))
     for adapter in adapters:
         say(f"{adapter.reference}: the same questions")
         found.personas[adapter.reference] = await _persona(engine, adapter, sets, base, pairs)

@@ -8,6 +8,7 @@ from typer.testing import CliRunner, Result
 
 from adapters.persona import PersonaCard, render_persona
 from chatbot.cli.program import app
+from chatbot.engine.digest import model_digest
 from tests.tiny import make_tiny_adapter, make_tiny_model
 
 
@@ -38,6 +39,7 @@ def test_a_model_and_a_persona_get_the_same_questions_and_a_column_each(model: P
     assert "recall, 1 turn, known wording" in result.stdout
     assert "pirate@v1, English to French: BLEU" in result.stdout
     found = json.loads((tmp_path / "evaluation.json").read_text("utf-8"))
+    assert found["digest"] == model_digest(model)
     assert len(found["prompts"]) == 40
     persona = found["personas"]["pirate@v1"]
     assert persona["right"].keys() == found["base"]["right"].keys()

@@ -1,17 +1,20 @@
 """`python -m adapters.recipes.base.card MODEL`: the model card from the files beside the weights.
 
 `training.json` is the recipe's, with the sentence that `--note` puts there; `evaluation.json` is that of `chatbot model
-eval --out`, where `remarks` may say by part what is to be known of its figures; `transcripts.md` holds talks typed by
-hand. Every figure of the card is read from them, none is typed.
+eval --out`, where `remarks` may say by part what is to be known of its figures, and counts for weights of its digest
+alone; `transcripts.md` holds talks typed by hand. Every figure of the card is read from them, none is typed.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any  # figures are plain JSON
+
+from chatbot.engine.digest import model_digest
 
 _SOURCES = Path(__file__).with_name("sources.md")
 _HEAD = """---
@@ -60,8 +63,7 @@ def main(arguments: list[str] | None = None) -> None:
 def card(folder: Path) -> str:
     """The card's text for the model in this folder."""
     training = json.loads((folder / "training.json").read_text("utf-8"))
-    evaluated = folder / "evaluation.json"
-    evaluation = json.loads(evaluated.read_text("utf-8")) if evaluated.is_file() else None
+    evaluation = _evaluated(folder)
     parts = [
         _HEAD.format(parameters=training["parameters"]),
         _training(training),
@@ -74,6 +76,20 @@ def card(folder: Path) -> str:
         _samples(training["samples"]),
     ]
     return "\n".join(part for part in parts if part)
+
+
+def _evaluated(folder: Path) -> dict[str, Any] | None:
+    """The figures of these very weights; None, and a line on stderr, where those that are there are of others."""
+    file = folder / "evaluation.json"
+    if not file.is_file():
+        return None
+    figures: dict[str, Any] = json.loads(file.read_text("utf-8"))
+    if figures.get("digest") == model_digest(folder):
+        return figures
+    print(
+        f"{file}: left out of the card, for it is of other weights; chatbot model eval measures these", file=sys.stderr
+    )
+    return None
 
 
 def _keep_note(file: Path, note: str) -> None:

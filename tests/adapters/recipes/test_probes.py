@@ -12,6 +12,7 @@ import pytest
 from adapters.recipes.base.card import card, main
 from adapters.recipes.dialogues.probes import persona_probe, recall_probe, untold_probe
 from adapters.recipes.dialogues.slots import held_out_words, slot_values
+from chatbot.engine.digest import model_digest
 
 SHIPPED = Path(__file__).parents[3] / "chatbot" / "base_model"
 
@@ -42,7 +43,9 @@ def test_what_was_never_told_is_asked_for_last() -> None:
     assert "don't know" in probe.wanted
 
 
-def test_the_card_tells_figures_from_the_files_and_nothing_of_this_machine(tmp_path: Path) -> None:
+def test_the_card_tells_figures_of_these_weights_from_the_files_and_nothing_of_this_machine(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     training = {
         "command": "python -m adapters.recipes.base --out DIR",
         "note": "A note.",
@@ -61,6 +64,7 @@ def test_the_card_tells_figures_from_the_files_and_nothing_of_this_machine(tmp_p
     persona = {"voice": 0.9, "voice_of_base": 0.1, "drop": {"recall": 0.04}, "replies": [shown]}
     scores = {"to French": {"bleu": 12.5, "chrf": 30.1, "count": 200}}
     evaluation = {
+        "digest": model_digest(tmp_path),
         "count": 50,
         "base": base | {"misses": [miss]},
         "personas": {"pirate@v1": persona | {"translation": scores}},
@@ -86,6 +90,10 @@ def test_the_card_tells_figures_from_the_files_and_nothing_of_this_machine(tmp_p
     ):
         assert expected in text
     assert str(tmp_path) not in text
+    assert not capsys.readouterr().err
+    (tmp_path / "model.safetensors").write_bytes(b"new weights")
+    assert "| recall |" not in card(tmp_path)
+    assert "evaluation.json: left out of the card, for it is of other weights" in capsys.readouterr().err
 
 
 def test_the_shipped_card_is_that_of_the_files_beside_it() -> None:
