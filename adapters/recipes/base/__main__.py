@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -14,13 +15,13 @@ import torch
 from transformers import AutoTokenizer, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from adapters.recipes.base.card import card
-from adapters.recipes.base.checkpoint import RunState
+from adapters.recipes.base.checkpoint import OtherRun, RunState
 from adapters.recipes.base.corpus import Corpus
 from adapters.recipes.base.documents import Encoder
 from adapters.recipes.base.freed_memory import keep_freed_memory
 from adapters.recipes.base.mixture import Mixture
 from adapters.recipes.base.model import finished_model, new_model, parameter_count, save_model, shape_of
-from adapters.recipes.base.options import PARTS, asked_shape, command_of, read_options
+from adapters.recipes.base.options import PARTS, asked_shape, command_of, decisive, read_options
 from adapters.recipes.base.prefetch import prefetched
 from adapters.recipes.base.progress import LATE, Budget
 from adapters.recipes.base.repeated import Repeated
@@ -40,8 +41,11 @@ def main(arguments: list[str] | None = None) -> None:
     tokenizer = _tokenizer(_run(options) / "tokenizer", corpus, options)
     model = _model(tokenizer, options)
     print(f"{parameter_count(model):,} parameters", flush=True)
-    plan = _plan(options)
-    state = _trained(model, tokenizer, corpus, plan, options)
+    plan = _plan(options, corpus)
+    try:
+        state = _trained(model, tokenizer, corpus, plan, options)
+    except OtherRun as error:
+        sys.exit(str(error))
     if not plan.is_over(state):
         print(f"paused after {state.step} steps; give the same command again to go on")
         return
@@ -131,7 +135,7 @@ def _tokenizer_texts(corpus: Corpus, options: argparse.Namespace) -> Iterator[st
         yield from (corpus.draw_text(rng) for _ in range(options.tokenizer_dialogues // 2))
 
 
-def _plan(options: argparse.Namespace) -> Plan:
+def _plan(options: argparse.Namespace, corpus: Corpus) -> Plan:
     begins_at = LATE if options.start else 0.0
     return Plan(
         Budget(options.steps, None if options.steps else options.minutes, begins_at),
@@ -140,6 +144,7 @@ def _plan(options: argparse.Namespace) -> Plan:
         peak_rate=options.rate,
         is_bfloat16=_is_bfloat16(options),
         compiles=options.compile,
+        asked=decisive(options) | {"corpus": corpus.sizes()},
     )
 
 

@@ -65,6 +65,10 @@ class Corpus:
             {name: list(_chats(folder, name, held_out=held_out)) for name in CHAT_SHARES if _find(folder, name)},
         )
 
+    def sizes(self) -> dict[str, int]:
+        """How many texts or chats there are of each source."""
+        return {name: len(each) for kind in (self.texts, self.chats) for name, each in kind.items()}
+
     def draw_text(self, rng: random.Random) -> str:
         """One text, its source by share."""
         name = rng.choices(list(self.texts), [TEXT_SHARES[name] for name in self.texts])[0]

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,8 @@ class Plan:
     save_s: float = 180.0
     is_bfloat16: bool = True
     compiles: bool = False
+    asked: Mapping[str, Any] = field(default_factory=dict)
+    """What decides the weights beside the code; a checkpoint of which something else was asked is refused."""
 
     def is_over(self, state: RunState) -> bool:
         """Whether the budget is used."""
@@ -56,10 +58,13 @@ class Plan:
 
 
 def train(model: LlamaForCausalLM, batches: Batches, plan: Plan, checkpoint: Path, report: Report) -> RunState:
-    """Train until the budget is used or it is time to pause, going on from the checkpoint where there is one."""
+    """Train until the budget is used or it is time to pause, going on from the checkpoint where there is one.
+
+    Raises OtherRun where the checkpoint is of another run.
+    """
     model.to(torch.device(plan.device))
     optimizers = make_optimizers(model, plan)
-    state = load_checkpoint(checkpoint, model, optimizers) or RunState()
+    state = load_checkpoint(checkpoint, model, optimizers, plan.asked)
     learn = _learner(model, optimizers, plan)
     window = _Window(state, peak_flops(torch.device(plan.device), is_bfloat16=plan.is_bfloat16))
     saved = begun = time.monotonic()

@@ -233,6 +233,10 @@ def test_the_command_makes_a_model_that_transformers_loads(tmp_path: Path) -> No
         " --hidden 32 --layers 1 --heads 2 --kv-heads 1 --feed-forward 64 --vocab 400"
     )
     assert str(tmp_path) not in card
+    with pytest.raises(
+        SystemExit, match=r"holds another run: seed 1, now 2; corpus \{'tinystories_bits.txt': 2\}, now \{\}"
+    ):
+        main(["--out", str(out), "--seed", "2", *SMALL.split(), *QUICK.split()])
 
 
 def test_a_finished_model_goes_on_learning_and_only_what_is_to_learn_changes(tmp_path: Path) -> None:

@@ -79,9 +79,9 @@ def test_a_run_resumed_from_a_checkpoint_ends_where_a_straight_one_does(
         begun = torch.optim.Muon(broken.parameters(), lr=0.02, weight_decay=0.1, adjust_lr_fn="match_rms_adamw")
     learn(straight, straight.muon(), range(6))
     learn(broken, begun, range(3))
-    save_checkpoint(tmp_path / "run", RunState(step=3), broken, [begun])
+    save_checkpoint(tmp_path / "run", RunState({}, step=3), broken, [begun])
     optimizer = resumed.muon()
-    assert load_checkpoint(tmp_path / "run", resumed, [optimizer]) == RunState(step=3)
+    assert load_checkpoint(tmp_path / "run", resumed, [optimizer], {}) == RunState({}, step=3)
     learn(resumed, optimizer, range(3, 6))
     for weight, wanted in zip(resumed.parameters(), straight.parameters(), strict=True):
         if is_begun_with_torchs:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 import torch
 
 from adapters.recipes.base import __main__ as command
 from adapters.recipes.base import throughput
+from adapters.recipes.base.corpus import Corpus
 from adapters.recipes.base.options import read_options
 
 CPU = torch.device("cpu")
@@ -56,4 +56,4 @@ def _with_rate(monkeypatch: pytest.MonkeyPatch, rate: Callable[[bool], float]) -
 
 
 def _precision(*flags: str) -> bool:
-    return command._plan(read_options(["--out", str(Path("unused")), *flags])).is_bfloat16
+    return command._plan(read_options(["--out", ".", *flags]), Corpus({}, {})).is_bfloat16
