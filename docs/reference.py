@@ -1,8 +1,11 @@
 """Write the reference pages from the code itself: `python -m docs.reference`, or `--check` that they are current."""
 
+import ast
+import inspect
 import json
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +32,9 @@ context_tokens = 4096
 allow_origin = ["http://localhost:3000"]
 ```
 """
+FRAME = """\
+A frame is a JSON object with its `type` and these fields. It may have an `event_id`, which comes back in an `error`,
+and a `stream_id`, which comes back in all that answers it. Over HTTP the fields of `response.create` are the body."""
 
 
 def cli_page() -> str:
@@ -48,7 +54,7 @@ def settings_page() -> str:
 
 def events_page() -> str:
     """Return the page of what goes over the WebSocket, both ways."""
-    lines = [HEADER, "# Events of `/v1/responses`", "", "## From the client", ""]
+    lines = [HEADER, "# Events of `/v1/responses`", "", "## From the client", "", FRAME, ""]
     for name, model in requests.CLIENT_EVENTS.items():
         lines += [f"### `{name}`", "", *_fields(model), ""]
     lines += ["## From the server", "", "One reply, as it is streamed:", "", "```json"]
@@ -94,21 +100,37 @@ def _fields(model: type[BaseModel]) -> Iterator[str]:
     if not model.model_fields:
         yield "No fields of its own."
         return
-    yield "| field | type | |"
-    yield "|---|---|---|"
+    yield "| field | type | may be | what it is |"
+    yield "|---|---|---|---|"
     schema = model.model_json_schema()
-    required = schema.get("required", [])
+    required, documented = schema.get("required", []), _documented(model)
     for name, described in schema["properties"].items():
         kinds = described.get("anyOf", [described])
-        names = [kind.get("type") or kind["$ref"].rsplit("/", 1)[-1] for kind in kinds]
+        names = [kind.get("type", "object") for kind in kinds]
         shown = " or ".join(name for name in names if name != "null")
         told = ["required"] if name in required else [text for kind in kinds if (text := _range(kind))]
-        yield f"| `{name}` | {shown} | {', '.join(told)} |"
+        yield f"| `{name}` | {shown} | {', '.join(told)} | {_line(documented.get(name))} |"
+
+
+def _documented(model: type[BaseModel]) -> dict[str, str]:
+    """Return the docstrings of a request's fields, read from its source: the server has no use for them."""
+    own = [kind for kind in reversed(model.__mro__) if kind.__module__ == requests.__name__]
+    found = {}
+    for body in (ast.parse(inspect.getsource(kind)).body[0] for kind in own):
+        for pair in pairwise(ast.iter_child_nodes(body)):
+            match pair:
+                case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
+                    found[name] = text
+    return found
 
 
 def _range(kind: dict[str, Any]) -> str:
-    """Return the numbers that a type takes, or nothing if that is all of them."""
+    """Return the numbers, or how much, a type takes, or nothing if that is all there is."""
     match kind:
+        case {"maxLength": most}:
+            return f"up to {most} characters"
+        case {"maxItems": most}:
+            return f"up to {most}"
         case {"minimum": low, "maximum": high}:
             return f"{low} to {high}"
         case {"minimum": low}:

@@ -73,7 +73,10 @@ class TurnOptions(Request):
     """
 
     model: str | None = None
+    """Who answers: a persona (`pirate`), one version of it (`pirate@v1`) or the base model; by default the persona of
+    the conversation, else the base model."""
     temperature: Annotated[float | None, Field(ge=0, le=2)] = None
+    """0 always takes the likeliest token."""
     top_p: Annotated[float | None, Field(ge=0, le=1)] = None
     top_k: Annotated[int | None, Field(ge=0, le=1_000_000)] = None
     min_p: Annotated[float | None, Field(ge=0, le=1)] = None
@@ -82,9 +85,13 @@ class TurnOptions(Request):
     frequency_penalty: Annotated[float | None, Field(ge=-2, le=2)] = None
     presence_penalty: Annotated[float | None, Field(ge=-2, le=2)] = None
     stop: str | Annotated[ListOf[str], Field(max_length=8)] | None = None
+    """The reply ends before the first of these texts."""
     seed: Annotated[int | None, Field(ge=-(2**63), le=2**63 - 1)] = None
+    """The same seed gives the same reply again."""
     metadata: Metadata | None = None
+    """Kept with the response: up to 16 texts of 512 characters, under names of 64."""
     stream: bool | None = None
+    """Over HTTP: answer with events. A WebSocket always has them."""
     safety_identifier: UserName | None = None
     """Who the turn is for, where one client speaks for many: users take turns in the engine. An empty name is none."""
     user: UserName | None = None
@@ -95,16 +102,25 @@ class ResponseCreate(TurnOptions):
     """One turn: the body of `POST /v1/responses` and the `response.create` event."""
 
     input: str | ListOf[Message]
+    """What the user says: a text, or a list of `{"role", "content"}` that ends with one of the user."""
     conversation: str | ConversationReference | None = None
+    """Its id, or `{"id": "conv_…"}`. Without it and `previous_response_id` one is made that is not listed."""
     previous_response_id: str | None = None
+    """Continue after this response, in its conversation."""
     parent_item_id: str | None = None
     """Ours: continue from this item instead of the newest one, to edit a message or branch off. An explicit null
     begins again at the root."""
     instructions: str | None = None
+    """System prompt of this turn."""
     max_output_tokens: MaxTokens | None = None
+    """Longest reply, in tokens."""
     store: bool | None = None
+    """`false` keeps nothing of the turn."""
     background: bool | None = None
+    """Over HTTP: answer at once, with the response as it is then."""
     idempotency_key: str | None = None
+    """Ours: a repeat of the same request under the same key, of up to 255 characters, gives the same
+    response."""
     is_stateless: ClassVar[bool] = False
     """Whether the next request brings the whole chat again, so that the engine does well to remember it in memory."""
 
@@ -150,6 +166,7 @@ class ResponseCancel(Request):
 class ResponseAttach(Request):
     response_id: str
     starting_after: Annotated[int, Field(ge=-1)] = -1
+    """The `sequence_number` of the last event that is known; -1 asks for all."""
 
 
 class ConversationSubscribe(Request):
