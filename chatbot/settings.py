@@ -115,7 +115,7 @@ class Settings(BaseSettings):
     prefill_ms: Annotated[float, Field(gt=0, le=60_000)] = 50.0
     """How long new prompts may hold up each token of the replies being streamed."""
     stuck_after_s: Annotated[float, Field(gt=0, le=86_400)] = 60.0
-    """A step of the engine that takes longer counts as stuck: what runs fails, and the engine is started anew."""
+    """A step of the engine that takes longer counts as stuck: what runs fails, and the engine is restarted."""
     max_queued_turns: Annotated[int, Field(ge=0, le=1_000_000)] = 4
     """Turns that may wait behind the running one in the same conversation."""
     max_message_bytes: Annotated[int, Field(ge=1024, le=1024**3)] = 256 * 1024

@@ -1,4 +1,4 @@
-"""From example chats to a persona in the running server, with nothing but the commands of the README."""
+"""From example chats to a persona in the running server, with nothing but the commands that users have."""
 
 import json
 import os

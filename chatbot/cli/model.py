@@ -56,7 +56,7 @@ def evaluate(
     """Ask a model some two thousand questions, and count what is right.
 
     They are about memory, its name, instructions, knowledge and honesty.
-    Values and, where the table says so, wordings are held out of the bundled model's training.
+    The facts and, where the table says so, the wordings are held out of the bundled model's training.
     """
     settings = settings_with(model=model, model_from="the model")
     _require_place(out)
