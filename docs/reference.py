@@ -146,6 +146,8 @@ def _notices() -> list[str]:
         "- `chatbot:queued {response_id, position, waits_for}`: how many turns are ahead in the same conversation, and",
         "  whether it waits for those (`turns`) or for the `model`, which is being loaded.",
         "- `chatbot:context {response_id, context}`: which messages the model sees, and how many tokens they are.",
+        "- `chatbot:conversation.subscribed {conversation}`: all later changes and replies will be sent; read its items now.",
+        "- `chatbot:conversation.unsubscribed {conversation}`: no more of it is sent.",
         "- `chatbot:conversations.watched`: all later changes will be sent; read the list now.",
         "- `chatbot:conversation.updated {conversation, running_response_id}`: a conversation is new or has changed.",
         "- `chatbot:conversation.deleted {conversation}`: it is gone.",

@@ -172,11 +172,18 @@ class Client(HttpApi):
     async def subscribe(self, conversation: str) -> None:
         """Receive what other clients do in a conversation, through `on_event`, until it is deleted.
 
-        Raises `NotFound` if there is none with this id.
+        `chatbot:conversation.subscribed` comes first, and again after a lost socket or where too much was not read in
+        time: then read the items. Raises `NotFound` if there is none with this id.
         """
         await self.conversation(conversation)
-        frame = {"type": "chatbot:conversation.subscribe", "conversation": conversation}
-        await self._keep_asking(frame | {"event_id": f"subscribe_{conversation}"})
+        await self._keep_asking(_subscribe_frame(conversation))
+
+    async def unsubscribe(self, conversation: str) -> None:
+        """Receive no more of a conversation, once `chatbot:conversation.unsubscribed` has come."""
+        self._standing = [frame for frame in self._standing if frame != _subscribe_frame(conversation)]
+        if self.state == "live":
+            frame = {"type": "chatbot:conversation.unsubscribe", "conversation": conversation}
+            await self._connection.send(frame | {"event_id": f"unsubscribe_{conversation}"})
 
     async def _keep_asking(self, frame: Event) -> None:
         """Send a frame whose answer never ends; it is sent on every new socket too."""
@@ -225,7 +232,7 @@ class Client(HttpApi):
         elif reply := self._replies.pop(str(frame_id), None):
             reply.fail(error)
         else:
-            if isinstance(error, NotFound):  # what was asked for on every socket is gone
+            if isinstance(error, NotFound) or error.code == "too_many_subscriptions":  # it is not for every socket
                 self._standing = [frame for frame in self._standing if frame["event_id"] != frame_id]
             self._on_stray_event(event)
 
@@ -260,6 +267,11 @@ class Client(HttpApi):
         for reply in self._replies.values():
             reply.fail(error)
         self._replies.clear()
+
+
+def _subscribe_frame(conversation: str) -> Event:
+    frame = {"type": "chatbot:conversation.subscribe", "conversation": conversation}
+    return frame | {"event_id": f"subscribe_{conversation}"}
 
 
 def _attach_frame(stream_id: str, reply: Reply) -> Event:

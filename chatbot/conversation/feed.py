@@ -4,6 +4,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final, Generic, TypeVar
 
 from chatbot.conversation.stream import ResponseLog
 
@@ -14,67 +15,69 @@ class Changed:
     """A conversation is not what it was; its newest state is read when the news is told."""
 
 
+CHANGED: Final = Changed()
 News = ResponseLog | Changed
+T = TypeVar("T")
 
 
-class Changes:
-    """Names of the conversations that changed since a watcher of all last looked, each once and never too many."""
+class Unread(Generic[T]):
+    """News that a watcher was not told yet, each once and never too many."""
 
     def __init__(self) -> None:
-        self._names: dict[str, None] = {}
+        self._news: dict[T, None] = {}
         self._is_behind = True
         self._grown = asyncio.Event()
 
-    def add(self, conversation_id: str) -> None:
-        """Note a change; of too many only that there were some is kept."""
-        self._names.pop(conversation_id, None)
-        self._names[conversation_id] = None
-        if len(self._names) > MAX_UNREAD:
-            self._names.clear()
+    def add(self, news: T) -> None:
+        """Note something; of too much only that there was some is kept."""
+        self._news.pop(news, None)
+        self._news[news] = None
+        if len(self._news) > MAX_UNREAD:
+            self._news.clear()
             self._is_behind = True
         self._grown.set()
 
-    async def next(self) -> str | None:
-        """Return the next conversation to tell of; None, at first and after too many, to read the whole list."""
-        while not (self._is_behind or self._names):
+    async def next(self) -> T | None:
+        """Return what is to be told next; None, at first and after too much, to read anew what there is."""
+        while not (self._is_behind or self._news):
             self._grown.clear()
             await self._grown.wait()
         if self._is_behind:
             self._is_behind = False
             return None
-        name = next(iter(self._names))
-        del self._names[name]
-        return name
+        news = next(iter(self._news))
+        del self._news[news]
+        return news
 
 
 class Feed:
-    """One bounded queue for each watcher; a watcher that does not read loses its oldest news, nobody else's."""
+    """Bounded news for each watcher; one that does not read holds nobody up and is told to read anew."""
 
     def __init__(self) -> None:
-        self._watchers: defaultdict[str, set[asyncio.Queue[News]]] = defaultdict(set)
-        self._watchers_of_all: set[Changes] = set()
+        self._watchers: defaultdict[str, set[Unread[News]]] = defaultdict(set)
+        self._watchers_of_all: set[Unread[str]] = set()
 
     @contextmanager
-    def watch(self, conversation_id: str) -> Iterator[asyncio.Queue[News]]:
-        """Give the queue on which news of this conversation arrive."""
-        queue: asyncio.Queue[News] = asyncio.Queue(MAX_UNREAD)
-        self._watchers[conversation_id].add(queue)
+    def watch(self, conversation_id: str) -> Iterator[Unread[News]]:
+        """Give the news of this conversation from now on."""
+        unread = Unread[News]()
+        self._watchers[conversation_id].add(unread)
         try:
-            yield queue
+            yield unread
         finally:
-            self._watchers[conversation_id].discard(queue)
+            self._watchers[conversation_id].discard(unread)
             if not self._watchers[conversation_id]:
                 del self._watchers[conversation_id]
 
     @contextmanager
-    def watch_all(self) -> Iterator[Changes]:
-        """Give the changes of every conversation from now on."""
-        changes = Changes()
-        self._watchers_of_all.add(changes)
+    def watch_all(self) -> Iterator[Unread[str]]:
+        """Give the names of all conversations that change from now on."""
+        unread = Unread[str]()
+        self._watchers_of_all.add(unread)
         try:
-            yield changes
+            yield unread
         finally:
-            self._watchers_of_all.discard(changes)
+            self._watchers_of_all.discard(unread)
 
     def begun(self, log: ResponseLog) -> None:
         """Tell that a turn was stored and its reply is on its way."""
@@ -82,12 +85,10 @@ class Feed:
 
     def changed(self, conversation_id: str) -> None:
         """Tell that a conversation was made, changed or deleted, once that is stored."""
-        self._publish(conversation_id, Changed())
+        self._publish(conversation_id, CHANGED)
 
     def _publish(self, conversation_id: str, news: News) -> None:
-        for changes in self._watchers_of_all:
-            changes.add(conversation_id)
-        for queue in self._watchers.get(conversation_id, ()):
-            if queue.full():
-                queue.get_nowait()
-            queue.put_nowait(news)
+        for names in self._watchers_of_all:
+            names.add(conversation_id)
+        for unread in self._watchers.get(conversation_id, ()):
+            unread.add(news)

@@ -173,6 +173,10 @@ class ConversationSubscribe(Request):
     conversation: str
 
 
+class ConversationUnsubscribe(Request):
+    conversation: str
+
+
 class ConversationsWatch(Request):
     """Asks for the changes of all conversations; it has no fields."""
 
@@ -182,6 +186,7 @@ CLIENT_EVENTS: Mapping[str, type[Request]] = {
     "response.cancel": ResponseCancel,
     "chatbot:response.attach": ResponseAttach,
     "chatbot:conversation.subscribe": ConversationSubscribe,
+    "chatbot:conversation.unsubscribe": ConversationUnsubscribe,
     "chatbot:conversations.watch": ConversationsWatch,
 }
 """What a frame may be, by its type."""

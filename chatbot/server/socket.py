@@ -13,32 +13,31 @@ from typing import Any
 import structlog
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from chatbot.conversation.faults import told_in_protocol
-from chatbot.conversation.feed import Changed
-from chatbot.conversation.stream import ResponseLog
 from chatbot.protocol import events
-from chatbot.protocol.errors import InvalidRequest, NotFound, Overloaded, ProtocolError, ServerFault, TooLarge
+from chatbot.protocol.errors import InvalidRequest, Overloaded, ProtocolError, ServerFault, TooLarge
 from chatbot.protocol.frames import parse_object
 from chatbot.protocol.requests import (
     CLIENT_EVENTS,
     ConversationSubscribe,
+    ConversationUnsubscribe,
     ResponseAttach,
     ResponseCancel,
     ResponseCreate,
     is_stream_id,
     validate,
 )
-from chatbot.protocol.resources import conversation_resource, deleted_conversation
 from chatbot.server.guard import SUBPROTOCOLS
 from chatbot.server.idempotency import idempotency_key
 from chatbot.server.readings import Readings
 from chatbot.server.services import Services
-from storage.records import Conversation
+from chatbot.server.watching import Watching
 
 logger = structlog.get_logger(__name__)
 
 MAX_TASKS = 256
-"""Requests and readings that one socket may have at the same time; as many more may be cancels."""
+"""Requests and readings that one socket may have at the same time, beside what it follows."""
+MAKES_ROOM = ("response.cancel", "chatbot:conversation.unsubscribe")
+"""What is taken up to twice as many."""
 
 
 class ResponseSocket:
@@ -49,8 +48,7 @@ class ResponseSocket:
         self._socket = socket
         self._tasks: set[asyncio.Task[None]] = set()
         self._readings = Readings(services, self._send)
-        self._watching: set[str] = set()
-        self._is_watching_all = False
+        self._watching = Watching(services, self._readings, self._send, self._spawn)
         self._beginning = asyncio.Lock()
         self._sending = asyncio.Lock()
 
@@ -77,11 +75,12 @@ class ResponseSocket:
 
     async def _take(self, raw: str | bytes) -> None:
         """Start the work that a frame asks for; its errors are answered with the ids that the frame carries."""
-        if len(self._tasks) < MAX_TASKS:
+        count = len(self._tasks) - self._watching.count
+        if count < MAX_TASKS:
             self._spawn(self._handle(raw))
             return
         event = self._understood(raw)
-        if event.get("type") == "response.cancel" and len(self._tasks) < 2 * MAX_TASKS:  # this makes room
+        if event.get("type") in MAKES_ROOM and count < 2 * MAX_TASKS:
             self._spawn(self._handle(raw))
             return
         busy = Overloaded("too_many_requests", f"this socket has {MAX_TASKS} requests open; wait, or cancel one")
@@ -96,10 +95,11 @@ class ResponseSocket:
         except ProtocolError:
             return {}
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _handle(self, raw: str | bytes) -> None:
         with suppress(WebSocketDisconnect):  # there is nobody to be answered
@@ -140,9 +140,11 @@ class ResponseSocket:
                 log = await self._services.turns.attach(wanted.response_id)
                 await self._readings.read(log, stream_id, wanted.starting_after)
             case "chatbot:conversation.subscribe":
-                await self._watch(validate(ConversationSubscribe, event).conversation, stream_id)
+                await self._watching.subscribe(validate(ConversationSubscribe, event).conversation, stream_id)
+            case "chatbot:conversation.unsubscribe":
+                await self._watching.unsubscribe(validate(ConversationUnsubscribe, event).conversation, stream_id)
             case "chatbot:conversations.watch":
-                await self._watch_all(stream_id)
+                await self._watching.watch_all(stream_id)
             case other:
                 message = f"type: expected {' or '.join(CLIENT_EVENTS)}, got {str(other)[:60]!r}"
                 raise InvalidRequest("unknown_event", message, "type")
@@ -158,67 +160,6 @@ class ResponseSocket:
         settled = await self._services.turns.cancel(response_id)
         if not is_read:
             await self._send(events.last(settled), stream_id)
-
-    async def _watch(self, conversation_id: str, stream_id: str | None) -> None:
-        """Send what others do in a conversation, until it is deleted: their turns as they stream, its new title."""
-        if conversation_id in self._watching:
-            return
-        self._watching.add(conversation_id)
-        try:
-            with self._services.turns.feed.watch(conversation_id) as news:
-                with told_in_protocol():
-                    conversation = await self._services.store.conversation(conversation_id)
-                await self._send_conversation(conversation, stream_id)
-                running = self._services.turns.running_in(conversation_id)
-                for log in running:
-                    self._spawn(self._readings.follow(log, stream_id))
-                is_there = True
-                while is_there:
-                    match await news.get():
-                        case ResponseLog() as log:
-                            self._spawn(self._readings.follow(log, stream_id))
-                        case Changed():
-                            is_there = await self._tell_change(conversation_id, stream_id)
-        finally:
-            self._watching.discard(conversation_id)
-
-    async def _watch_all(self, stream_id: str | None) -> None:
-        """Send how conversations change, wherever; several changes of one that were not sent yet are one."""
-        if self._is_watching_all:
-            return
-        self._is_watching_all = True
-        try:
-            with self._services.turns.feed.watch_all() as changes:
-                while True:
-                    conversation_id = await changes.next()
-                    if conversation_id is None:
-                        await self._send({"type": "chatbot:conversations.watched"}, stream_id)
-                    else:
-                        await self._tell_change(conversation_id, stream_id)
-        finally:
-            self._is_watching_all = False
-
-    async def _tell_change(self, conversation_id: str, stream_id: str | None) -> bool:
-        """Send the newest state of a conversation that is listed or known to the client; False if it is deleted."""
-        try:
-            with told_in_protocol():
-                conversation = await self._services.store.conversation(conversation_id)
-        except NotFound:
-            deleted = deleted_conversation(conversation_id)
-            await self._send({"type": "chatbot:conversation.deleted", "conversation": deleted}, stream_id)
-            return False
-        if conversation.listed or conversation_id in self._watching:
-            await self._send_conversation(conversation, stream_id)
-        return True
-
-    async def _send_conversation(self, conversation: Conversation, stream_id: str | None) -> None:
-        running = self._services.turns.running_in(conversation.id)
-        told = {
-            "type": "chatbot:conversation.updated",
-            "conversation": conversation_resource(conversation),
-            "running_response_id": running[0].response.id if running else None,
-        }
-        await self._send(told, stream_id)
 
     async def _send(self, event: dict[str, Any], stream_id: str | None = None) -> None:
         if stream_id is not None:

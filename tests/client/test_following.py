@@ -111,6 +111,22 @@ async def test_what_others_say_comes_until_the_conversation_is_gone(tmp_path: Pa
                 assert [frame["type"] for frame in client._standing] == ["chatbot:conversations.watch"]
 
 
+async def test_who_follows_too_many_is_told_so_and_who_unsubscribes_asks_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chatbot.server.watching.MAX_SUBSCRIPTIONS", 1)
+    told = asyncio.Queue[dict[str, object]]()
+    async with live_server(tmp_path, FakeEngine()) as url, Client(url, on_event=told.put_nowait) as client:
+        one, two = [(await client.create_conversation())["id"] for _ in range(2)]
+        for name in (one, two):
+            await client.subscribe(name)
+        await _first_of(told, "error")
+        assert [frame["conversation"] for frame in client._standing] == [one]
+        await client.unsubscribe(one)
+        await _first_of(told, "chatbot:conversation.unsubscribed")
+        assert client._standing == []
+
+
 async def _first_of(told: "asyncio.Queue[dict[str, object]]", kind: str) -> None:
     while (await told.get())["type"] != kind:
         pass

@@ -1,11 +1,16 @@
 import asyncio
+from typing import TypeVar
 
-from chatbot.conversation.feed import MAX_UNREAD, Changes, Feed
+from chatbot.conversation.feed import CHANGED, MAX_UNREAD, Feed, Unread
+from chatbot.conversation.stream import ResponseLog
+from tests.protocol.test_events import settled
+
+T = TypeVar("T")
 
 
-async def waiting(changes: Changes) -> list[str | None]:
+async def waiting(changes: Unread[T]) -> list[T | None]:
     """Everything that can be told without waiting."""
-    told: list[str | None] = []
+    told: list[T | None] = []
     while True:
         following = asyncio.ensure_future(changes.next())
         await asyncio.sleep(0)
@@ -57,3 +62,24 @@ async def test_a_watcher_that_left_is_forgotten() -> None:
         await changes.next()
     feed.changed("a")
     assert await waiting(changes) == []
+
+
+async def test_a_follower_is_told_of_each_reply_and_that_there_was_a_change_once() -> None:
+    with (feed := Feed()).watch("conv_1") as unread:
+        assert await waiting(unread) == [None]
+        logs = [ResponseLog(settled([])) for _ in range(2)]
+        for log in logs:
+            feed.changed("conv_1")
+            feed.begun(log)
+            feed.changed("conv_1")
+        feed.changed("conv_2")
+        assert await waiting(unread) == [*logs, CHANGED]
+
+
+async def test_a_follower_that_misses_replies_is_told_to_read_anew() -> None:
+    with (feed := Feed()).watch("conv_1") as unread:
+        await unread.next()
+        for _ in range(MAX_UNREAD + 1):
+            feed.begun(ResponseLog(settled([])))
+        feed.changed("conv_1")
+        assert await waiting(unread) == [None, CHANGED]

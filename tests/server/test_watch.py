@@ -4,11 +4,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import httpx
+import pytest
 
+from storage.errors import StorageBusy
+from storage.records import Conversation
+from storage.store import Store
 from tests.fake_engine import FakeEngine
 from tests.server.socket_client import Frame, Frames, frames
 
-UPDATED, DELETED, WATCHED = (
+SUBSCRIBED, UNSUBSCRIBED, UPDATED, DELETED, WATCHED = (
+    "chatbot:conversation.subscribed",
+    "chatbot:conversation.unsubscribed",
     "chatbot:conversation.updated",
     "chatbot:conversation.deleted",
     "chatbot:conversations.watched",
@@ -141,8 +147,58 @@ async def test_who_follows_one_conversation_is_told_that_it_is_gone(url: str, ht
     conversation = await made(http)
     async with frames(url) as socket:
         await socket.send(type="chatbot:conversation.subscribe", conversation=conversation)
+        assert await socket.read() == {"type": SUBSCRIBED, "conversation": {"id": conversation}}
         assert (await socket.read())["running_response_id"] is None
         await http.delete(f"/v1/conversations/{conversation}")
         assert (await socket.read())["type"] == DELETED
         await socket.send(type="chatbot:conversation.subscribe", conversation=conversation)
         assert (await socket.read())["error"]["code"] == "conversation_not_found"
+
+
+async def test_a_subscription_takes_no_place_of_a_request_and_can_be_ended(
+    url: str, http: httpx.AsyncClient, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chatbot.server.watching.MAX_SUBSCRIPTIONS", 1)
+    monkeypatch.setattr("chatbot.server.socket.MAX_TASKS", 1)
+    engine.free = 1
+    one, two = await made(http), await made(http)
+    subscribe, unsubscribe = "chatbot:conversation.subscribe", "chatbot:conversation.unsubscribe"
+    async with frames(url) as socket, frames(url) as speaker:
+        await socket.send(type=subscribe, conversation=one)
+        await socket.until(UPDATED)
+        await socket.send(type=subscribe, conversation=two)
+        refused = await socket.read()
+        assert (refused["status"], refused["error"]["code"]) == (429, "too_many_subscriptions")
+        await speaker.send(type="response.create", input="hi", conversation=one)
+        await socket.until("response.output_text.delta")
+        await socket.send(type=unsubscribe, conversation=one, stream_id="away")
+        told = (await socket.until(UNSUBSCRIBED))[-1]
+        assert told == {"type": UNSUBSCRIBED, "conversation": {"id": one}, "stream_id": "away"}
+        engine.gate.set()
+        await speaker.until("response.completed")
+        await socket.send(type=subscribe, conversation=two)
+        assert await socket.read() == {"type": SUBSCRIBED, "conversation": {"id": two}}
+
+
+async def test_what_is_not_listed_is_told_to_who_follows_it(url: str) -> None:
+    async with frames(url) as socket:
+        hidden = (await socket.turn("hi"))[-1]["response"]["conversation"]["id"]
+        await socket.send(type="chatbot:conversation.subscribe", conversation=hidden)
+        assert (await socket.until(UPDATED))[-1]["conversation"]["id"] == hidden
+
+
+async def test_a_state_that_cannot_be_read_for_a_moment_is_told_later(
+    url: str, http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chatbot.server.watching.RETRY_S", 0)
+    faults, read = iter([StorageBusy("locked")]), Store.conversation
+
+    async def failing(store: Store, conversation_id: str) -> Conversation:
+        for fault in faults:
+            raise fault
+        return await read(store, conversation_id)
+
+    async with watcher(url) as other:
+        monkeypatch.setattr(Store, "conversation", failing)
+        conversation = await made(http)
+        assert (await other.read())["conversation"]["id"] == conversation
