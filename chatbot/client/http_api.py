@@ -188,7 +188,8 @@ class HttpApi:
     ) -> JsonObject:
         """Send a request and return its JSON; raise `RequestRejected`, `ServerUnreachable` or `ClientClosed`.
 
-        One whose answer was lost is sent again, unless that might do it twice: a POST without an idempotency key.
+        One whose answer was lost is sent again, unless that might do it twice: a POST without an idempotency key. What
+        a DELETE that is sent again does not find, it has deleted before.
         """
         import httpx
 
@@ -198,6 +199,7 @@ class HttpApi:
             await self._wait_live()
         content = None if body is None else write_object(body)
         headers = {} if key is None else {"Idempotency-Key": key}
+        was_cut_off = False
         for _ in range(ATTEMPTS):
             try:
                 answer = await self._opened().request(
@@ -208,9 +210,11 @@ class HttpApi:
             except httpx.TransportError as error:
                 if method == "POST" and key is None:
                     raise ServerUnreachable(f"the server broke off {method} {path}") from error
+                was_cut_off = True
                 await self._wait_live()
             else:
-                return _body(answer)
+                is_gone = was_cut_off and method == "DELETE" and answer.status_code == 404
+                return {} if is_gone else _body(answer)
         raise ServerUnreachable(f"no server answers at {self._url()}")
 
     def _opened(self) -> "httpx.AsyncClient":

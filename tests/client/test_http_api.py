@@ -63,6 +63,19 @@ async def test_a_conversation_whose_answer_was_lost_is_not_made_twice(tmp_path: 
         assert [each["id"] for each in (await client.conversations()).data] == [made["id"]]
 
 
+async def test_a_deletion_whose_answer_was_lost_is_done(tmp_path: Path) -> None:
+    async with (
+        live_server(tmp_path, FakeEngine()) as url,
+        losing_one_answer(url, "DELETE /v1/conversations") as line,
+        Client(url) as other,
+        Client(line, backoff=QUICK) as client,
+    ):
+        name = (await other.create_conversation(title="Gone"))["id"]
+        await client.delete_conversation(name)
+        with pytest.raises(NotFound):
+            await client.delete_conversation(name)
+
+
 @asynccontextmanager
 async def losing_one_answer(url: str, wanted: str) -> AsyncIterator[str]:
     """A line to a server that breaks once, when the answer to such a request comes."""
