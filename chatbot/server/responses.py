@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -19,6 +20,7 @@ from chatbot.server.bodies import DEFAULT_PAGE, MAX_PAGE, query_flag, query_int,
 from chatbot.server.delivery import DONE, PING, EventStream, wait_for_end, with_pings
 from chatbot.server.idempotency import HEADER, idempotency_key
 from chatbot.server.services import Services
+from storage.errors import ResponseNotFound
 
 MAX_SEQUENCE = 2**31
 
@@ -64,7 +66,10 @@ class ResponseRoutes:
         response_id = request.path_params["id"]
         response = await self._turns.cancel(response_id)
         async with forgetting(self._turns, response.conversation_id):
-            with told_in_protocol():
+            with (
+                told_in_protocol(),
+                suppress(ResponseNotFound),
+            ):  # one with store: false goes by itself once it is stopped
                 await self._services.store.delete_response(response_id)
         return JSONResponse({"id": response_id, "object": "response", "deleted": True})
 

@@ -126,6 +126,17 @@ async def test_an_unstored_reply_ends_with_its_client(http: httpx.AsyncClient, e
         await asyncio.sleep(0.01)
 
 
+async def test_an_unstored_reply_can_be_deleted_while_it_runs(http: httpx.AsyncClient, engine: FakeEngine) -> None:
+    engine.free = 0
+    async with http.stream("POST", "/v1/responses", json={"input": "hi", "stream": True, "store": False}) as stream:
+        async for line in stream.aiter_lines():
+            if line.startswith("data: "):
+                response_id = json.loads(line.removeprefix("data: "))["response"]["id"]
+                break
+        assert (await http.delete(f"/v1/responses/{response_id}")).json()["deleted"] is True
+    assert (await http.delete(f"/v1/responses/{response_id}")).status_code == 404
+
+
 async def test_an_unstored_reply_that_nobody_waits_for_ends(http: httpx.AsyncClient, engine: FakeEngine) -> None:
     engine.free = 1
     asking = asyncio.create_task(http.post("/v1/responses", json={"input": "hi", "store": False}))
