@@ -29,6 +29,7 @@ from storage.records import (
     ResponseState,
 )
 from storage.search import newest_found
+from storage.writer import Erasing
 
 T = TypeVar("T")
 NO_METADATA: Final[Mapping[str, str]] = MappingProxyType({})
@@ -142,7 +143,7 @@ class Store:
 
     async def delete_conversation(self, conversation_id: str) -> None:
         """Delete the conversation and everything in it; its text is then in no file of the database."""
-        await self._write(lambda db: conversations.remove(db, conversation_id), erases=True)
+        await self._write(lambda db: conversations.remove(db, conversation_id), erases="now")
 
     # Items
 
@@ -180,7 +181,7 @@ class Store:
 
     async def delete_item(self, conversation_id: str, item_id: str) -> None:
         """Delete the item and the response that wrote it; its children move up to its parent."""
-        await self._write(lambda db: items.remove(db, conversation_id, item_id), erases=True)
+        await self._write(lambda db: items.remove(db, conversation_id, item_id), erases="now")
 
     # Turns and responses
 
@@ -255,9 +256,12 @@ class Store:
         """Return the response with its text, or raise ResponseNotFound."""
         return await self._read(lambda db: responses.fetch(db, response_id))
 
-    async def delete_response(self, response_id: str) -> None:
-        """Delete the response; its items stay, but a hidden conversation goes with its last response."""
-        await self._write(lambda db: responses.remove(db, response_id), erases=True)
+    async def delete_response(self, response_id: str, *, erases: Erasing = "now") -> None:
+        """Delete the response; its items stay, but a hidden conversation goes with its last response.
+
+        Where nobody waits to hear that the text is gone from all files, it `erases` "soon".
+        """
+        await self._write(lambda db: responses.remove(db, response_id), erases=erases)
 
     async def interrupt_unfinished(self) -> list[str]:
         """At start: end what an earlier run left as incomplete, keeping its text; return the ids."""
@@ -278,7 +282,7 @@ class Store:
     async def _read(self, query: Callable[[Connection], T]) -> T:
         return await self._database.reader.read(query)
 
-    async def _write(self, operation: Callable[[Connection], T], *, erases: bool = False) -> T:
+    async def _write(self, operation: Callable[[Connection], T], *, erases: Erasing = "none") -> T:
         return await self._database.writer.submit(operation, erases=erases)
 
 

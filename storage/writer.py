@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 from sqlalchemy import Connection
 
@@ -22,6 +22,7 @@ from storage.file_identity import FileIdentity
 from storage.sqlite_errors import reaches_batch, result_code, translate
 
 T = TypeVar("T")
+Erasing = Literal["none", "soon", "now"]
 
 QUEUE_LIMIT: Final = 1_024
 BATCH_LIMIT: Final = 256
@@ -39,7 +40,7 @@ WAL_WAIT_MS: Final = 1_000
 class _Operation:
     run: Callable[[Connection], Any]
     done: asyncio.Future[Any]
-    erases: bool
+    erases: Erasing
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +63,14 @@ class Writer:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="storage-writer")
         self._task = asyncio.create_task(self._serve(), name="storage writer")
 
-    async def submit(self, operation: Callable[[Connection], T], *, erases: bool = False) -> T:
+    async def submit(self, operation: Callable[[Connection], T], *, erases: Erasing = "none") -> T:
         """Run the operation in the next transaction; return its result once that is on the disk.
 
         Args:
             operation: called once, in the writer's thread; what it raises is raised here, its changes undone.
-            erases: the WAL is emptied before the acknowledgement, so that deleted text is in no file; where a reader
-                is in the way for longer (a backup), soon after that has gone.
+            erases: "now": the WAL is emptied before the acknowledgement, so that deleted text is in no file; where a
+                reader is in the way for longer (a backup), soon after that has gone. "soon": no write waits for
+                readers.
         """
         await self._room.acquire()
         try:
@@ -157,9 +159,9 @@ class Writer:
             outcomes = [_run_one(self._connection, operation.run) for operation in batch]
         # Once more: a file that vanished in between holds none of what was just committed.
         self._identity.verify()
-        erases = any(operation.erases for operation in batch)
-        if self._erase_is_due or erases:
-            self._erase_is_due = not self._empty_wal(ERASE_WAIT_MS if erases else 0)
+        wanted = {operation.erases for operation in batch}
+        if self._erase_is_due or wanted & {"soon", "now"}:
+            self._erase_is_due = not self._empty_wal(ERASE_WAIT_MS if "now" in wanted else 0)
         self._bound_wal()
         return outcomes
 

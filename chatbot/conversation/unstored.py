@@ -11,7 +11,7 @@ logger = structlog.get_logger(__name__)
 async def try_to_delete(store: Store, response_id: str) -> bool:
     """Delete the response; False if that should be tried again."""
     try:
-        await store.delete_response(response_id)
+        await store.delete_response(response_id, erases="soon")
     except (StorageFull, StorageBusy):
         return False
     except NotFound:

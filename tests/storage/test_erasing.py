@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -43,9 +44,12 @@ async def test_deleted_text_is_in_no_file(
     assert len(await store.items("conv_2")) == 1
 
 
-async def test_a_hidden_conversation_is_erased_with_its_response(store: Store, database: Path) -> None:
+@pytest.mark.parametrize("erases", ["soon", "now"])
+async def test_a_hidden_conversation_is_erased_with_its_response(
+    store: Store, database: Path, erases: Literal["soon", "now"]
+) -> None:
     await whole_turn(store, "a", None, inputs=(user("a", CANARY),))
-    await store.delete_response("resp_a")
+    await store.delete_response("resp_a", erases=erases)
     assert files_with_canary(database) == []
 
 
@@ -67,6 +71,14 @@ async def test_a_reader_in_the_way_of_an_erasing_holds_no_write_up(store: Store)
             await store.delete_conversation("conv_1")
             for n in range(5):
                 await store.create_conversation(f"conv_new_{n}")
+
+
+async def test_what_is_to_be_erased_soon_waits_for_no_reader(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer, "ERASE_WAIT_MS", 10_000)
+    await whole_turn(store, "a", None)
+    async with store._database.reader._engine.connect() as reading, asyncio.timeout(5):
+        await reading.exec_driver_sql("SELECT * FROM conversations")
+        await store.delete_response("resp_a", erases="soon")
 
 
 async def test_what_a_reader_held_up_is_erased_without_a_further_write(
