@@ -102,13 +102,17 @@ async def test_a_frame_over_the_limit_is_named_by_its_ids(url: str) -> None:
     assert (error["event_id"], error["stream_id"], error["status"]) == ("mine-1", "lane-2", 413)
 
 
-async def test_a_frame_far_over_the_limit_closes_the_socket_with_1009(url: str) -> None:
-    async with frames(url) as socket:
-        with pytest.raises(ConnectionClosed) as caught:
-            await socket.connection.send("x" * 2_000_000)
-            await socket.read()
-    assert caught.value.rcvd is not None
-    assert caught.value.rcvd.code == 1009
+async def test_a_frame_far_over_the_limit_or_not_in_utf8_closes_its_socket_and_is_no_error_of_the_server(
+    url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    for frame, code in ((b"x" * 2_000_000, 1009), (b"\xff", 1007)):
+        async with frames(url) as socket:
+            with pytest.raises(ConnectionClosed) as caught:
+                await socket.connection.send(frame, text=True)
+                await socket.read()
+        assert caught.value.rcvd is not None
+        assert caught.value.rcvd.code == code
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 async def test_cancel_ends_the_reply_with_its_text_so_far(url: str, engine: FakeEngine) -> None:
