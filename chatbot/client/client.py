@@ -159,7 +159,11 @@ class Client(HttpApi):
         reply = Reply({"id": response_id}, cancel=self._cancel, starting_after=starting_after)
         stream_id = f"attach_{uuid.uuid4().hex}"
         self._replies[stream_id] = reply
-        await self._connection.send(_attach_frame(stream_id, reply))
+        try:
+            await self._connection.send(_attach_frame(stream_id, reply))
+        except BaseException:
+            self._replies.pop(stream_id, None)
+            raise
         return reply
 
     async def watch(self) -> None:
@@ -205,13 +209,12 @@ class Client(HttpApi):
         if event.get("type") == "response.created" and stream_id not in self._replies:
             self._acknowledge(event)
         reply = self._replies.get(stream_id)
-        if reply is None:
-            if event.get("response_id") not in {followed.id for followed in self._replies.values()}:
-                self._on_stray_event(event)
-            return
-        reply.receive(event)
-        if reply.is_finished:
-            del self._replies[stream_id]
+        if reply is not None:
+            reply.receive(event)
+            if reply.is_finished:
+                del self._replies[stream_id]
+        elif not stream_id and event.get("response_id") not in {followed.id for followed in self._replies.values()}:
+            self._on_stray_event(event)  # one with a stream_id was asked for by a send that was given up
 
     def _acknowledge(self, created: Event) -> None:
         """Give the waiting send its reply. Events carry the `stream_id` of the frame that asked for them."""
@@ -231,7 +234,7 @@ class Client(HttpApi):
                 waiting.reply.set_exception(error)
         elif reply := self._replies.pop(str(frame_id), None):
             reply.fail(error)
-        else:
+        elif not event.get("stream_id"):
             if isinstance(error, NotFound) or error.code == "too_many_subscriptions":  # it is not for every socket
                 self._standing = [frame for frame in self._standing if frame["event_id"] != frame_id]
             self._on_stray_event(event)

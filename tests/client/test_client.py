@@ -117,6 +117,7 @@ async def test_a_closed_client_says_so_and_opens_nothing(client: Client, server:
         with pytest.raises(ClientClosed, match="make another one"):
             await late
     assert len(server.creates) == 1
+    assert client._replies == {}
 
 
 async def test_sends_that_wait_for_each_other_end_with_the_client(server: FakeServer) -> None:

@@ -15,7 +15,7 @@ from tests.fake_engine import FakeEngine
 from tests.live_server import live_server
 from tests.tui.fake_server import FakeServer
 
-from .conftest import QUICK
+from .conftest import QUICK, settled
 
 
 async def test_attach_brings_all_from_the_start_or_from_a_point(client: Client) -> None:
@@ -125,6 +125,27 @@ async def test_who_follows_too_many_is_told_so_and_who_unsubscribes_asks_no_more
         await client.unsubscribe(one)
         await _first_of(told, "chatbot:conversation.unsubscribed")
         assert client._standing == []
+
+
+async def test_what_the_client_reads_or_gave_up_is_not_told_beside(tmp_path: Path) -> None:
+    engine, told = FakeEngine(), asyncio.Queue[dict[str, object]]()
+    engine.free = 1
+    async with live_server(tmp_path, engine) as url, Client(url, on_event=told.put_nowait) as client:
+        name = (await client.create_conversation())["id"]
+        await client.connect()
+        given_up = asyncio.create_task(client.send("one"))
+        await settled()
+        given_up.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await given_up
+        await client.subscribe(name)
+        own = await client.send("two", conversation=name)
+        await anext(own.text_stream())
+        await client.unsubscribe(name)
+        while (event := await told.get())["type"] != "chatbot:conversation.unsubscribed":
+            assert "stream_id" not in event
+            assert event["type"] != "response.output_text.delta"
+        engine.gate.set()
 
 
 async def _first_of(told: "asyncio.Queue[dict[str, object]]", kind: str) -> None:
