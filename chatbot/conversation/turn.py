@@ -243,12 +243,14 @@ class Turns:
     async def _drop(self, reply: Reply) -> None:
         """Leave nothing of a reply that is not to be stored: first in the engine, which needs no room on a disk."""
         response = reply.log.response
-        if reply.request.is_stateless:
-            self._backend.pasts.forget(response.conversation_id)
-        else:
-            await self.forget(response.conversation_id)
-        if not await try_to_delete(self._store, response.id):
-            self._go_on_late(reply, partial(try_to_delete, self._store, response.id))
+        try:
+            if reply.request.is_stateless:
+                self._backend.pasts.forget(response.conversation_id)
+            else:
+                await self.forget(response.conversation_id)
+        finally:
+            if not await try_to_delete(self._store, response.id):
+                self._go_on_late(reply, partial(try_to_delete, self._store, response.id))
 
     def _go_on_late(self, reply: Reply, attempt: Callable[[], Awaitable[bool]]) -> None:
         """Go on storing or deleting a reply, which is found here until then and not as it is stored."""

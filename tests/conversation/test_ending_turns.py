@@ -9,7 +9,7 @@ import pytest
 from chatbot.conversation.turn import Turns
 from chatbot.engine.base import GenerationFailed
 from chatbot.protocol.errors import Unavailable
-from storage.errors import StorageBusy, StorageFull
+from storage.errors import ResponseNotFound, StorageBusy, StorageFull
 from storage.records import NewTurn, Response
 from storage.store import Store
 from tests.fake_engine import FakeEngine
@@ -116,6 +116,17 @@ async def test_an_end_that_could_not_be_stored_is_stored_once_there_is_room(
     is_full = False
     while (await store.response(told.id)).state != "completed":
         await asyncio.sleep(0.01)
+
+
+async def test_a_reply_that_was_deleted_before_its_end_is_not_stored_later(
+    turns: Turns, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def gone(*args: Any, **kwargs: Any) -> Response:
+        raise ResponseNotFound("gone")
+
+    monkeypatch.setattr(store, "finish_response", gone)
+    told = await end_of(await turns.create(say("hi")))
+    assert (told.state, told.error_code, turns._unstored) == ("failed", "response_not_found", {})
 
 
 async def test_nothing_is_left_of_a_turn_that_ended(turns: Turns) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from chatbot.conversation.turn import Turns
+from chatbot.engine.base import EngineError
 from chatbot.protocol.errors import Conflict, NotFound, ProtocolError
 from storage.errors import ConversationNotFound, StorageFull
 from storage.store import Store
@@ -36,6 +37,19 @@ async def test_the_key_of_what_is_not_to_be_stored_guards_it_while_it_runs(turns
         assert len(engine.requests) == run + 1
     with pytest.raises(Conflict):
         await turns.create(say("something else", store=False), "key")
+
+
+async def test_what_is_not_to_be_stored_is_deleted_though_the_engine_fails_to_forget_it(
+    turns: Turns, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def failing(session: str) -> None:
+        raise EngineError("broken")
+
+    monkeypatch.setattr(engine, "forget", failing)
+    settled = await end_of(await turns.create(say("secret", store=False)))
+    await turns.drain(1)
+    with pytest.raises(NotFound):
+        await turns.attach(settled.id)
 
 
 @pytest.mark.parametrize("name", ["previous_response_id", "conversation"])
