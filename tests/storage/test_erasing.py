@@ -76,9 +76,10 @@ async def test_a_reader_in_the_way_of_an_erasing_holds_no_write_up(store: Store)
 async def test_what_is_to_be_erased_soon_waits_for_no_reader(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer, "ERASE_WAIT_MS", 10_000)
     await whole_turn(store, "a", None)
-    async with store._database.reader._engine.connect() as reading, asyncio.timeout(5):
-        await reading.exec_driver_sql("SELECT * FROM conversations")
-        await store.delete_response("resp_a", erases="soon")
+    with store._database.reader._engine.connect() as reading:
+        reading.exec_driver_sql("SELECT * FROM conversations")
+        async with asyncio.timeout(5):
+            await store.delete_response("resp_a", erases="soon")
 
 
 async def test_what_a_reader_held_up_is_erased_without_a_further_write(
