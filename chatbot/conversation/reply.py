@@ -5,6 +5,7 @@ Whatever ends it (its own end, a cancel, a fault, a stopping server) is stored b
 
 import asyncio
 import dataclasses
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from functools import partial
 from typing import Any, Literal
@@ -78,7 +79,8 @@ class Reply:
         self._stopped_as: Literal["cancelled", "incomplete"] | None = None
         self._is_settling = False
         self._waits_no_longer = asyncio.Event()
-        self._unstored_end: dict[str, Any] | None = None
+        self.unstored: Callable[[], Awaitable[object]] | None = None
+        """Stores the end, if that could not be done in time."""
 
     def stop(self, ends_as: Literal["cancelled", "incomplete"]) -> None:
         """End the reply at the engine's next step and keep its text. Only the first call counts.
@@ -215,7 +217,7 @@ class Reply:
                 break
         logger.error("reply not stored", response_id=log.response.id, fault=type(error).__name__)
         if not isinstance(error, NotFound):  # else it was deleted, and there is nothing to store
-            self._unstored_end = end
+            self.unstored = partial(self._store_end, store, end)
         return self.failed(as_protocol_error(error))
 
     def failed(self, error: ProtocolError = CRASHED) -> Response:
@@ -223,26 +225,9 @@ class Reply:
         log = self.log
         return dataclasses.replace(log.response, text=log.text, delta_lengths=log.delta_lengths, **_failure(error))
 
-    async def try_to_settle(self, store: Store) -> bool:
-        """Store an end that could not be stored in time; False if that should be tried again."""
-        assert self._unstored_end is not None
-        try:
-            await self._store_end(store, self._unstored_end)
-        except (StorageFull, StorageBusy):
-            return False
-        except StorageError as error:
-            logger.error("reply never stored", response_id=self.log.response.id, fault=type(error).__name__)
-        else:
-            self._unstored_end = None
-        return True
-
     async def _store_end(self, store: Store, end: dict[str, Any]) -> Response:
         log = self.log
         return await store.finish_response(log.response.id, text=log.text, delta_lengths=log.delta_lengths, **end)
-
-    @property
-    def is_stored(self) -> bool:
-        return self._unstored_end is None
 
 
 def _sampling(request: ResponseCreate, persona: Persona, limits: ReplyLimits) -> Sampling:

@@ -6,7 +6,7 @@ acknowledgement). From then on the turn belongs to the server: sockets come and 
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import ExitStack
 from functools import partial
 from typing import Any, TypeVar
@@ -15,12 +15,11 @@ from chatbot.conversation.context import ContextTooLong, shown_items
 from chatbot.conversation.faults import told_in_protocol
 from chatbot.conversation.feed import Feed
 from chatbot.conversation.lane import Lanes
-from chatbot.conversation.late import go_on_trying
+from chatbot.conversation.late import Late
 from chatbot.conversation.new_turn import fingerprint, new_turn
 from chatbot.conversation.personas import Persona
 from chatbot.conversation.reply import Backend, Reply
 from chatbot.conversation.stream import ResponseLog
-from chatbot.conversation.unstored import try_to_delete
 from chatbot.engine.base import ChatMessage, ModelNotLoaded
 from chatbot.protocol.errors import Unavailable
 from chatbot.protocol.requests import ResponseCreate, check_supported
@@ -49,14 +48,12 @@ class Turns:
         self._instructions = instructions
         self._lanes = Lanes(max_queued_turns)
         self._replies: dict[str, Reply] = {}
-        self._unstored: dict[str, Reply] = {}
-        """Replies that have ended, but could not be stored so far, or deleted if they are not to be stored."""
         self._beginning: dict[str, asyncio.Task[ResponseLog]] = {}
         """Turns that are being stored: who reads may see a commit before it is heard of here."""
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._late: set[asyncio.Task[None]] = set()
         self._is_draining = False
         self.feed = Feed()
+        self._late = Late(lambda log: self.feed.changed(log.response.conversation_id))
 
     @property
     def running_count(self) -> int:
@@ -103,8 +100,8 @@ class Turns:
     async def attach(self, response_id: str) -> ResponseLog:
         """Return the log of a response, running or settled. Raises NotFound."""
         await self._begun(response_id)
-        if (reply := self._known(response_id)) is not None:
-            return reply.log
+        if (log := self._known(response_id)) is not None:
+            return log
         with told_in_protocol():
             return self._log_of(await self._store.response(response_id))
 
@@ -155,9 +152,7 @@ class Turns:
             for reply in self._replies.values():
                 reply.stop("incomplete")
             await asyncio.wait(self._tasks, timeout=DRAIN_STEP_S)
-        for late in self._late:
-            late.cancel()
-        await asyncio.gather(*self._late, return_exceptions=True)
+        await self._late.stop()
 
     async def _conversation(self, request: ResponseCreate) -> Conversation | None:
         if request.conversation_id is not None:
@@ -236,8 +231,8 @@ class Turns:
         if reply.request.store is False:
             await self._drop(reply)
             return
-        if not reply.is_stored:
-            self._go_on_late(reply, partial(reply.try_to_settle, self._store))
+        if reply.unstored is not None:
+            self._late.go_on(reply.log, reply.unstored)
         self.feed.changed(settled.conversation_id)
 
     async def _drop(self, reply: Reply) -> None:
@@ -249,25 +244,15 @@ class Turns:
             else:
                 await self.forget(response.conversation_id)
         finally:
-            if not await try_to_delete(self._store, response.id):
-                self._go_on_late(reply, partial(try_to_delete, self._store, response.id))
+            await self._late.write(reply.log, partial(self._store.delete_response, response.id, erases="soon"))
 
-    def _go_on_late(self, reply: Reply, attempt: Callable[[], Awaitable[bool]]) -> None:
-        """Go on storing or deleting a reply, which is found here until then and not as it is stored."""
-        response_id, conversation_id = reply.log.response.id, reply.log.response.conversation_id
-        self._unstored[response_id] = reply
-        late = asyncio.create_task(go_on_trying(attempt))
-        self._late.add(late)
-        late.add_done_callback(lambda _: self._unstored.pop(response_id, None))
-        late.add_done_callback(self._late.discard)
-        late.add_done_callback(lambda _: self.feed.changed(conversation_id))
-
-    def _known(self, response_id: str) -> Reply | None:
-        return self._replies.get(response_id) or self._unstored.get(response_id)
+    def _known(self, response_id: str) -> ResponseLog | None:
+        """Return the log of a reply that is on its way, or not written as it ended so far."""
+        reply = self._replies.get(response_id)
+        return reply.log if reply else self._late.find(response_id)
 
     def _log_of(self, response: Response) -> ResponseLog:
-        reply = self._known(response.id)
-        return reply.log if reply else ResponseLog.settled(response)
+        return self._known(response.id) or ResponseLog.settled(response)
 
 
 def _item_ids(log: ResponseLog) -> tuple[str, ...]:

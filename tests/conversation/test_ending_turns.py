@@ -126,7 +126,7 @@ async def test_a_reply_that_was_deleted_before_its_end_is_not_stored_later(
 
     monkeypatch.setattr(store, "finish_response", gone)
     told = await end_of(await turns.create(say("hi")))
-    assert (told.state, told.error_code, turns._unstored) == ("failed", "response_not_found", {})
+    assert (told.state, told.error_code, turns._late.find(told.id)) == ("failed", "response_not_found", None)
 
 
 async def test_nothing_is_left_of_a_turn_that_ended(turns: Turns) -> None:
