@@ -1,7 +1,26 @@
 """What a property finds counts, not how long an example took: a busy machine stands still now and then."""
 
+import asyncio
+from collections.abc import Iterator
+from types import SimpleNamespace
+
+import pytest
 from hypothesis import settings
 
 settings.register_profile("unhurried", deadline=None)
 settings.register_profile("thorough", deadline=None, max_examples=2000)
 settings.load_profile("unhurried")
+
+TICK_S = 0.01
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _servers_that_stop_at_once() -> Iterator[None]:
+    """Uvicorn looks ten times a second whether to stop, and then for who is left: too seldom for hundreds of tests."""
+
+    async def sleep(delay_s: float) -> None:
+        await asyncio.sleep(min(delay_s, TICK_S))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("uvicorn.server.asyncio", SimpleNamespace(**{**vars(asyncio), "sleep": sleep}))
+        yield

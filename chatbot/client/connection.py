@@ -12,6 +12,7 @@ import random
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
+from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
@@ -28,8 +29,13 @@ OPEN_TIMEOUT_S = 10.0
 STABLE_S = 5.0
 """A socket that lived this long was of use even if nothing came, and the next one is opened at once."""
 MAX_FRAME_BYTES = 16 * 1024 * 1024
-LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "//0.0.0.0", "[::]")
+LOOPBACK = ("127.0.0.1", "localhost", "::1", "0.0.0.0", "::")
 """What leads to this machine, past every proxy; the last two are what a server for all machines announces."""
+
+
+def is_local(url: str) -> bool:
+    """Whether an address leads to this machine."""
+    return urlsplit(url).hostname in LOOPBACK
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,14 +173,13 @@ class Connection:
 
     async def _connect(self) -> ClientConnection:
         base = self.url.rstrip("/").replace("http", "ws", 1)
-        is_local = any(host in self.url for host in LOOPBACK)
         return await connect(
             f"{base}/v1/responses",
             additional_headers=self._headers,
             compression=None,
             max_size=MAX_FRAME_BYTES,
             open_timeout=OPEN_TIMEOUT_S,
-            proxy=None if is_local else True,
+            proxy=None if is_local(self.url) else True,
         )
 
     async def _find_first(self) -> None:

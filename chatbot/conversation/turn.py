@@ -142,9 +142,12 @@ class Turns:
         reply = self._replies.get(response_id)
         return reply.queue_position if reply else 0
 
-    async def drain(self, timeout_s: float) -> None:
-        """Refuse new turns, wait for the running ones, and cut off what is left after the timeout."""
-        self._is_draining = True
+    async def drain(self, timeout_s: float) -> bool:
+        """Refuse new turns, wait for the running ones, and cut off what is left after the timeout.
+
+        Tell whether there were any: their readers have yet to hear of the end.
+        """
+        self._is_draining, was_busy = True, bool(self._tasks)
         deadline = time.monotonic() + timeout_s
         while self._tasks and (left_s := deadline - time.monotonic()) > 0:  # a begin spawns its run
             await asyncio.wait(self._tasks, timeout=left_s)
@@ -153,6 +156,7 @@ class Turns:
                 reply.stop("incomplete")
             await asyncio.wait(self._tasks, timeout=DRAIN_STEP_S)
         await self._late.stop()
+        return was_busy
 
     async def _conversation(self, request: ResponseCreate) -> Conversation | None:
         if request.conversation_id is not None:

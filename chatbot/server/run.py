@@ -53,7 +53,8 @@ class DrainingServer(uvicorn.Server):
             await asyncio.wait([draining], timeout=FORCE_CHECK_S)
             if self.force_exit:  # a second interrupt: whoever asked is not willing to wait
                 await self._turns.drain(0)
-        await asyncio.sleep(LAST_EVENTS_S)
+        if draining.result():
+            await asyncio.sleep(LAST_EVENTS_S)
         await super().shutdown(sockets)
 
     @contextmanager

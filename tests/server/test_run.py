@@ -36,6 +36,28 @@ async def test_a_stopping_server_finishes_what_it_is_saying(tmp_path: Path) -> N
     assert Announcement(Settings(home=tmp_path).state_dir).read() is None
 
 
+@pytest.mark.parametrize(
+    ("drain_s", "interrupts"), [(0, 1), (60, 2)], ids=["at the limit of its patience", "at a second interrupt"]
+)
+async def test_a_reply_that_is_cut_off_is_told_to_its_reader_and_kept(
+    tmp_path: Path, drain_s: float, interrupts: int
+) -> None:
+    engine = FakeEngine()
+    engine.free = 1
+    async with live_server(tmp_path, engine, drain_s=drain_s) as url, frames(url) as socket:
+        await socket.send(type="response.create", input="hi")
+        await socket.until("response.output_text.delta")
+        for _ in range(interrupts):
+            signal.raise_signal(signal.SIGINT)
+        async with asyncio.timeout(30):
+            told = (await socket.until("response.incomplete"))[-1]["response"]
+    async with live_server(tmp_path, FakeEngine()) as url, httpx.AsyncClient(base_url=url) as http:
+        kept = (await http.get(f"/v1/responses/{told['id']}")).json()
+    assert (kept["status"], kept["incomplete_details"]) == ("incomplete", {"reason": "server_restart"})
+    assert kept["output"][0]["content"][0]["text"] == "you"
+    assert told["output"] == kept["output"]
+
+
 async def test_a_server_that_nobody_uses_goes_away_by_itself(tmp_path: Path) -> None:
     with server_process(tmp_path, *SCRIPTED, CHATBOT_IDLE_EXIT_S="0.3") as server:
         assert await asyncio.to_thread(server.process.wait, START_TIMEOUT_S) == 0
