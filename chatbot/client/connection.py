@@ -29,7 +29,7 @@ OPEN_TIMEOUT_S = 10.0
 STABLE_S = 5.0
 """A socket that lived this long was of use even if nothing came, and the next one is opened at once."""
 MAX_FRAME_BYTES = 16 * 1024 * 1024
-LOOPBACK = ("127.0.0.1", "localhost", "::1", "0.0.0.0", "::")
+LOOPBACK = ("127.0.0.1", "localhost", "::1", "0.0.0.0", "::")  # noqa: S104
 """What leads to this machine, past every proxy; the last two are what a server for all machines announces."""
 
 
