@@ -37,8 +37,8 @@ _AFTER = (
     ),
     ("What was the [{animal}|animal] called?", "The {animal} was called {hero}."),
     ("What was the name of the {animal}?", "The {animal} was called {hero}."),
-    ("Who helped {hero}?", "[A|It was a] {friend}."),
 )
+_WHO_HELPED = ("Who helped {hero}?", "[A|It was a] {friend}.")
 
 
 def story(rng: random.Random) -> list[tuple[str, str]]:
@@ -49,10 +49,11 @@ def story(rng: random.Random) -> list[tuple[str, str]]:
         friend = draw("animal", rng)
     values = {"hero": hero, "animal": animal, "friend": friend}
     asked = rng.choice(_ASK_ABOUT if rng.random() < 0.5 else _ASK_PLAIN)
-    text = f"{rng.choice(_lines('o'))} {rng.choice(_lines('p'))}{rng.choice(_ENDING)}"
+    plot = rng.choice((*_lines("p"), *_lines("h")))
+    text = f"{rng.choice(_lines('o'))} {plot}{rng.choice(_ENDING)}"
     exchanges = [(expand(asked, rng, values.__getitem__), sentence_case(expand(text, rng, values.__getitem__)))]
     if rng.random() < 0.5:
-        user, answer = rng.choice(_AFTER)
+        user, answer = rng.choice((*_AFTER, _WHO_HELPED) if plot in _lines("h") else _AFTER)
         if answer is None:
             exchanges.append((expand(user, rng, values.__getitem__), story(rng)[0][1]))
         else:
