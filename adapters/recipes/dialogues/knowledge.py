@@ -55,8 +55,8 @@ def _sections() -> dict[str, tuple[tuple[str, ...], ...]]:
     return {key: tuple(rows) for key, rows in sections.items()}
 
 
-def question(rng: random.Random) -> Exchange:
-    """One question of the user's and its answer."""
+def question(rng: random.Random, *, is_brief: bool = False) -> Exchange:
+    """One question of the user's and its answer; no joke or riddle where the answer is to be brief."""
     makers: tuple[tuple[Callable[[random.Random], Exchange], int], ...] = (
         (_sum, 7),
         (_calendar, 3),
@@ -68,8 +68,8 @@ def question(rng: random.Random) -> Exchange:
         (_sound, 1),
         (_compare, 2),
         (_plain, 8),
-        (_joke, 2),
-        (_riddle, 1),
+        (_joke, 0 if is_brief else 2),
+        (_riddle, 0 if is_brief else 1),
     )
     maker = rng.choices([m for m, _ in makers], [w for _, w in makers])[0]
     user, answer = maker(rng)

@@ -33,18 +33,21 @@ _OFTEN = {"identity": 5, "human": 3, "can do": 2, "maker": 2, "does not know": 2
 
 
 def filler(talk: Talk) -> None:
-    """Small talk, a question of knowledge, an instruction or a story: one to a few exchanges without a lasting fact."""
-    chance = talk.rng.random()
+    """Small talk, a question of knowledge, an instruction or a story: one to a few exchanges without a lasting fact.
+
+    Who answers in one sentence tells no stories, jokes or riddles: they need more.
+    """
+    chance, is_brief = talk.rng.random(), talk.persona.is_brief
     if chance < 0.28:
         for _ in range(talk.rng.choice((1, 1, 2))):
-            talk.exchange(*question(talk.rng), is_styled=False)
+            talk.exchange(*question(talk.rng, is_brief=is_brief))
     elif chance < 0.35:
         for _ in range(talk.rng.choice((1, 1, 2))):
             task = instruction(talk.rng)
             talk.values.update([task.copied] if task.copied else [])
             talk.exchange(task.user, task.answer, tuple(task.user.split()), is_styled=False)
             talk.checks[len(talk.turns) - 1] = task.check
-    elif chance < 0.365:
+    elif chance < 0.365 and not is_brief:
         for user, answer in story(talk.rng):
             talk.exchange(user, answer, is_styled=False)
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 
 import pytest
 
@@ -10,6 +11,7 @@ from adapters.recipes.dialogues.detail_talk import ask_detail, tell_detail
 from adapters.recipes.dialogues.memory_talk import ask_known, tell, what_said
 from adapters.recipes.dialogues.personas import Persona
 from adapters.recipes.dialogues.sentences import sentences, shortest
+from adapters.recipes.dialogues.small_talk import filler
 from adapters.recipes.dialogues.talk import Talk
 from adapters.recipes.dialogues.typing_habits import TypingHabit
 
@@ -56,6 +58,19 @@ def test_no_value_of_an_answer_is_lost_in_brief(seed: int) -> None:
         brief = Persona("Ada", None, None, is_brief=True).style(answer, talk.values)
         assert len(brief) <= len(answer)
         assert [value for value in talk.values if value in answer and value not in brief] == []
+
+
+def test_who_answers_in_one_sentence_tells_no_story_joke_or_riddle() -> None:
+    talks = [_talk(seed, is_brief=True) for seed in range(300)]
+    for talk in talks:
+        filler(talk)
+    asked = [turn["content"] for talk in talks for turn in talk.turns[::2]]
+    answers = [
+        turn["content"] for talk in talks for at, turn in enumerate(talk.turns) if at % 2 and at not in talk.checks
+    ]
+    assert len(answers) > 300
+    assert sum(len(sentences(answer)) > 1 for answer in answers) < 0.01 * len(answers)  # what holds a value may be two
+    assert [said for said in asked if re.match(r"(Tell me a|Do you know a|Another) (story|joke|riddle)", said)] == []
 
 
 def _talk(seed: int, *, is_brief: bool) -> Talk:
