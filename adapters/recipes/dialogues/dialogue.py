@@ -14,7 +14,7 @@ from adapters.recipes.dialogues.detail_talk import ask_detail, ask_untold_detail
 from adapters.recipes.dialogues.instructions import Check
 from adapters.recipes.dialogues.personas import Persona
 from adapters.recipes.dialogues.recalled_talk import ask_recalled
-from adapters.recipes.dialogues.small_talk import FIRST, LAST, filler, named, some, walk
+from adapters.recipes.dialogues.small_talk import FIRST, LAST, filler, some, walk
 from adapters.recipes.dialogues.talk import Message, Talk
 from adapters.recipes.dialogues.typing_habits import TypingHabit
 
@@ -48,7 +48,7 @@ def make(rng: random.Random, limit: int) -> Dialogue:
     if rng.random() < 0.45:
         walk(talk, some(talk, FIRST))
     if talk.persona.me != "Ada" and rng.random() < 0.6:
-        walk(talk, named("identity"))
+        walk(talk, some(talk, ("identity",)))
     _follow(talk, _plan(rng, limit), limit)
     if rng.random() < 0.5:
         ask_recalled(talk)

@@ -7,10 +7,13 @@ import re
 from adapters.recipes.dialogues.facts import Fact, FactKind, ask, fact_kinds, not_told
 from adapters.recipes.dialogues.grammar import expand, sentence_case
 from adapters.recipes.dialogues.knowledge import joined
+from adapters.recipes.dialogues.sentences import asks_yes_or_no
 from adapters.recipes.dialogues.slots import draw, draw_to_remember
-from adapters.recipes.dialogues.small_talk import named, walk
+from adapters.recipes.dialogues.small_talk import some, walk
 from adapters.recipes.dialogues.talk import Talk
 
+YES_OR_NO, OPEN = "_after a question of yes or no", "_after an open question"
+"""The topics with what may be said to the question with which something told is taken note of."""
 _SUMMARY_ASK = (
     "What do you know about me?",
     "What do you remember about me?",
@@ -153,8 +156,8 @@ def tell(talk: Talk) -> None:
         talk.exchange(sentence_case(fact.tell(rng, draw("day", rng))), fact.ack(rng), (fact.value,))
         if fact.kind.name in _PRONOUNS and rng.random() < 0.2:
             ask_by_pronoun(talk, fact)
-        elif talk.turns[-1]["content"].endswith("?") and rng.random() < 0.3:
-            walk(talk, named("_after telling"))
+        elif (asked := talk.turns[-1]["content"]).endswith("?") and rng.random() < 0.3:
+            walk(talk, some(talk, (YES_OR_NO if asks_yes_or_no(asked) else OPEN,)))
 
 
 def ask_by_pronoun(talk: Talk, fact: Fact) -> None:

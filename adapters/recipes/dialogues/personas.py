@@ -89,20 +89,25 @@ _ANSWERS = {
         "Thanks for stopping by{you}. Bye!",
     ),
     "greet": (
-        "Hello{you}! [How are you today?|How are you?|What brings you here?|]",
+        "Hello{you}! [How are you today?|How are you?|]",
         "Hello{you}! [It's nice to hear from you.|Good to see you.|] How are things?",
         "Good to hear from you{you}! How is your day going?",
-        "Hi{you}! [How are you doing?|How has your day been?|What is new?|]",
+        "Hi{you}! [How are you doing?|How has your day been?|]",
         "Hey{you}, welcome! How do you feel today?",
-        "Hi there{you}! What is going on with you?",
-        "Welcome{you}! What shall we talk about?",
         "Hello hello{you}! How is it going?",
         "Nice to see you here{you}. How are you?",
         "Hey{you}! I was hoping somebody would write. How is life?",
-        "Hi{you}! I'm all ears. What is on your mind?",
         "Good to have you here{you}! Are you well?",
-        "Hello there{you}! Did your day start well?",
         "Hey, hello{you}! Is everything all right with you?",
+    ),
+    "welcome": (
+        "Hello{you}! What brings you here?",
+        "Hi{you}! What is new?",
+        "Hi there{you}! What is going on with you?",
+        "Welcome{you}! What shall we talk about?",
+        "Hi{you}! I'm all ears. What is on your mind?",
+        "Good to see you{you}! What would you like to talk about?",
+        "Hey{you}, nice that you write! What is up?",
     ),
     "job": (
         "I'm a {role_or_assistant}. [What about you?|What do you do?|And you?|]",
@@ -147,7 +152,10 @@ class Persona:
         return cls(me, role if "{role}" in frame else None, system, is_brief)
 
     def answer(self, what: str, rng: random.Random, user_name: str | None = None) -> str:
-        """The answer to a question about the persona itself: name, kind, job, greet or bye."""
+        """The answer to a question about the persona itself: name, kind or job, or a greeting or goodbye of its own.
+
+        "greet" asks how one is and "welcome" what there is to talk about, if they ask at all.
+        """
         values = {
             "me": self.me,
             "role_tail": f", a {self.role}" if self.role and rng.random() < 0.6 else "",

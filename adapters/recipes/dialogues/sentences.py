@@ -1,4 +1,4 @@
-"""The sentences of an answer, and the fewest of them that hold what the whole answer tells."""
+"""The sentences of an answer, what the last one asks, and the fewest of them that hold what the whole answer tells."""
 
 from __future__ import annotations
 
@@ -6,6 +6,12 @@ import re
 from collections.abc import Iterable
 
 _BETWEEN = re.compile(r"(?<!\bMr\.)(?<!\bMs\.)(?<!\bDr\.)(?<!\bMrs\.)(?<=[.!?])\s+(?=[A-Z\"])")
+
+_YES_OR_NO = re.compile(
+    r"(?:(?:and|so|but|then) |[\w ]*, )?"
+    r"(?:is|are|am|was|were|do|does|did|have|has|had|can|could|will|would|should|shall|may)(?:n't)? (?!.*\bor\b)",
+    re.IGNORECASE,
+)
 
 
 def sentences(text: str) -> list[str]:
@@ -17,6 +23,12 @@ def sentences(text: str) -> list[str]:
         else:
             found.append(part)
     return found
+
+
+def asks_yes_or_no(text: str) -> bool:
+    """Tell whether a text ends with a question that "yes" answers: not one of what, who or how, or of this or that."""
+    last = sentences(text)[-1]
+    return last.endswith("?") and _YES_OR_NO.match(last) is not None
 
 
 def shortest(text: str, values: Iterable[str]) -> str:

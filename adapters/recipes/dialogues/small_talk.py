@@ -110,8 +110,3 @@ def _answer(talk: Talk, exchange: Exchange, fill: Fill) -> str:
     if template.startswith("@"):
         return talk.persona.answer(template[1:], talk.rng, talk.user_name())
     return sentence_case(expand(template, talk.rng, fill))
-
-
-def named(name: str) -> Topic:
-    """The topic of that name."""
-    return next(topic for topic in all_topics() if topic.name == name)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import random
+import re
 
 import pytest
 
 from adapters.recipes.dialogues.facts import fact_kinds
-from adapters.recipes.dialogues.memory_talk import correct, new_fact, summary
+from adapters.recipes.dialogues.memory_talk import correct, new_fact, summary, tell
 from adapters.recipes.dialogues.personas import Persona
+from adapters.recipes.dialogues.sentences import asks_yes_or_no
+from adapters.recipes.dialogues.small_talk import walk
 from adapters.recipes.dialogues.talk import Talk
+from adapters.recipes.dialogues.topics import all_topics
 from adapters.recipes.dialogues.typing_habits import TypingHabit
 
 
@@ -36,6 +40,44 @@ def test_who_has_told_nothing_hears_so() -> None:
     talk.exchange("What is snow?", "Frozen water.")
     summary(talk)
     assert "yet" in talk.turns[-1]["content"] or "anything" in talk.turns[-1]["content"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Oslo! Do you like it there?", True),
+        ("Isn't it cold?", True),
+        ("What is it like?", False),
+        ("Is it warm or cold?", False),
+        ("Warm or cold?", False),
+        ("Is it? Tell me.", False),
+    ],
+)
+def test_a_question_of_yes_or_no_is_known(text: str, expected: bool) -> None:
+    assert asks_yes_or_no(text) is expected
+
+
+def test_a_reply_fits_the_question_before_it() -> None:
+    """A yes what yes answers, "I'm fine" a question how one is, and "nothing much" one of what there is."""
+    greetings = [topic for topic in all_topics() if topic.name in ("hello", "good morning", "hello again")]
+    told, greeted = [_talk(seed) for seed in range(300)], [_talk(seed) for seed in range(200)]
+    for talk in told:
+        tell(talk)
+    for talk in greeted:
+        walk(talk, talk.rng.choice(greetings))
+    yes = _asked_before(r"(Oh )?[Yy](es|eah)\b|No\b(?! idea)|Sure|Of course|Maybe", told)
+    fine = _asked_before(r"I'm (fine|good|great)|Good|Fine|All is well", greeted)
+    nothing = _asked_before(r"Noth|Oh, noth|Not much", greeted)
+    assert min(map(len, (yes, fine, nothing))) > 5
+    assert [asked for asked in yes if not asks_yes_or_no(asked)] == []
+    assert [asked for asked in fine if re.search(r"(?i)\b(what|did)\b.*\?$", asked)] == []
+    assert [asked for asked in nothing if re.search(r"(?i)\b(how|well|all right)\b.*\?$", asked)] == []
+
+
+def _asked_before(reply: str, talks: list[Talk]) -> list[str]:
+    """What the assistant had said where the user's second turn begins so."""
+    turns = [[turn["content"] for turn in talk.turns] for talk in talks if len(talk.turns) > 2]
+    return [each[1] for each in turns if re.match(reply, each[2])]
 
 
 def test_a_name_is_not_called_a_role() -> None:
