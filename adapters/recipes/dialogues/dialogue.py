@@ -105,6 +105,8 @@ def _plan(rng: random.Random, limit: int) -> list[_Event]:
         (0.05, ask_untold_detail),
     )
     events += [(0.2 + rng.random(), event) for chance, event in extras if rng.random() < chance]
+    if rng.random() < 0.07:
+        events.append((-1.0, memory_talk.summary))  # before anything is told
     events += _of_details(rng)
     return [event for _, event in sorted(events, key=lambda pair: pair[0])]
 
