@@ -39,6 +39,10 @@ _TITLES = (
     "Little",
     "Major",
 )
+_OBSCENE = re.compile(
+    r"anal|anus|arse|bitch|boob|cock|cunt|dick|dildo|fag|fuck|jizz|nazi|nigg|negr|orgy|penis|piss|porn|puss|rape|rapi"
+    r"|scrot|semen|sex|shit|slut|spic|tits|tities|turd|twat|vagin|wank|whor",
+)
 _TOWNS = ("New", "Port", "Saint", "Lake", "Fort", "Mount", "San", "North", "West", "Upper")
 _TITLED_BOTS, _TOWNS_OF_TWO_WORDS = 0.45, 0.25
 _AFTER_AN_ARTICLE = re.compile(r"\b(?:an?|the|my|your|this|that|some) ([a-z]{3,})")
@@ -69,8 +73,9 @@ def _words_of_talk() -> tuple[str, ...]:
 
 
 def name(rng: random.Random) -> str:
-    """A name like no other: of a few syllables ("Torvella"), or spliced from two words ("Pumpklin")."""
-    return _spliced(rng) if rng.random() < 0.5 else _of_syllables(rng)
+    """A name like no other: of a few syllables ("Torvella"), or spliced from two words ("Pumpklin"), none obscene."""
+    made = _spliced(rng) if rng.random() < 0.5 else _of_syllables(rng)
+    return name(rng) if _OBSCENE.search(made.lower()) else made
 
 
 def _spliced(rng: random.Random) -> str:

@@ -174,6 +174,12 @@ def test_what_is_invented_of_several_is_a_plural() -> None:
     assert [each for each in made if not re.search(r"[^s]s$", each) or re.search(r"[^aeiou]ys$", each)] == []
 
 
+def test_no_invented_name_is_obscene() -> None:
+    rng = random.Random(9)
+    names = [INVENTORS["name"](rng) for _ in range(5000)]
+    assert [each for each in names if re.search(r"(?i)fuck|shit|cunt|nigg|rape|slut|porn|bitch|nazi|dick$", each)] == []
+
+
 def test_nothing_invented_is_held_out() -> None:
     rng = random.Random(5)
     for slot, inventor in INVENTORS.items():
