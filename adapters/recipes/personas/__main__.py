@@ -1,6 +1,6 @@
-"""Writes the data of the bundled personas: `python -m adapters.recipes.personas NAME ...`, or `all`.
+"""Writes data like that of the bundled personas: `python -m adapters.recipes.personas NAME ... --out DIR`, or `all`.
 
-The same parts always give the same file.
+The same parts always give the same file. The shipped files were written by earlier parts, so no folder is the default.
 """
 
 import argparse
@@ -13,14 +13,13 @@ from adapters.recipes.personas.poet import POET
 from adapters.recipes.personas.tutor import TUTOR
 
 VOICES = {voice.name: voice for voice in (PIRATE, POET, TUTOR)}
-PERSONAS = Path(__file__).resolve().parents[2] / "personas"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Write the data file of each persona that is named."""
     parser = argparse.ArgumentParser(prog="python -m adapters.recipes.personas", description=__doc__)
     parser.add_argument("names", nargs="+", choices=[*VOICES, "all"], metavar="NAME", help="pirate, poet, tutor or all")
-    parser.add_argument("--out", type=Path, default=PERSONAS, help="folder that has a folder for each persona")
+    parser.add_argument("--out", type=Path, required=True, help="folder for a folder of each persona")
     chosen = parser.parse_args(arguments)
     for name in VOICES if "all" in chosen.names else chosen.names:
         path = chosen.out / name / "data.jsonl.xz"

@@ -13,12 +13,14 @@ import pytest
 
 from adapters.persona import read_persona
 from adapters.recipes.dialogues.slots import slot_values
-from adapters.recipes.personas.__main__ import PERSONAS, VOICES, main
+from adapters.recipes.personas.__main__ import VOICES, main
 from adapters.recipes.personas.chats import PARTS, RECALL_CHATS, TURN, as_line, chats, hand_written, has_prompt
 from adapters.recipes.personas.recall import read_facts
 from adapters.recipes.personas.retold import NOW
 from adapters.recipes.personas.sentences import words
 from adapters.recipes.personas.voices import is_in_voice, prompts
+
+PERSONAS = Path(__file__).parents[4] / "adapters" / "personas"
 
 
 @pytest.mark.parametrize("name", VOICES)
@@ -81,6 +83,8 @@ def test_the_command_writes_the_file_of_the_persona_that_is_named(
     monkeypatch.setattr("adapters.recipes.personas.chats.RETOLD_CHATS", 30)
     main(["poet", "--out", str(tmp_path)])
     assert [path.name for path in tmp_path.iterdir()] == ["poet"]
+    with pytest.raises(SystemExit):  # the shipped files stay unless their folder is given
+        main(["poet"])
     lines = lzma.decompress((tmp_path / "poet" / "data.jsonl.xz").read_bytes()).decode().splitlines()
     assert lines == [as_line(turns).rstrip("\n") for turns in chats(VOICES["poet"])]
     assert len(lines) > 300 + RECALL_CHATS + 30
