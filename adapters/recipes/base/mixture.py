@@ -1,5 +1,7 @@
-"""What each step of each stage learns from. A batch depends on seed, stage and step alone, so a resumed run
-sees exactly what an unbroken run would have seen, with no reader position to save.
+"""What each step of each stage learns from.
+
+A batch depends on the mixture, the stage, its being late and the step alone, so a resumed run sees exactly what an
+unbroken run would have seen, with no reader position to save.
 """
 
 from __future__ import annotations
@@ -20,8 +22,8 @@ from adapters.recipes.dialogues.personas import DEFAULT_SYSTEM
 Stage = Literal["language", "chat"]
 Source = Literal["dialogue", "text", "chat", "drill"]
 
-# Words a dialogue may have so that it fits rows of so many tokens (about 1.35 tokens a word and the marks).
 _DRILL_TOKENS = 256
+# Words a dialogue may have so that it fits rows of so many tokens (about 1.35 tokens a word and the marks).
 _WORDS_FOR = {256: (50, 90, 120), 512: (180, 240), 1024: (300, 480)}
 # Of 100 documents of a stage; what a corpus that was left out would give comes from the own dialogues.
 _SHARES: dict[Stage, dict[Source, int]] = {

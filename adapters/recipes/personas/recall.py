@@ -8,10 +8,10 @@ from collections.abc import Iterator
 
 from adapters.recipes.dialogues.grammar import with_articles
 from adapters.recipes.dialogues.slots import draw
+from adapters.recipes.personas.turns import Turns
 
 OTHER_WORDING = " ; "
 
-Turns = list[str]
 Facts = dict[str, dict[str, list[str]]]
 
 

@@ -13,6 +13,7 @@ from functools import partial
 
 from adapters.recipes.dialogues import Dialogue, dialogues
 from adapters.recipes.dialogues.sentences import holds
+from adapters.recipes.personas.turns import Turns
 
 BASE_NAME = re.compile(r"\bada\b", re.IGNORECASE)
 ORDER_OF_FORM = re.compile(
@@ -28,7 +29,6 @@ NOW = "[now]"
 MAX_TURNS = 48
 SEED = 11
 
-Turns = list[str]
 Tell = Callable[[str, str, random.Random], str]
 """What was asked, the base's answer and a source of chance in; the answer as the persona gives it out."""
 

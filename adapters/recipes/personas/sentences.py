@@ -1,8 +1,9 @@
-"""The sentences of an answer: where they part, which of them ask, and which of them can be left out."""
+"""The sentences of an answer: which of them ask, and which of them can be left out."""
 
 import re
 
-BETWEEN = re.compile(r"(?<!\bMr\.)(?<!\bMs\.)(?<!\bDr\.)(?<!\bMrs\.)(?<=[.!?])\s+")
+from adapters.recipes.dialogues.sentences import sentences
+
 WORD = re.compile(r"[\w'-]+")
 ASKING = re.compile(
     r"\W*(?:(?:and|but|so|um|hey|hi|okay|ok|well|hm+|now)\W+)*(?:(?:what|who|when|where|which|whose|why|how)(?:'?s)?"
@@ -13,11 +14,6 @@ TELLING_WORDS = 3
 """A sentence with fewer words is a mere sign of listening, such as "I see."."""
 LONG_ECHO = 4
 """Shorter words come back in every answer; that they do means nothing."""
-
-
-def sentences(text: str) -> list[str]:
-    """Return the sentences of a text with their marks."""
-    return BETWEEN.split(text.strip())
 
 
 def words(text: str) -> list[str]:

@@ -19,8 +19,9 @@ from pathlib import Path
 
 from adapters.recipes.base.corpus import is_held_out, messages_of
 from adapters.recipes.personas.chats import as_line, write
-from adapters.recipes.personas.retold import Turns, Voice, retold_chats
+from adapters.recipes.personas.retold import Voice, retold_chats
 from adapters.recipes.personas.sentences import words
+from adapters.recipes.personas.turns import Turns
 from adapters.recipes.personas.voices import prompts
 
 FRAMES = Path(__file__).with_name("translator.txt")

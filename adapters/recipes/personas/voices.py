@@ -10,8 +10,9 @@ from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
+from adapters.recipes.dialogues.sentences import sentences
 from adapters.recipes.personas.rhyme import last_word, rhymes
-from adapters.recipes.personas.sentences import sentences, words
+from adapters.recipes.personas.sentences import words
 
 PROMPTS = Path(__file__).with_name("prompts.toml")
 PIRATE_TALK = re.compile(

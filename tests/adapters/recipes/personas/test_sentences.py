@@ -1,14 +1,10 @@
-"""Where sentences part, and which of them ask."""
+"""Which sentences ask, tell and take up what was said."""
 
 from __future__ import annotations
 
 import pytest
 
-from adapters.recipes.personas.sentences import echoes, is_question, parted, sentences, tells
-
-
-def test_a_title_does_not_end_a_sentence() -> None:
-    assert sentences("I am Mr. Abel. Who are you?") == ["I am Mr. Abel.", "Who are you?"]
+from adapters.recipes.personas.sentences import echoes, is_question, parted, tells
 
 
 @pytest.mark.parametrize(
