@@ -43,7 +43,7 @@ class Readings:
             try:
                 await self._pump(log, stream_id, starting_after)
             finally:
-                if self._tasks[name] is task:
+                if self._tasks.get(name) is task:
                     del self._tasks[name]
 
     async def _pump(self, log: ResponseLog, stream_id: str | None, starting_after: int) -> None:

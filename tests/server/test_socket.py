@@ -239,6 +239,24 @@ async def test_a_watcher_sees_what_others_say_in_the_conversation(
     assert titled["conversation"]["title"] == "hi"
 
 
+async def test_a_watcher_is_streamed_a_bounded_number_of_replies_at_a_time(
+    url: str, http: httpx.AsyncClient, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chatbot.server.watching.MAX_STREAMED", 1)
+    engine.free = 0
+    conversation = (await http.post("/v1/conversations", json={})).json()["id"]
+    async with frames(url) as watcher, frames(url) as speaker:
+        await watcher.send(type="chatbot:conversation.subscribe", conversation=conversation)
+        await watcher.until("chatbot:conversation.updated")
+        for text in ("one", "two"):
+            await speaker.send(type="response.create", input=text, conversation=conversation)
+        await speaker.until("chatbot:queued")
+        engine.gate.set()
+        events = await watcher.until("response.completed") + await watcher.until("response.completed")
+        speaker.vanish()
+    assert [event["sequence_number"] for event in events if "sequence_number" in event] == [*range(11), *range(11)]
+
+
 async def test_a_watcher_that_speaks_gets_its_own_stream_id_too(url: str, http: httpx.AsyncClient) -> None:
     conversation = (await http.post("/v1/conversations", json={})).json()["id"]
     async with frames(url) as socket:
