@@ -11,6 +11,7 @@ import math
 import random
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -29,13 +30,16 @@ OPEN_TIMEOUT_S = 10.0
 STABLE_S = 5.0
 """A socket that lived this long was of use even if nothing came, and the next one is opened at once."""
 MAX_FRAME_BYTES = 16 * 1024 * 1024
-LOOPBACK = ("127.0.0.1", "localhost", "::1", "0.0.0.0", "::")  # noqa: S104
-"""What leads to this machine, past every proxy; the last two are what a server for all machines announces."""
 
 
 def is_local(url: str) -> bool:
-    """Whether an address leads to this machine."""
-    return urlsplit(url).hostname in LOOPBACK
+    """Whether an address leads to this machine, past every proxy; `0.0.0.0` is what a server for all announces."""
+    host = urlsplit(url).hostname or ""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host == "localhost"
+    return address.is_loopback or address.is_unspecified
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ class HttpApi:
         self._api_key = api_key
         self._url = url
         self._wait_live = wait_live
-        self._http: httpx.AsyncClient | None = None
+        self._ways: dict[tuple[bool, bool], httpx.AsyncClient] = {}
         self._is_closed = False
 
     async def health(self) -> JsonObject:
@@ -218,28 +218,29 @@ class HttpApi:
         raise ServerUnreachable(f"no server answers at {self._url()}")
 
     def _opened(self) -> "httpx.AsyncClient":
-        if self._http is None:
-            self._http = self._open_http()
-        return self._http
+        """Return what leads to the server; one that is found later may have to be reached in another way."""
+        way = (urlsplit(self._url()).scheme != "http", not is_local(self._url()))
+        if way not in self._ways:
+            self._ways[way] = self._open_http(*way)
+        return self._ways[way]
 
-    def _open_http(self) -> "httpx.AsyncClient":
+    def _open_http(self, is_encrypted: bool, may_be_behind_proxy: bool) -> "httpx.AsyncClient":
         import httpx
 
         headers = {"Content-Type": "application/json"}
         if self._api_key:
             headers["Authorization"] = f"Bearer {self._api_key}"
-        url = self._url()
         return httpx.AsyncClient(
             headers=headers,
             timeout=REQUEST_TIMEOUT_S,
-            trust_env=not is_local(url),
-            verify=urlsplit(url).scheme != "http",  # to read all certificates takes 80 ms
+            trust_env=may_be_behind_proxy,
+            verify=is_encrypted,  # else the 30 ms would be lost that reading every certificate takes
         )
 
     async def _close_http(self) -> None:
         self._is_closed = True
-        if self._http is not None:
-            await self._http.aclose()
+        for http in self._ways.values():
+            await http.aclose()
 
 
 def _without_hurry() -> "httpx.Timeout":

@@ -21,7 +21,10 @@ from tests.live_server import live_server
 @pytest.fixture
 async def http(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[httpx.AsyncClient]:
     monkeypatch.setenv("CHATBOT_HOME", str(tmp_path / "home"))
-    async with live_server(tmp_path / "home", FakeEngine()) as url, httpx.AsyncClient(base_url=url) as client:
+    async with (
+        live_server(tmp_path / "home", FakeEngine()) as url,
+        httpx.AsyncClient(base_url=url, verify=False) as client,
+    ):
         yield client
 
 

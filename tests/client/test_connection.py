@@ -15,6 +15,7 @@ from chatbot.client import (
     Client,
     ServerUnreachable,
 )
+from chatbot.client.connection import is_local
 from tests.fake_engine import FakeEngine
 from tests.live_server import live_server
 from tests.tui.fake_server import FakeServer
@@ -72,7 +73,7 @@ async def test_a_send_that_meets_a_stopping_server_is_said_again_to_the_next(tmp
     async with AsyncExitStack() as first, Client("", ensure=newest, backoff=QUICK) as client:
         urls.append(await first.enter_async_context(live_server(tmp_path, engine)))
         held = await client.send("hold the door")
-        async with httpx.AsyncClient(base_url=urls[0]) as http:
+        async with httpx.AsyncClient(base_url=urls[0], verify=False) as http:
             stopping = asyncio.create_task(first.aclose())
             while (await http.get("/ready")).is_success:
                 pass
@@ -97,6 +98,23 @@ async def test_two_conversations_stream_over_one_socket(client: Client, server: 
 async def test_an_address_without_its_scheme_is_refused_and_not_waited_for(url: str) -> None:
     with pytest.raises(ValueError, match=r"expected an address such as http://127\.0\.0\.1:8765, got"):
         Client(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("http://127.0.0.1:8765", True),
+        ("http://LOCALHOST", True),
+        ("https://127.0.0.2", True),
+        ("http://0.0.0.0:8765", True),
+        ("http://[::1]:8765", True),
+        ("http://127.0.0.1.example", False),
+        ("http://localhost@example/?at=127.0.0.1", False),
+        ("", False),
+    ],
+)
+def test_only_the_host_of_an_address_tells_whether_it_is_of_this_machine(url: str, expected: bool) -> None:
+    assert is_local(url) is expected
 
 
 async def test_nobody_at_the_address_is_said_within_the_patience() -> None:

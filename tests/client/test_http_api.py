@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from unittest.mock import Mock
 
 import httpx
 import pytest
@@ -74,6 +76,19 @@ async def test_a_deletion_whose_answer_was_lost_is_done(tmp_path: Path) -> None:
         await client.delete_conversation(name)
         with pytest.raises(NotFound):
             await client.delete_conversation(name)
+
+
+async def test_certificates_are_read_for_an_encrypted_line_only_also_if_the_server_moves_to_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read = Mock(wraps=ssl.create_default_context)
+    monkeypatch.setattr(ssl, "create_default_context", read)
+    async with Client("http://a.example") as client:
+        client._opened()
+        assert not read.called
+        client._connection.url = "https://a.example"
+        client._opened()
+        assert read.called
 
 
 @asynccontextmanager

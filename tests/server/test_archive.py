@@ -22,7 +22,7 @@ async def other(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     """Another server, which has nothing."""
     async with (
         live_server(tmp_path / "other", FakeEngine()) as url,
-        httpx.AsyncClient(base_url=url, timeout=10) as client,
+        httpx.AsyncClient(base_url=url, timeout=10, verify=False) as client,
     ):
         yield client
 

@@ -46,7 +46,7 @@ async def status_of(url: str, headers: dict[str, str], **options: Any) -> int:
 async def test_only_its_own_pages_may_drive_a_server_from_a_browser(url: str, origin: str | None, status: int) -> None:
     headers = {} if origin is None else {"Origin": url if origin == "SELF" else origin}
     assert await status_of(url, headers) == status
-    async with httpx.AsyncClient(base_url=url) as http:
+    async with httpx.AsyncClient(base_url=url, verify=False) as http:
         answer = await http.get("/v1/models", headers=headers)
     assert (answer.status_code == 403) == (status == 403)
 
@@ -65,7 +65,7 @@ async def test_the_log_says_why_a_page_could_not_connect(url: str, caplog: pytes
 async def test_the_log_says_why_a_page_was_told_not_to_send(guarded: str) -> None:
     preflight = {"Origin": "http://localhost:3000", "Access-Control-Request-Method": "POST"}
     with capture_logs() as log:
-        async with httpx.AsyncClient(base_url=guarded) as http:
+        async with httpx.AsyncClient(base_url=guarded, verify=False) as http:
             assert (await http.options("/v1/responses", headers=preflight)).status_code == 400
             await http.options("/v1/responses", headers=preflight | {"Origin": "https://chat.example"})
     (refused,) = [line for line in log if line["event"] == "refused"]
@@ -76,7 +76,7 @@ async def test_the_log_says_why_a_page_was_told_not_to_send(guarded: str) -> Non
     "host", ["evil.example", "evil.example:80", "127.0.0.1.evil.example", "a@localhost", "[::1", "[", "localhost:x", ""]
 )
 async def test_a_name_that_is_not_ours_is_not_served(url: str, host: str) -> None:
-    async with httpx.AsyncClient(base_url=url) as http:
+    async with httpx.AsyncClient(base_url=url, verify=False) as http:
         answer = await http.get("/health", headers={"Host": host})
     assert answer.status_code in (400, 403)
 
@@ -90,7 +90,7 @@ def test_an_ipv6_server_is_reached_by_its_own_name() -> None:
 async def test_a_page_of_an_allowed_origin_may_use_http_too(guarded: str) -> None:
     page = {"Origin": "https://chat.example"}
     preflight = page | {"Access-Control-Request-Method": "POST", "Access-Control-Request-Private-Network": "true"}
-    async with httpx.AsyncClient(base_url=guarded) as http:
+    async with httpx.AsyncClient(base_url=guarded, verify=False) as http:
         answer = await http.options("/v1/responses", headers=preflight)
         assert answer.status_code == 200
         assert answer.headers["access-control-allow-origin"] == page["Origin"]
@@ -106,7 +106,7 @@ async def test_a_page_can_read_that_the_server_failed(guarded: str, monkeypatch:
 
     monkeypatch.setattr(Store, "conversations", crash)
     headers = {"Origin": "https://chat.example", "Authorization": f"Bearer {KEY}"}
-    async with httpx.AsyncClient(base_url=guarded, headers=headers) as http:
+    async with httpx.AsyncClient(base_url=guarded, verify=False, headers=headers) as http:
         answer = await http.get("/v1/conversations")
     assert (answer.status_code, answer.json()["error"]["code"]) == (500, "server_error")
     assert answer.headers["access-control-allow-origin"] == "https://chat.example"
@@ -116,7 +116,7 @@ async def test_an_origin_written_with_a_slash_at_its_end_is_allowed_everywhere(t
     page = {"Origin": "http://localhost:3000"}
     async with live_server(tmp_path, FakeEngine(), allow_origin=["http://localhost:3000/"]) as url:
         assert await status_of(url, page) == 101
-        async with httpx.AsyncClient(base_url=url, headers=page) as http:
+        async with httpx.AsyncClient(base_url=url, verify=False, headers=page) as http:
             assert (await http.get("/v1/models")).headers["access-control-allow-origin"] == page["Origin"]
 
 
@@ -126,7 +126,7 @@ async def test_an_allowed_origin_passes(guarded: str) -> None:
 
 
 async def test_without_the_key_nothing_but_health_answers(guarded: str) -> None:
-    async with httpx.AsyncClient(base_url=guarded) as http:
+    async with httpx.AsyncClient(base_url=guarded, verify=False) as http:
         assert (await http.get("/health")).status_code == 200
         for path in ("/v1/models", "/v1/conversations", "/v1/responses/x", "/nothing"):
             answer = await http.get(path, headers={"Authorization": "Bearer wrong"})

@@ -25,7 +25,11 @@ async def engine() -> AsyncIterator[SlowLoading]:
 async def test_what_is_said_is_kept_at_once_and_answered_once_the_model_is_loaded(
     tmp_path: Path, engine: SlowLoading
 ) -> None:
-    async with live_server(tmp_path, engine) as url, httpx.AsyncClient(base_url=url) as http, frames(url) as socket:
+    async with (
+        live_server(tmp_path, engine) as url,
+        httpx.AsyncClient(base_url=url, verify=False) as http,
+        frames(url) as socket,
+    ):
         assert (await http.get("/ready")).json() == {
             "ready": False,
             "status": "loading",

@@ -51,7 +51,7 @@ async def test_a_reply_that_is_cut_off_is_told_to_its_reader_and_kept(
             signal.raise_signal(signal.SIGINT)
         async with asyncio.timeout(30):
             told = (await socket.until("response.incomplete"))[-1]["response"]
-    async with live_server(tmp_path, FakeEngine()) as url, httpx.AsyncClient(base_url=url) as http:
+    async with live_server(tmp_path, FakeEngine()) as url, httpx.AsyncClient(base_url=url, verify=False) as http:
         kept = (await http.get(f"/v1/responses/{told['id']}")).json()
     assert (kept["status"], kept["incomplete_details"]) == ("incomplete", {"reason": "server_restart"})
     assert kept["output"][0]["content"][0]["text"] == "you"
@@ -81,7 +81,7 @@ async def test_a_server_started_by_hand_takes_the_place_of_one_in_the_background
                 assert await asyncio.to_thread(behind.process.wait, 30) == 0
                 with server_process(tmp_path, *SCRIPTED, "--background") as late:
                     assert await asyncio.to_thread(late.process.wait, START_TIMEOUT_S) == 1
-                async with httpx.AsyncClient(base_url=url) as http:
+                async with httpx.AsyncClient(base_url=url, verify=False) as http:
                     assert (await http.get("/ready")).is_success
 
 
@@ -104,7 +104,7 @@ async def test_a_server_that_cannot_find_its_model_lets_the_one_in_the_backgroun
         url = behind.url()
         with server_process(tmp_path, *CHATBOT, "--model", str(tmp_path / "nothing")) as mistyped:
             assert await asyncio.to_thread(mistyped.process.wait, START_TIMEOUT_S) == 2
-        async with httpx.AsyncClient(base_url=url) as http:
+        async with httpx.AsyncClient(base_url=url, verify=False) as http:
             assert (await http.get("/ready")).is_success
 
 
@@ -113,7 +113,7 @@ async def test_a_server_whose_database_was_replaced_acknowledges_nothing_and_sto
         url = server.url()
         database = Settings(home=tmp_path).database_path
         os.replace(shutil.copy(database, tmp_path / "copy.db"), database)
-        async with httpx.AsyncClient(base_url=url) as http:
+        async with httpx.AsyncClient(base_url=url, verify=False) as http:
             answer = await http.post("/v1/conversations", json={})
         assert (answer.status_code, answer.json()["error"]["code"]) == (503, "storage_failed")
         assert await asyncio.to_thread(server.process.wait, 30) == 1
@@ -128,11 +128,11 @@ async def test_a_server_that_no_client_could_find_does_not_start(tmp_path: Path)
 
 
 async def test_conversations_outlive_the_server(tmp_path: Path) -> None:
-    async with live_server(tmp_path, FakeEngine()) as url, httpx.AsyncClient(base_url=url) as http:
+    async with live_server(tmp_path, FakeEngine()) as url, httpx.AsyncClient(base_url=url, verify=False) as http:
         conversation = (await http.post("/v1/conversations", json={})).json()["id"]
         await http.post("/v1/responses", json={"input": "my name is Mira", "conversation": conversation})
     engine = FakeEngine()
-    async with live_server(tmp_path, engine) as url, httpx.AsyncClient(base_url=url) as http:
+    async with live_server(tmp_path, engine) as url, httpx.AsyncClient(base_url=url, verify=False) as http:
         await http.post("/v1/responses", json={"input": "who am I?", "conversation": conversation})
     assert [message.text for message in engine.requests[0].messages[1:]] == [
         "my name is Mira",
@@ -150,7 +150,7 @@ async def test_personas_are_hashed_before_the_server_is_announced(
         )
 
     AdapterStore([Settings(home=tmp_path).adapters_dir]).publish("corsair", fill)
-    async with live_server(tmp_path, FakeEngine()) as url, httpx.AsyncClient(base_url=url) as http:
+    async with live_server(tmp_path, FakeEngine()) as url, httpx.AsyncClient(base_url=url, verify=False) as http:
         monkeypatch.setattr(published, "adapter_folder_digest", Mock(side_effect=AssertionError("hashed late")))
         listed = (await http.get("/v1/models")).json()["data"]
     assert "corsair" in [model["id"] for model in listed]
@@ -163,7 +163,7 @@ async def test_what_was_not_to_be_stored_does_not_survive_a_crash(tmp_path: Path
             created = (await socket.until("response.output_text.delta"))[0]
             server.kill()
     with server_process(tmp_path, *SCRIPTED) as server:
-        async with httpx.AsyncClient(base_url=server.url()) as http:
+        async with httpx.AsyncClient(base_url=server.url(), verify=False) as http:
             answer = await http.get(f"/v1/responses/{created['response']['id']}")
     assert answer.status_code == 404
 

@@ -58,7 +58,10 @@ async def test_nothing_but_the_files_of_the_page_is_served(http: httpx.AsyncClie
 
 
 async def test_the_page_needs_no_key_and_what_it_shows_does(tmp_path: Path) -> None:
-    async with live_server(tmp_path, FakeEngine(), api_key="sk-1") as url, httpx.AsyncClient(base_url=url) as http:
+    async with (
+        live_server(tmp_path, FakeEngine(), api_key="sk-1") as url,
+        httpx.AsyncClient(base_url=url, verify=False) as http,
+    ):
         for path in ("/", "/web/main.js", "/web/style.css"):
             assert (await http.get(path)).status_code == 200
         for path in ("/web", "/web/nothing.js", "/web%2F..%2Fv1/models", "/v1/models", "/metrics"):

@@ -26,7 +26,10 @@ WRITTEN = "document.querySelector('textarea').value"
 @pytest.fixture
 async def refused(tab: Page, tmp_path: Path) -> AsyncIterator[tuple[Page, str]]:
     """A chat with a message that the server refused, and the id of another chat."""
-    async with live_server(tmp_path, FakeEngine(context_tokens=300)) as url, httpx.AsyncClient(base_url=url) as http:
+    async with (
+        live_server(tmp_path, FakeEngine(context_tokens=300)) as url,
+        httpx.AsyncClient(base_url=url, verify=False) as http,
+    ):
         one, other = await said(http, "hello"), await said(http, "other")
         await begin(tab, f"{url}/#{one}")
         await tab.until_shown("aye", "#messages")
@@ -39,7 +42,7 @@ async def away(tab: Page, tmp_path: Path) -> AbstractAsyncContextManager[str]:
     """Open the page on a blank chat, with another one beside it, take the server away, and return the next server."""
     engine = FakeEngine()
     async with live_server(tmp_path, engine) as url:
-        async with httpx.AsyncClient(base_url=url) as http:
+        async with httpx.AsyncClient(base_url=url, verify=False) as http:
             await said(http, "hello")
         await begin(tab, url)
         await tab.until("document.querySelector('#conversations li')")
