@@ -1,6 +1,7 @@
 """What a property finds counts, not how long an example took: a busy machine stands still now and then."""
 
 import asyncio
+import gc
 from collections.abc import Iterator
 from types import SimpleNamespace
 
@@ -12,6 +13,12 @@ settings.register_profile("thorough", deadline=None, max_examples=2000)
 settings.load_profile("unhurried")
 
 TICK_S = 0.01
+
+
+def pytest_collection_finish() -> None:
+    """Leave what all tests need, hundreds of thousands of objects by now, out of later looks for what none needs."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -29,7 +29,7 @@ def _one_thread() -> None:
 def _short_samples() -> Iterator[None]:
     """An untrained model never ends its reply: its samples would take most of the time that these tests have."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(samples, "MAX_NEW_TOKENS", 4)
+        patch.setattr(samples, "MAX_NEW_TOKENS", 1)
         yield
 
 
