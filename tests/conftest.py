@@ -8,7 +8,9 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import settings
 
-settings.register_profile("unhurried", deadline=None)
+from tests.examples import USUAL
+
+settings.register_profile("unhurried", deadline=None, max_examples=USUAL)
 settings.register_profile("thorough", deadline=None, max_examples=2000)
 settings.load_profile("unhurried")
 

@@ -16,6 +16,7 @@ from chatbot.client import (
     ServerUnreachable,
 )
 from chatbot.client.connection import is_local
+from tests.examples import examples
 from tests.fake_engine import FakeEngine
 from tests.live_server import live_server
 from tests.tui.fake_server import FakeServer
@@ -27,7 +28,7 @@ TEXT = "".join(PIECES)
 
 
 @given(cuts=st.lists(st.integers(0, len(PIECES) + 3), max_size=6))
-@settings(max_examples=20, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(20), suppress_health_check=list(HealthCheck))
 def test_cutting_the_socket_anywhere_loses_and_repeats_nothing(cuts: list[int]) -> None:
     async def scenario() -> None:
         async with FakeServer().running() as server:

@@ -16,6 +16,7 @@ from chatbot.conversation.context import (
 )
 from chatbot.engine.base import ChatMessage
 from storage.records import Item, ItemRole
+from tests.examples import examples
 
 
 def item(position: int, role: ItemRole, text: str) -> Item:
@@ -205,7 +206,7 @@ def test_what_a_window_cannot_reach_back_to_is_not_counted() -> None:
     assert max(counted) <= 100 * REACH_CHARACTERS < sum(len(each.text) for each in history) / 10
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(st.integers(1, 60), st.integers(20, 40), st.integers(1, 40))
 def test_a_chat_that_grows_within_its_reach_keeps_its_window_where_it_was(
     messages: int, budget: int, length: int

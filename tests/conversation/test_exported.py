@@ -19,6 +19,7 @@ from chatbot.protocol.archive import TIME_END_S
 from storage import Store
 from storage.errors import StorageError
 from storage.records import ArchivedItem, Conversation, SettledState
+from tests.examples import examples
 from tests.storage.worlds import new_turn, user
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
@@ -70,7 +71,7 @@ async def line(store: Store, conversation_id: str) -> str:
 
 
 @given(archived())
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 def test_a_line_is_read_as_what_it_was_written_of(told: tuple[Conversation, list[ArchivedItem]]) -> None:
     async def written_and_read() -> None:
         with tempfile.TemporaryDirectory() as folder:

@@ -15,6 +15,7 @@ from chatbot.engine.attention import Chunk, PrefillPlan, slot_attention
 from chatbot.engine.decode_plan import DecodePlan
 from chatbot.engine.grouped_attention import by_kernel, by_products
 from chatbot.engine.kv import KVShape, SlotKV
+from tests.examples import examples
 
 HEADS, KV_HEADS, DIM, MAX_LEN, SLOTS = 4, 2, 8, 400, 6
 
@@ -62,7 +63,7 @@ def test_prompts_in_chunks_side_by_side(window: int | None) -> None:
     assert torch.allclose(second, two.output, atol=1e-5)
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(
     rows=st.dictionaries(st.integers(0, SLOTS - 1), st.tuples(st.integers(6, MAX_LEN), st.integers(1, 5)), min_size=1),
     window=st.sampled_from([None, 5, 100]),

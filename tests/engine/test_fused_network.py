@@ -17,6 +17,7 @@ from chatbot.engine.fused_network import FusedNetwork
 from chatbot.engine.grouped_attention import by_kernel, by_products
 from chatbot.engine.hf_network import HFNetwork
 from chatbot.engine.runner import Runner
+from tests.examples import examples
 from tests.tiny import make_tiny_adapter, make_tiny_model
 
 ARCHITECTURES = ("llama", "mistral", "qwen2", "qwen3")
@@ -128,7 +129,7 @@ def test_some_tokens_at_once_give_the_logits_of_one_after_the_other(tmp_path: Pa
     assert torch.allclose(together, torch.cat(alone), atol=2e-3)
 
 
-@settings(max_examples=15)
+@settings(max_examples=examples(15))
 @given(cuts=st.lists(st.integers(1, 39), max_size=4, unique=True).map(sorted))
 def test_any_cut_of_a_prompt_gives_the_same_next_token(
     tmp_path_factory: pytest.TempPathFactory, cuts: list[int]

@@ -20,6 +20,7 @@ from chatbot.engine.digest import model_digest
 from chatbot.engine.graphs import Compute, Replay
 from chatbot.engine.probe import TOKENS
 from chatbot.engine.runner import Runner
+from tests.examples import examples
 from tests.tiny import make_tiny_adapter, make_tiny_model
 
 CPU = torch.device("cpu")
@@ -99,7 +100,7 @@ ROW = st.tuples(st.integers(1, 3), st.integers(0, 2))
 STEP = st.dictionaries(st.integers(0, 5), ROW, min_size=1, max_size=5)
 
 
-@settings(max_examples=settings().max_examples // 32)
+@settings(max_examples=examples(3))
 @given(prompts=st.lists(st.integers(1, 40), min_size=6, max_size=6), steps=st.lists(STEP, max_size=8))
 def test_any_steps_give_the_logits_of_the_plain_way(
     pair: Pair, prompts: list[int], steps: list[dict[int, tuple[int, int]]]

@@ -18,6 +18,7 @@ from chatbot.engine.kv_entry import KVKind
 from chatbot.engine.kv_files import SPARE_BYTES, KVFiles
 from chatbot.engine.kv_owner import owner_of
 from tests.engine.kept import BYTES_PER_TOKEN, KIND, is_same, kept
+from tests.examples import examples
 
 OTHER = replace(KIND, base="c" * 64)
 ROOM = 1 << 20
@@ -292,7 +293,7 @@ def test_the_last_room_of_a_disk_is_left_to_others(folder: Path, monkeypatch: py
     assert list(folder.iterdir()) == []
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(40), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     writes=st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(1, 30)), max_size=12),
     limit_tokens=st.integers(0, 80),

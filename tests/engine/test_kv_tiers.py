@@ -14,6 +14,7 @@ from chatbot.engine.kv_entry import KVKind
 from chatbot.engine.kv_tiers import MIB, KVTiers, open_tiers
 from chatbot.engine.slots import Admission, SlotTable
 from tests.engine.kept import BYTES_PER_TOKEN, KIND
+from tests.examples import examples
 
 Make = Callable[..., "Engine"]
 
@@ -109,7 +110,7 @@ def test_a_file_for_which_there_is_no_memory_stays_and_its_prompt_is_computed(
     assert Engine(tmp_path).talk("a", range(100)) == 99
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(length=st.integers(1, 256), restored=st.integers(1, 256), dtype=st.sampled_from([torch.float32, torch.bfloat16]))
 def test_restoring_is_the_inverse_of_saving(length: int, restored: int, dtype: torch.dtype) -> None:
     kv = SlotKV(KVShape(2, 3, 2, 256, 4), dtype=dtype, device=torch.device("cpu"))
@@ -358,7 +359,7 @@ TURNS = st.lists(
 )
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(40), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(turns=TURNS, slots=st.integers(1, 3), host_tokens=st.sampled_from([0, 100, 4000]))
 def test_whatever_comes_in_whatever_order_a_slot_never_has_the_kv_of_anything_else(
     tmp_path: Path, turns: list[tuple[str, str, str | None, list[int]]], slots: int, host_tokens: int

@@ -16,6 +16,7 @@ from transformers.generation.logits_process import (
 
 from chatbot.engine.base import Sampling
 from chatbot.engine.sampling import MASK64, NO_TOKEN, RowSampler, _filter, sample
+from tests.examples import examples
 
 VOCABULARY = 300
 
@@ -58,7 +59,7 @@ def test_filtered_draws_follow_the_renormalised_distribution() -> None:
     assert found[3] == 0
 
 
-@settings(max_examples=80)
+@settings(max_examples=examples(80))
 @given(
     top_k=st.sampled_from([0, 1, 3, 70, 1000]),
     top_p=st.sampled_from([1.0, 0.99, 0.7, 0.1, 0.0]),
@@ -87,7 +88,7 @@ def test_rows_with_different_filters_do_not_disturb_each_other() -> None:
     assert together == alone
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(
     seed=st.integers(-(2**70), 2**70),
     neighbours=st.integers(0, 5),

@@ -12,6 +12,7 @@ from chatbot.engine.local import LocalEngine
 from tests.engine.alone import Alone
 from tests.engine.eager import draft_always
 from tests.engine.talk import GREEDY, says
+from tests.examples import examples
 
 SYSTEM = ChatMessage("system", "You are Ada, and you like owls and long walks.")
 CHATS = (
@@ -76,7 +77,7 @@ async def _play(
     return replies
 
 
-@settings(max_examples=settings().max_examples // 4, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(25), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     turns=st.lists(TURNS, min_size=1, max_size=9),
     slots=st.integers(1, 4),

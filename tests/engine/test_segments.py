@@ -12,6 +12,7 @@ from transformers import PreTrainedTokenizerFast
 from chatbot.engine.base import ChatMessage
 from chatbot.engine.segments import MOST_CHARACTERS, Segments
 from chatbot.engine.template import ChatTemplate
+from tests.examples import examples
 from tests.tiny import CONTROL_TOKENS, make_tiny_tokenizer
 
 SPACES_AND_ALL = st.lists(
@@ -54,7 +55,7 @@ def test_segments_add_up_to_the_whole(tmp_path: Path, kind: type[PreTrainedToken
     kind().save_pretrained(tmp_path)
     template = ChatTemplate(tmp_path)
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=examples(60), deadline=None)
     @given(texts=st.lists(SPACES_AND_ALL, min_size=1, max_size=5))
     def check(texts: list[str]) -> None:
         chat = [{"role": ("user", "assistant")[i % 2], "content": text} for i, text in enumerate(texts)]

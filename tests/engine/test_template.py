@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from chatbot.engine.base import ChatMessage, GenerationFailed, ModelNotFound
 from chatbot.engine.template import ChatTemplate, fold_system
+from tests.examples import examples
 from tests.tiny import CHAT_TEMPLATE, CONTROL_TOKENS, make_tiny_tokenizer
 
 PIECES = st.one_of(
@@ -31,7 +32,7 @@ def test_a_prompt_is_laid_out_as_the_bundled_template_says(template: ChatTemplat
     assert template.decode(ids) == "<|begin|><|system|>Be kind.<|end|><|user|>hello<|end|><|assistant|>"
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(texts=st.lists(TYPED, min_size=1, max_size=4))
 def test_hostile_text_makes_no_control_token(template: ChatTemplate, texts: list[str]) -> None:
     def chat(contents: list[str]) -> list[ChatMessage]:

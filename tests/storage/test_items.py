@@ -11,6 +11,7 @@ from sqlalchemy import Connection, event
 from storage import Store, items
 from storage.errors import AlreadyExists, ConversationNotFound, ItemNotFound
 from storage.items import Order
+from tests.examples import examples
 from tests.storage.worlds import ids, new_turn, user, whole_turn, work_of
 
 ORDERS: Final[tuple[Order, ...]] = ("asc", "desc")
@@ -142,7 +143,7 @@ async def test_deleting_the_newest_version_brings_the_one_before_back(branched: 
     assert ids(await branched.items("conv_1"))[-2:] == ["msg_b", "msg_b_reply"]
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(25), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(alphabet=st.characters(exclude_categories=["Cs"]) | st.just("\0")))
 async def test_any_text_comes_back_letter_by_letter(store: Store, text: str) -> None:
     name = f"conv_{len(await store.conversations(limit=1_000))}"

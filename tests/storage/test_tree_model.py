@@ -10,6 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from storage import Store
 from storage.records import Item, KnownPath
+from tests.examples import examples
 from tests.storage.worlds import ids, new_turn, user
 
 
@@ -138,4 +139,6 @@ def _as_seen(path: KnownPath) -> list[tuple[str, int, str, str]]:
 
 
 TestTree = Tree.TestCase
-TestTree.settings = settings(max_examples=10, stateful_step_count=12, suppress_health_check=[HealthCheck.too_slow])
+TestTree.settings = settings(
+    max_examples=examples(10), stateful_step_count=12, suppress_health_check=[HealthCheck.too_slow]
+)

@@ -19,6 +19,7 @@ from chatbot.engine.fused_network import FusedNetwork
 from chatbot.engine.local import LocalEngine
 from chatbot.engine.runner import Runner
 from tests.engine.talk import ask, says
+from tests.examples import examples
 from tests.tiny import make_tiny_adapter, make_tiny_model
 
 SLOTS, CONTEXT = 4, 160
@@ -114,7 +115,7 @@ def test_an_adapter_may_change_the_head(tmp_path: Path) -> None:
     assert made.decode([Chunk(0, 70, [7]), Chunk(1, 0, [8])], [3, 1])
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(
     rows=st.lists(
         st.tuples(st.integers(0, CONTEXT - 12), st.integers(1, 12), st.integers(0, 2)), min_size=1, max_size=SLOTS

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from chatbot.engine.compiled.library import load
 from chatbot.engine.compiled.panels import PanelWeight, is_exact_in_bfloat16
+from tests.examples import examples
 
 
-@settings(max_examples=80)
+@settings(max_examples=examples(80))
 @given(
     outputs=st.integers(1, 150),
     inputs=st.integers(1, 40).map(lambda number: 4 * number),
