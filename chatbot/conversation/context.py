@@ -179,7 +179,7 @@ def _step(begin: int, last: int, budget_tokens: int, reserved: int, tokens_from:
     """
     room = budget_tokens - reserved
     before = room if begin else budget_tokens  # as long as nothing was dropped, nothing is to be recalled
-    step = room * (1 - KEPT_SHARE)
+    step = max(1, room - round(room * KEPT_SHARE))  # whole: a trace too much would drop an exchange that just fits
     tokens = tokens_from(begin)
     kept = tokens - (before - room) - math.ceil((tokens - before) / step) * step
     fits = range(begin, last)  # fewer exchanges are fewer tokens, so the first that fits is found by halves

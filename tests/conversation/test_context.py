@@ -2,7 +2,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from chatbot.conversation.context import (
@@ -208,6 +208,7 @@ def test_what_a_window_cannot_reach_back_to_is_not_counted() -> None:
 
 @settings(max_examples=examples(30))
 @given(st.integers(1, 60), st.integers(20, 40), st.integers(1, 40))
+@example(8, 36, 1)
 def test_a_chat_that_grows_within_its_reach_keeps_its_window_where_it_was(
     messages: int, budget: int, length: int
 ) -> None:
