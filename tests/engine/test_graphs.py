@@ -87,19 +87,22 @@ class Pair:
         return alike(plain, played)
 
 
-@pytest.fixture(scope="module", params=["fused llama", "llama", "fused qwen3", "mistral"])
+@pytest.fixture(scope="module")
 def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Pair:
+    """Runners of a fused Llama, or of what the test names."""
     folder = tmp_path_factory.mktemp("pair")
-    architecture = request.param.split()[-1]
+    kind = getattr(request, "param", "fused llama")
+    architecture = kind.split()[-1]
     extra: dict[str, Any] = {"sliding_window": 20} if architecture == "mistral" else {}
     model = make_tiny_model(folder / "model", architecture=architecture, **extra)
-    return Pair(model, folder, fuses=request.param.startswith("fused"))
+    return Pair(model, folder, fuses=kind.startswith("fused"))
 
 
 ROW = st.tuples(st.integers(1, 3), st.integers(0, 2))
 STEP = st.dictionaries(st.integers(0, 5), ROW, min_size=1, max_size=5)
 
 
+@pytest.mark.parametrize("pair", ["fused llama", "llama", "fused qwen3", "mistral"], indirect=True)
 @settings(max_examples=examples(3))
 @given(prompts=st.lists(st.integers(1, 40), min_size=6, max_size=6), steps=st.lists(STEP, max_size=8))
 def test_any_steps_give_the_logits_of_the_plain_way(
