@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 
 from benchmarks.__main__ import WORKLOADS, main
+from benchmarks.roofline import READ_BYTES
 from tests.tiny import make_tiny_model
 
 
 def test_every_workload_has_figures_and_gates(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setitem(READ_BYTES, "cpu", 2**20)
     model = make_tiny_model(tmp_path / "tiny", context_tokens=2048)
     out, page, charts = tmp_path / "new" / "result.json", tmp_path / "pages" / "result.md", tmp_path / "new" / "charts"
     sizes = ["--tokens", "4", "--rounds", "3", "--threads", "1", "--model", str(model)]
