@@ -4,8 +4,10 @@ import asyncio
 import base64
 import itertools
 import json
+import os
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -29,13 +31,16 @@ def chromium(folder: Path) -> Iterator[str]:
     flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"]
     flags += ["--remote-debugging-port=0", f"--user-data-dir={folder}"]
     flags += ["--disable-background-networking", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen([CHROMIUM, *flags, "about:blank"], stdout=log, stderr=log)
-    try:
-        yield _address(folder / "DevToolsActivePort", process)
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
+    # What it leaves behind goes with a folder of its own, whose path is short enough for a socket.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch, (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [CHROMIUM, *flags, "about:blank"], stdout=log, stderr=log, env={**os.environ, "TMPDIR": scratch}
+        )
+        try:
+            yield _address(folder / "DevToolsActivePort", process)
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
 
 
 def _address(told: Path, process: "subprocess.Popen[bytes]") -> str:
