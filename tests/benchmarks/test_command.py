@@ -33,6 +33,8 @@ def test_every_workload_has_figures_and_gates(
     (found,) = result["models"]
     assert [workload["workload"][:2] for workload in found["workloads"]] == list(WORKLOADS)
     for workload in found["workloads"]:
+        assert workload["figures"]
+        assert workload["gates"]
         assert all(figure["lowest"] <= figure["median"] <= figure["highest"] for figure in workload["figures"].values())
         assert all(gate["value"] > 0 for gate in workload["gates"])
     assert len(list(charts.glob("*.svg"))) == len(WORKLOADS)

@@ -25,9 +25,12 @@ VALUE = re.compile(r"(?<=[a-z] )[A-Z][a-z]+|\d+")
 
 @pytest.mark.parametrize("name", VOICES)
 def test_no_told_value_is_changed(name: str) -> None:
+    answers_with_one = 0
     for asked, answer, told in _answered(VOICES[name].start()):
         values = set(VALUE.findall(answer)) & set(VALUE.findall(asked)) - {"Ada"}
         assert all(value in told for value in values), (asked, answer, told)
+        answers_with_one += bool(values)
+    assert answers_with_one > 50
 
 
 @pytest.mark.parametrize("name", ["poet", "tutor"])
