@@ -55,7 +55,7 @@ def create(
 
 def fetch(db: Connection, conversation_id: str) -> Conversation:
     """Return the conversation, or raise ConversationNotFound."""
-    row = db.execute(_with_id(), {"id": conversation_id}).one_or_none()
+    row = db.execute(_select_one(), {"id": conversation_id}).one_or_none()
     if row is None:
         raise _not_found(conversation_id)
     return rows.conversation(row)
@@ -127,7 +127,7 @@ def _update(db: Connection, conversation_id: str, values: Mapping[str, Any | Col
 
 
 @cache
-def _with_id() -> Select[Any]:
+def _select_one() -> Select[Any]:
     return rows.select_conversations().where(conversations.c.id == bindparam("id"))
 
 

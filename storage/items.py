@@ -71,7 +71,7 @@ def grow(
 
 def fetch(db: Connection, conversation_id: str, item_id: str) -> Item:
     """Return the item, or raise ItemNotFound if this conversation has none with this id."""
-    row = db.execute(_with_id(), {"id": item_id, "conversation_id": conversation_id}).one_or_none()
+    row = db.execute(_select_one(), {"id": item_id, "conversation_id": conversation_id}).one_or_none()
     if row is None:
         raise ItemNotFound(
             f"item {item_id!r}: expected an item of conversation {conversation_id!r}, but there is none"
@@ -148,12 +148,12 @@ def path_from(db: Connection, conversation_id: str, leaf: str, known: KnownPath)
 
 def _deleted(db: Connection, conversation_id: str) -> int:
     """How many items were deleted: a position is never used twice."""
-    left = db.execute(_count(), {"conversation_id": conversation_id}).scalar_one()
+    left = db.execute(_select_count(), {"conversation_id": conversation_id}).scalar_one()
     return conversations.next_position(db, conversation_id) - int(left)
 
 
 @cache
-def _count() -> Select[Any]:
+def _select_count() -> Select[Any]:
     return select(func.count()).where(items.c.conversation_id == bindparam("conversation_id"))
 
 
@@ -163,17 +163,17 @@ def _is_settled(item: Item) -> bool:
 
 def _climb(db: Connection, leaf: str, above: int) -> list[Item]:
     """Items on the path to the leaf whose position is above this one, the root's first."""
-    return [rows.item(row) for row in db.execute(_above(), {"leaf": leaf, "above": above})]
+    return [rows.item(row) for row in db.execute(_select_above(), {"leaf": leaf, "above": above})]
 
 
 @cache
-def _with_id() -> Select[Any]:
+def _select_one() -> Select[Any]:
     same = (items.c.id == bindparam("id"), items.c.conversation_id == bindparam("conversation_id"))
     return rows.select_items().where(*same)
 
 
 @cache
-def _above() -> Select[Any]:
+def _select_above() -> Select[Any]:
     ancestry = walk_up(bindparam("leaf"), above=bindparam("above"))
     return rows.select_items().join(ancestry, items.c.id == ancestry.c.id).order_by(items.c.position)
 

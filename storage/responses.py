@@ -164,12 +164,12 @@ def remove(db: Connection, response_id: str) -> None:
 def last_context(db: Connection, conversation_id: str, leaf: str) -> Mapping[str, Any] | None:
     """Context record of the response nearest to the leaf on its path, or None if none recorded one."""
     items.fetch(db, conversation_id, leaf)
-    found: Mapping[str, Any] | None = db.execute(_nearest_context(), {"leaf": leaf}).scalar_one_or_none()
+    found: Mapping[str, Any] | None = db.execute(_select_nearest_context(), {"leaf": leaf}).scalar_one_or_none()
     return found
 
 
 @cache
-def _nearest_context() -> Select[Any]:
+def _select_nearest_context() -> Select[Any]:
     climb = _items_with_context().where(item_table.c.id == bindparam("leaf")).cte("climb", recursive=True)
     climb = climb.union_all(
         _items_with_context().join(

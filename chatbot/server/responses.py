@@ -66,10 +66,7 @@ class ResponseRoutes:
         response_id = request.path_params["id"]
         response = await self._turns.cancel(response_id)
         async with forgetting(self._turns, response.conversation_id):
-            with (
-                told_in_protocol(),
-                suppress(ResponseNotFound),
-            ):  # one with store: false goes by itself once it is stopped
+            with told_in_protocol(), suppress(ResponseNotFound):  # stopped, one with `store: false` goes by itself
                 await self._services.store.delete_response(response_id)
         return JSONResponse({"id": response_id, "object": "response", "deleted": True})
 
