@@ -36,6 +36,7 @@ TEXT_SHARES = {
 }
 # Sets whose assistant turns keep to an assistant's voice, for a small share of the chat stage.
 CHAT_SHARES = {"personality_chat_multi.jsonl": 3, "smalltalk_aggm.jsonl": 1}
+_HUMAN_TALKS = ("self_dialogue.jsonl", "convai2_valid.jsonl", "spc.jsonl")
 _FRIENDLY = "You are a friendly, warm and relaxed assistant."
 _CLAIMS = re.compile(
     r"\b(my (wife|husband|mother|father|mom|dad|house|dog|cat|kids?|brother|sister|job|car)|ouija|beer|sex\w*|drunk)\b",
@@ -69,6 +70,11 @@ class Corpus:
         """How many texts or chats there are of each source."""
         return {name: len(each) for kind in (self.texts, self.chats) for name, each in kind.items()}
 
+    @property
+    def has_talks(self) -> bool:
+        """Whether there are sentences to draw."""
+        return any(name in self.texts for name in _HUMAN_TALKS)
+
     def draw_text(self, rng: random.Random) -> str:
         """One text, its source by share."""
         name = rng.choices(list(self.texts), [TEXT_SHARES[name] for name in self.texts])[0]
@@ -78,6 +84,11 @@ class Corpus:
         """One chat in an assistant's voice."""
         name = rng.choices(list(self.chats), [CHAT_SHARES[name] for name in self.chats])[0]
         return rng.choice(self.chats[name])
+
+    def draw_sentence(self, rng: random.Random) -> str:
+        """One line that a human said to another, from the sources of such talks that there are."""
+        name = rng.choice([name for name in _HUMAN_TALKS if name in self.texts])
+        return rng.choice(rng.choice(self.texts[name]).splitlines())
 
 
 def is_held_out(text: str) -> bool:

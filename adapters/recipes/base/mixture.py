@@ -16,11 +16,11 @@ from adapters.recipes.base.documents import Document, Encoder
 from adapters.recipes.base.drills import drill
 from adapters.recipes.base.rows import Batch, pack
 from adapters.recipes.base.tokenizer import CONTEXT
-from adapters.recipes.dialogues.dialogue import make, remembering
+from adapters.recipes.dialogues.dialogue import listening, make, remembering
 from adapters.recipes.dialogues.personas import DEFAULT_SYSTEM
 
 Stage = Literal["language", "chat"]
-Source = Literal["dialogue", "text", "chat", "drill"]
+Source = Literal["dialogue", "listening", "text", "chat", "drill"]
 
 _DRILL_TOKENS = 256
 # Words a dialogue may have so that it fits rows of so many tokens (about 1.35 tokens a word and the marks).
@@ -28,7 +28,7 @@ _WORDS_FOR = {256: (50, 90, 120), 512: (180, 240), 1024: (300, 480)}
 # Of 100 documents of a stage; what a corpus that was left out would give comes from the own dialogues.
 _SHARES: dict[Stage, dict[Source, int]] = {
     "language": {"dialogue": 42, "text": 46, "drill": 12},
-    "chat": {"dialogue": 86, "text": 4, "chat": 4, "drill": 6},
+    "chat": {"dialogue": 74, "listening": 12, "text": 4, "chat": 4, "drill": 6},
 }
 
 
@@ -76,8 +76,11 @@ class Mixture:
             system = [{"role": "system", "content": DEFAULT_SYSTEM}] if rng.random() < 0.6 else []
             return self.encoder.dialogue(system + self.corpus.draw_chat(rng))
         fitting = _WORDS_FOR[min((size for size in _WORDS_FOR if size >= length), default=CONTEXT)]
+        words = rng.choice(fitting)
+        if source == "listening" and self.corpus.has_talks:
+            return self.encoder.dialogue(listening(rng, words, self.corpus.draw_sentence).messages)
         written = remembering if self.remembering and rng.random() < self.remembering else make
-        dialogue = written(rng, rng.choice(fitting))
+        dialogue = written(rng, words)
         return self.encoder.dialogue(dialogue.messages, dialogue.values, learns_all=stage == "language")
 
 

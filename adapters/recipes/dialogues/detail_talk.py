@@ -6,18 +6,31 @@ import random
 from collections.abc import Collection
 
 from adapters.recipes.dialogues.clauses import answered, asked, not_told
-from adapters.recipes.dialogues.details import Question, Told, details, with_values
+from adapters.recipes.dialogues.details import Question, Told, details, facts_of, with_values
+from adapters.recipes.dialogues.reflection import reflection
 from adapters.recipes.dialogues.talk import Talk
+
+_GIVEN_BACK = 0.4
+"""How often a detail is answered with its own words, where these can be turned."""
 
 
 def tell_detail(talk: Talk) -> None:
     """A detail that this talk does not have yet, with values that nothing else in it has."""
-    told = new_detail(talk)
-    values = tuple(told.values.values())
+    told = note(talk, new_detail(talk))
+    said = told.tell(talk.rng)
+    given_back = reflection(said, talk.rng) if talk.rng.random() < _GIVEN_BACK else None
+    talk.exchange(said, given_back or told.ack(talk.rng), tuple(told.values.values()))
+
+
+def note(talk: Talk, told: Told) -> Told:
+    """Take down that this talk has the detail, and the facts that it tells outright; it comes back."""
+    values = told.values.values()
     talk.details.append(told)
     talk.values.update(values)
     talk.implied.update(told.detail.facts, values)
-    talk.exchange(told.tell(talk.rng), told.ack(talk.rng), values)
+    for fact in facts_of(told):
+        talk.facts.setdefault(fact.kind.name, fact)
+    return told
 
 
 def ask_detail(talk: Talk) -> None:

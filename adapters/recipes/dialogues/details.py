@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
+from adapters.recipes.dialogues.facts import Fact, fact_kinds
 from adapters.recipes.dialogues.grammar import expand, sentence_case, slots_of
 from adapters.recipes.dialogues.slots import draw, draw_to_remember
 
@@ -19,6 +20,8 @@ _FILE = Path(__file__).with_name("details.txt")
 _REMEMBERED = 0.4
 """How many values are drawn as those of facts are: often invented."""
 _TRIES = 20
+_NAMED = (("relative", "name"), ("woman", "name"), ("man", "name"), ("pet", "petname"))
+"""Slots of somebody, each with that of the name which a detail that has both gives to him; the first pair decides."""
 _LEADS = (
     *[""] * 40,
     "You know what? ",
@@ -56,7 +59,9 @@ class Detail:
 
     name: str
     facts: frozenset[str] = frozenset()
-    """Kinds of facts that say the same and so are not told or asked for beside it."""
+    """Kinds of facts that say much the same and so are not told beside it."""
+    says: frozenset[str] = frozenset()
+    """Those among them that it tells outright, and that may be asked for like any told fact."""
     tell: tuple[str, ...] = ()
     ack: tuple[str, ...] = ()
     questions: list[Question] = field(default_factory=list)
@@ -99,6 +104,14 @@ def with_values(detail: Detail, rng: random.Random, taken: Collection[str], *, h
     return Told(detail, values)
 
 
+def facts_of(told: Told) -> list[Fact]:
+    """The facts that a detail tells outright: what it `says`, and the name of a relative, or else of a pet."""
+    kinds, values = fact_kinds(), told.values
+    named = [(values[who], values[name]) for who, name in _NAMED if who in values and name in values][:1]
+    said = [Fact(kinds[name], values[kinds[name].slot]) for name in sorted(told.detail.says)]
+    return said + [Fact(kinds[who], name) for who, name in named if who in kinds]
+
+
 @cache
 def details() -> tuple[Detail, ...]:
     """Every detail of the data file, in file order."""
@@ -125,7 +138,10 @@ def parse(text: str) -> list[Detail]:
 def _is_read(detail: Detail, key: str, wordings: tuple[str, ...]) -> bool:
     match key:
         case "fact":
-            detail.facts = frozenset(wordings)
+            detail.facts |= {*wordings}
+        case "says":
+            detail.facts |= {*wordings}
+            detail.says = frozenset(wordings)
         case "tell":
             detail.tell += wordings
         case "ack":

@@ -14,6 +14,7 @@ from adapters.recipes.dialogues.detail_talk import ask_detail, ask_untold_detail
 from adapters.recipes.dialogues.instructions import Check
 from adapters.recipes.dialogues.personas import Persona
 from adapters.recipes.dialogues.recalled_talk import ask_recalled
+from adapters.recipes.dialogues.reflection import reflection
 from adapters.recipes.dialogues.small_talk import FIRST, LAST, filler, some, walk
 from adapters.recipes.dialogues.talk import Message, Talk
 from adapters.recipes.dialogues.typing_habits import TypingHabit
@@ -45,8 +46,11 @@ def dialogues(seed: int, count: int, *, start: int = 0) -> Iterator[Dialogue]:
 def make(rng: random.Random, limit: int) -> Dialogue:
     """One training dialogue of about `limit` words at most; the last exchange may go beyond."""
     talk, system = _begin(rng)
-    if rng.random() < 0.45:
+    opening = rng.random()
+    if opening < 0.45:
         walk(talk, some(talk, FIRST))
+    elif opening < 0.57:
+        memory_talk.tell_together(talk)
     if talk.persona.me != "Ada" and rng.random() < 0.6:
         walk(talk, some(talk, ("identity",)))
     _follow(talk, _plan(rng, limit), limit)
@@ -60,10 +64,27 @@ def make(rng: random.Random, limit: int) -> Dialogue:
 def remembering(rng: random.Random, limit: int) -> Dialogue:
     """A dialogue that is nothing but remembering: facts told and asked for, and most often memory's excerpts."""
     talk, system = _begin(rng)
-    if rng.random() < 0.4:
+    opening = rng.random()
+    if opening < 0.25:
+        memory_talk.tell_together(talk)
+    if opening < 0.5:
         _follow(talk, _recital(rng, limit), limit)
     if not talk.turns or rng.random() < 0.8:
         ask_recalled(talk)
+    return Dialogue((*system, *talk.turns), frozenset(talk.values), talk.checks)
+
+
+def listening(rng: random.Random, limit: int, sentence: Callable[[random.Random], str]) -> Dialogue:
+    """A dialogue in which the user says whatever comes to mind, and gets it back in the second person."""
+    talk, system = _begin(rng)
+    if rng.random() < 0.2:
+        walk(talk, some(talk, FIRST))
+    while not talk.turns or (talk.words <= limit and rng.random() < 0.8):
+        said = sentence(rng)
+        if rng.random() < 0.25:
+            filler(talk)
+        elif answer := reflection(said, rng):
+            talk.exchange(said, answer)
     return Dialogue((*system, *talk.turns), frozenset(talk.values), talk.checks)
 
 

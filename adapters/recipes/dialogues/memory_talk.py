@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 
+from adapters.recipes.dialogues.detail_talk import new_detail, note, question_and_answer
 from adapters.recipes.dialogues.facts import Fact, FactKind, ask, fact_kinds, not_told
 from adapters.recipes.dialogues.grammar import expand, sentence_case
 from adapters.recipes.dialogues.knowledge import joined
+from adapters.recipes.dialogues.reflection import reflection
 from adapters.recipes.dialogues.sentences import asks_yes_or_no
 from adapters.recipes.dialogues.slots import draw, draw_to_remember
 from adapters.recipes.dialogues.small_talk import some, walk
 from adapters.recipes.dialogues.talk import Talk
+from adapters.recipes.dialogues.together import Telling, acknowledged, greeted, in_one_breath, words
 
 YES_OR_NO, OPEN = "_after a question of yes or no", "_after an open question"
 """The topics with what may be said to the question with which something told is taken note of."""
@@ -48,13 +51,10 @@ _CORRECT_ACK = (
     "Got it, {k}.",
     "My mistake! Now I know that {k}.",
 )
-_MULTI_TELL = ("{a} and {b}.", "{a}, and {b}.", "Hi, {a} and {b}.", "{a}. And {b}.")
-_MULTI_ACK = (
-    "Thank you for telling me. I will remember that {a} and {b}.",
-    "Nice! So {a} and {b}.",
-    "Good to know: {a}, and {b}.",
-    "I see. So {a}, and {b}. What else?",
-)
+_TOGETHER = 0.24
+"""How often what is told is told with something else in one message."""
+_GIVEN_BACK = 0.25
+"""How often such a message is answered with its own words, where these can be turned."""
 _REMEMBER_TELL = (
     "Remember that {k}.",
     "Please remember: {k}.",
@@ -137,27 +137,39 @@ def value_for(talk: Talk, kind: FactKind) -> str:
 
 
 def tell(talk: Talk) -> None:
-    """A new fact told in one of three ways: alone, with another, or to be remembered."""
+    """A new fact told in one of three ways: alone, with other things, or to be remembered."""
     rng = talk.rng
     chance = rng.random()
+    if chance < _TOGETHER:
+        tell_together(talk)
+        return
     fact = new_fact(talk)
-    if chance < 0.1:
-        other = new_fact(talk)
-        words = {"a": fact.first_person(), "b": other.first_person()}
-        known = {"a": fact.known(), "b": other.known()}
-        user = sentence_case(expand(rng.choice(_MULTI_TELL), rng, words.__getitem__))
-        answer = expand(rng.choice(_MULTI_ACK), rng, known.__getitem__)
-        talk.exchange(user, sentence_case(answer), (fact.value, other.value))
-    elif chance < 0.2:
+    if chance < _TOGETHER + 0.08:
         user = expand(rng.choice(_REMEMBER_TELL), rng, lambda _: fact.first_person())
         answer = expand(rng.choice(_REMEMBER_ACK), rng, lambda _: fact.known())
         talk.exchange(user, answer, (fact.value,))
     else:
-        talk.exchange(sentence_case(fact.tell(rng, draw("day", rng))), fact.ack(rng), (fact.value,))
+        talk.exchange(words(fact, rng), fact.ack(rng), (fact.value,))
         if fact.kind.name in _PRONOUNS and rng.random() < 0.2:
             ask_by_pronoun(talk, fact)
         elif (asked := talk.turns[-1]["content"]).endswith("?") and rng.random() < 0.3:
             walk(talk, some(talk, (YES_OR_NO if asks_yes_or_no(asked) else OPEN,)))
+
+
+def tell_together(talk: Talk) -> None:
+    """Two or three things told in one message; the first message often begins with a greeting and a name."""
+    rng, is_first = talk.rng, not talk.turns
+    name = fact_kinds()["name"]
+    told: list[Telling] = []
+    if name in untold_kinds(talk) and rng.random() < (0.6 if is_first else 0.15):
+        told.append(new_fact(talk, name))
+    while len(told) < 2 or (len(told) < 3 and rng.random() < 0.15):
+        told.append(new_fact(talk) if rng.random() < 0.5 else note(talk, new_detail(talk)))
+    message = in_one_breath(told, rng)
+    if is_first and rng.random() < 0.6:
+        message = greeted(message, rng)
+    given_back = reflection(message, rng) if rng.random() < _GIVEN_BACK else None
+    talk.exchange(message, given_back or acknowledged(told, rng), tuple(talk.values))
 
 
 def ask_by_pronoun(talk: Talk, fact: Fact) -> None:
@@ -169,9 +181,10 @@ def ask_by_pronoun(talk: Talk, fact: Fact) -> None:
 
 def correct(talk: Talk) -> None:
     """The latest fact taken back and told anew."""
-    if not talk.facts:
+    told = [name for name in talk.facts if name not in talk.implied]
+    if not told:
         return
-    kind = talk.facts.popitem()[1].kind
+    kind = talk.facts.pop(told[-1]).kind
     fact = new_fact(talk, kind)
     lead = talk.rng.choice(_CORRECT_LEAD)
     user = lead + (fact.first_person() + "." if talk.rng.random() < 0.7 else fact.value + ".")
@@ -180,10 +193,15 @@ def correct(talk: Talk) -> None:
 
 
 def ask_known(talk: Talk) -> None:
-    """A question for something that was told."""
-    if talk.facts:
-        fact = talk.rng.choice(list(talk.facts.values()))
-        talk.exchange(ask(fact.kind, talk.rng), fact.say(talk.rng))
+    """A question for something that was told, alone or in passing."""
+    told: list[Telling] = [*talk.facts.values(), *talk.details]
+    if not told:
+        return
+    match talk.rng.choice(told):
+        case Fact() as fact:
+            talk.exchange(ask(fact.kind, talk.rng), fact.say(talk.rng))
+        case detail:
+            talk.exchange(*question_and_answer(detail, talk.rng), tuple(detail.values.values()))
 
 
 def ask_untold(talk: Talk) -> None:

@@ -7,23 +7,24 @@ the message alone would get.
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 
 from adapters.recipes.dialogues import memory_talk
 from adapters.recipes.dialogues.detail_talk import new_detail, question_and_answer
-from adapters.recipes.dialogues.details import Told
 from adapters.recipes.dialogues.facts import Fact, FactKind, ask, not_told
-from adapters.recipes.dialogues.grammar import sentence_case
 from adapters.recipes.dialogues.knowledge import question
-from adapters.recipes.dialogues.slots import draw, slot_values
+from adapters.recipes.dialogues.slots import slot_values
 from adapters.recipes.dialogues.talk import Talk
+from adapters.recipes.dialogues.together import Telling, acknowledged, in_one_breath, words
 from chatbot.conversation.recalled import Excerpt
 
 _MONTHS = slot_values()["month"].training
 _NEW_YEAR = date(2025, 1, 1)
 _ALIKE = 0.4
 """How often another fact is of the kind that is asked for: two names, two cities."""
+_TOGETHER = 0.2
+"""How often two that are next to each other were told in one message."""
 _DETAILS = 0.3
 """How often a detail is recalled beside the facts."""
 
@@ -33,7 +34,7 @@ def ask_recalled(talk: Talk) -> None:
     rng = talk.rng
     fact, *others = (Fact(kind, memory_talk.value_for(talk, kind)) for kind in recalled_kinds(talk))
     detail = new_detail(talk, {each.kind.name for each in (fact, *others)})
-    beside: list[Fact | Told] = [*others, detail] if rng.random() < _DETAILS else [*others]
+    beside: list[Telling] = [*others, detail] if rng.random() < _DETAILS else [*others]
     chance = rng.random()
     if chance < 0.72:
         talk.recall(ask(fact.kind, rng), fact.say(rng), block(rng, [fact, *beside]))
@@ -57,24 +58,30 @@ def recalled_kinds(talk: Talk) -> list[FactKind]:
     return [kind, *others]
 
 
-def block(rng: random.Random, told: Sequence[Fact | Told], *, held_out: bool = False) -> list[Excerpt]:
+def block(rng: random.Random, told: Sequence[Telling], *, held_out: bool = False) -> list[Excerpt]:
     """Excerpts in which these were told, each perhaps with the answer it got, in the order of their days."""
-    days = sorted(rng.sample(range(365), len(told)))
+    messages = list(_messages(rng.sample(told, len(told)), rng, held_out=held_out))
+    days = sorted(rng.sample(range(365), len(messages)))
     excerpts = []
-    for day, each in zip(days, rng.sample(told, len(told)), strict=True):
-        excerpts.append(Excerpt("user", _date(day), _words(each, rng, held_out=held_out)))
+    for day, (message, answer) in zip(days, messages, strict=True):
+        excerpts.append(Excerpt("user", _date(day), message))
         if rng.random() < 0.35:
-            excerpts.append(Excerpt("assistant", _date(day), each.ack(rng)))
+            excerpts.append(Excerpt("assistant", _date(day), answer))
     return excerpts
+
+
+def _messages(told: Sequence[Telling], rng: random.Random, *, held_out: bool) -> Iterator[tuple[str, str]]:
+    """The messages that tell these, each with its answer; held-out wordings stand alone."""
+    while told:
+        size = 2 if not held_out and rng.random() < _TOGETHER else 1
+        now, told = told[:size], told[size:]
+        if len(now) == 1:
+            yield words(now[0], rng, held_out=held_out), now[0].ack(rng)
+        else:
+            yield in_one_breath(now, rng), acknowledged(now, rng)
 
 
 def _date(day: int) -> str:
     """The date of a day of the year, as excerpts have it: "3 May"."""
     on = _NEW_YEAR + timedelta(days=day)
     return f"{on.day} {_MONTHS[on.month - 1][:3]}"
-
-
-def _words(told: Fact | Told, rng: random.Random, *, held_out: bool) -> str:
-    if isinstance(told, Told):
-        return told.tell(rng)
-    return sentence_case(told.tell(rng, draw("day", rng), held_out=held_out))
