@@ -17,13 +17,14 @@ from adapters.recipes.dialogues.probes import (
     persona_probe,
     recall_probe,
     recalled_probe,
+    together_probe,
     untold_probe,
 )
 
 DISTANCES = (1, 2, 3, 5, 8, 12, 20)
 """User turns between telling a fact and asking for it."""
-DETAIL_DISTANCES = (1, 5)
-"""The same for a detail told in passing."""
+FEW_DISTANCES = (1, 5)
+"""The same for two facts told in one message, and for a detail told in passing."""
 WORDINGS = {"known wording": False, "held-out wording": True}
 
 
@@ -31,7 +32,8 @@ def question_sets(count: int) -> list[QuestionSet]:
     """Return every set with `count` questions; the instructions share theirs among their kinds."""
     return [
         *_by_distance("recall", count, DISTANCES, recall_probe),
-        *_by_distance("detail", count, DETAIL_DISTANCES, detail_probe),
+        *_together(count),
+        *_by_distance("detail", count, FEW_DISTANCES, detail_probe),
         *_recalled(count),
         _drawn("persona name", count, persona_probe),
         *_instructions(count),
@@ -43,13 +45,24 @@ def question_sets(count: int) -> list[QuestionSet]:
 def _by_distance(name: str, count: int, distances: Sequence[int], draw: Callable[..., Probe]) -> list[QuestionSet]:
     return [
         _drawn(
-            f"{name}, {distance} turn{'s' if distance > 1 else ''}, {wording}",
+            f"{name}, {_turns(distance)}, {wording}",
             count,
             partial(draw, distance=distance, held_wording=held),
         )
         for distance in distances
         for wording, held in WORDINGS.items()
     ]
+
+
+def _together(count: int) -> list[QuestionSet]:
+    return [
+        _drawn(f"told together, {_turns(distance)}", count, partial(together_probe, distance=distance))
+        for distance in FEW_DISTANCES
+    ]
+
+
+def _turns(distance: int) -> str:
+    return f"{distance} turn{'s' if distance > 1 else ''}"
 
 
 def _recalled(count: int) -> list[QuestionSet]:

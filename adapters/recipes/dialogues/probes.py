@@ -6,8 +6,9 @@ Values are held out of all training; wordings are held out where asked for.
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 from adapters.recipes.dialogues.clauses import asked
 from adapters.recipes.dialogues.details import Detail, Question, details, with_values
@@ -19,6 +20,7 @@ from adapters.recipes.dialogues.recalled_talk import block
 from adapters.recipes.dialogues.slots import draw, slot_values
 from adapters.recipes.dialogues.small_talk import filler
 from adapters.recipes.dialogues.talk import Message, Talk
+from adapters.recipes.dialogues.together import acknowledged, in_one_breath
 from adapters.recipes.dialogues.typing_habits import TypingHabit
 from chatbot.conversation.recalled import with_excerpts
 
@@ -50,10 +52,20 @@ def recall_probe(rng: random.Random, distance: int, *, held_wording: bool) -> Pr
     talk.facts[kind.name] = fact
     told = sentence_case(fact.tell(rng, "Friday", held_out=held_wording))
     talk.exchange(told, fact.ack(rng), (fact.value,))
-    while len(talk.turns) < 2 * distance:
-        filler(talk)
-    question: Message = {"role": "user", "content": ask(kind, rng, held_out=held_wording)}
-    return Probe((_system(DEFAULT_SYSTEM), *talk.turns[: 2 * distance], question), (fact.value,))
+    return Probe(_later(talk, distance, partial(ask, kind, rng, held_out=held_wording)), (fact.value,))
+
+
+def together_probe(rng: random.Random, distance: int) -> Probe:
+    """Two held-out values told in one message, and one of them asked for `distance` user turns later."""
+    talk = Talk(rng, Persona("Ada", None, DEFAULT_SYSTEM, False), _neat(rng))
+    kinds = rng.sample([kind for kind in fact_kinds().values() if slot_values()[kind.slot].held_out], 2)
+    told = [Fact(kind, draw(kind.slot, rng, held_out=True)) for kind in kinds]
+    if told[0].value == told[1].value:
+        return together_probe(rng, distance)
+    talk.facts.update((fact.kind.name, fact) for fact in told)
+    talk.exchange(in_one_breath(told, rng), acknowledged(told, rng), tuple(fact.value for fact in told))
+    fact = rng.choice(told)
+    return Probe(_later(talk, distance, partial(ask, fact.kind, rng)), (fact.value,))
 
 
 def detail_probe(rng: random.Random, distance: int, *, held_wording: bool) -> Probe:
@@ -64,11 +76,8 @@ def detail_probe(rng: random.Random, distance: int, *, held_wording: bool) -> Pr
     values = tuple(told.values.values())
     talk.values.update(values)
     talk.exchange(told.tell(rng), told.ack(rng), values)
-    while len(talk.turns) < 2 * distance:
-        filler(talk)
-    user = asked(question.held_ask if held_wording else question.ask, rng, told.fill)
-    messages: tuple[Message, ...] = (*talk.turns[: 2 * distance], {"role": "user", "content": user})
-    return Probe((_system(DEFAULT_SYSTEM), *messages), tuple(told.values[slot] for slot in _held_out_slots(question)))
+    later = partial(asked, question.held_ask if held_wording else question.ask, rng, told.fill)
+    return Probe(_later(talk, distance, later), tuple(told.values[slot] for slot in _held_out_slots(question)))
 
 
 @cache
@@ -111,6 +120,13 @@ def persona_probe(rng: random.Random) -> Probe:
     persona = Persona.draw(rng, held_out=True)
     question = rng.choice(("What is your name?", "who are you?", "whats your name", "Who am I talking to?"))
     return Probe((_system(persona.system or ""), {"role": "user", "content": question}), (persona.me,))
+
+
+def _later(talk: Talk, distance: int, question: Callable[[], str]) -> tuple[Message, ...]:
+    """Other talk until there are so many turns, and then the question."""
+    while len(talk.turns) < 2 * distance:
+        filler(talk)
+    return (_system(DEFAULT_SYSTEM), *talk.turns[: 2 * distance], {"role": "user", "content": question()})
 
 
 def _system(text: str) -> Message:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from adapters.recipes.base.card import card, main
-from adapters.recipes.dialogues.probes import persona_probe, recall_probe, untold_probe
+from adapters.recipes.dialogues.probes import persona_probe, recall_probe, together_probe, untold_probe
 from adapters.recipes.dialogues.slots import held_out_words, slot_values
 from chatbot.engine.digest import model_digest
 
@@ -28,6 +28,18 @@ def test_a_held_out_value_is_asked_for_so_many_turns_later(distance: int, held_w
         assert value.lower() in held_out_words()
         assert value.lower() in users[0].lower()
         assert value.lower() not in users[-1].lower()
+
+
+@pytest.mark.parametrize("distance", [1, 5])
+def test_two_held_out_values_are_told_at_once_and_one_is_asked_for_later(distance: int) -> None:
+    for seed in range(20):
+        probe = together_probe(random.Random(seed), distance)
+        users = [message["content"].lower() for message in probe.messages if message["role"] == "user"]
+        (value,) = probe.wanted
+        assert len(users) == distance + 1
+        assert value.lower() in users[0]
+        assert value.lower() not in users[-1]
+        assert sum(word in users[0] for word in held_out_words()) >= 2
 
 
 def test_a_persona_is_asked_for_a_name_that_training_never_had() -> None:
