@@ -3,6 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from functools import partial
 
 from chatbot.client import ChatbotError, Client, Reply
@@ -15,7 +16,16 @@ from tui.shown import Shown
 from tui.state import Chat, Message
 
 Ask = Callable[..., Awaitable[Reply]]
-"""Asks the server for a reply, given a conversation, who answers and an idempotency key."""
+"""Asks the server for a reply, given the words, a conversation, who answers and an idempotency key."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Unsent:
+    """What the server does not have yet."""
+
+    words: str | None
+    """As they were typed: what is shown of them may lack characters. None: what the server has in this place."""
+    ask: Ask
 
 
 class Outbox:
@@ -38,36 +48,36 @@ class Outbox:
         self._history = history
         self._choice = choice
         self._sending = asyncio.Lock()
-        self._unsent: dict[str, str] = {}
-        """By its key, what the server does not have yet, as it was typed: what is shown of it may lack characters."""
+        self._unsent: dict[str, _Unsent] = {}
+        """By the key of its message."""
 
     def say(self, text: str) -> None:
         """Send a message in the open chat; it shows at once and goes out in order."""
-        key = self._keep(text)
+        key = self._keep(_Unsent(text, self._client.send))
         self._shown.set(transitions.submitted(self._shown.state, key, text))
-        self._background.spawn(self._send(key, partial(self._client.send, text)))
+        self._background.spawn(self._send(key))
 
     def say_again(self, question: Message, text: str | None) -> None:
-        """Have a message of the open chat answered anew, or `text` in its place."""
-        refused = self._unsent.pop(question.key, question.text)
-        words = text or refused
-        key = self._keep(words)
-        self._shown.set(transitions.asked_anew(self._shown.state, key, words))
-        again = partial(self._client.retry, text, item=question.item)
-        ask = again if question.status != "unsent" else partial(self._client.send, words)
-        self._background.spawn(self._send(key, ask))
+        """Have a message of the open chat answered anew, or `text` in its place; a refused one goes where it was to."""
+        stored = _Unsent(None, partial(self._client.retry, item=question.item))
+        unsent = self._unsent.pop(question.key, stored)
+        words = text or unsent.words
+        key = self._keep(_Unsent(words, unsent.ask))
+        self._shown.set(transitions.asked_anew(self._shown.state, key, words or question.text))
+        self._background.spawn(self._send(key))
 
-    def _keep(self, text: str) -> str:
-        """Return the key under which a message is kept until the server has it."""
+    def _keep(self, unsent: _Unsent) -> str:
+        """Return the key under which something is kept until the server has it."""
         key = f"key_{uuid.uuid4().hex}"
-        self._unsent[key] = text
+        self._unsent[key] = unsent
         return key
 
-    async def _send(self, key: str, ask: Ask) -> None:
+    async def _send(self, key: str) -> None:
+        unsent = self._unsent[key]
         try:
             async with self._sending:
                 chat = await self._made(self._shown.state.chat_of(key=key))
-                reply = await ask(conversation=chat.id, model=chat.persona, idempotency_key=key)
+                reply = await unsent.ask(unsent.words, conversation=chat.id, model=chat.persona, idempotency_key=key)
         except ChatbotError as error:
             held = self._shown.state.chat_of(key=key)
             self._shown.set(transitions.refused(self._shown.state, key, str(error)))

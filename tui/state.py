@@ -56,6 +56,8 @@ class Message:
     """Its id at the server; None until that is known here."""
     versions: Versions | None = None
     """None where nothing else was said in its place, as far as is known here."""
+    replaces: str | None = None
+    """Key of the message whose place it takes once the server has it."""
 
     @property
     def is_settled(self) -> bool:

@@ -119,23 +119,24 @@ def submitted(state: State, key: str, text: str) -> State:
 
 
 def asked_anew(state: State, key: str, text: str) -> State:
-    """Show a message in the place of the user's newest or marked one, and that of its reply; what came after it goes.
+    """Show a message that is to take the place of the user's newest or marked one, and the place of its reply.
 
-    After one that was never sent nothing goes: what was said later does not hang on it.
+    What it replaces stays until the server has taken it; one that was never sent goes at once.
     """
     chat = state.chat
     assert chat is not None
-    assert chat.question is not None
-    place = chat.messages.index(chat.question)
-    after = chat.messages[place + 1 :] if chat.question.status == "unsent" else ()
-    before = (*chat.messages[:place], *after)
-    return _with_turn(state, replace(chat, messages=before), key, text)
+    question = chat.question
+    assert question is not None
+    if question.status != "unsent":
+        return _with_turn(state, chat, key, text, question.key)
+    others = tuple(message for message in chat.messages if message is not question)
+    return _with_turn(state, replace(chat, messages=others), key, text, question.replaces)
 
 
-def _with_turn(state: State, chat: Chat, key: str, text: str) -> State:
+def _with_turn(state: State, chat: Chat, key: str, text: str, replaces: str | None = None) -> State:
     """Add a message and the place of its reply to a chat, which becomes the open one and the first."""
     reply = Message(f"{key}:reply", "assistant", "", "sending", chat.persona)
-    messages = (*chat.messages, Message(key, "user", safe_text(text), "sending"), reply)
+    messages = (*chat.messages, Message(key, "user", safe_text(text), "sending", replaces=replaces), reply)
     others = tuple(other for other in state.chats if other.id != chat.id)
     chats = (replace(chat, messages=messages, pace=None, marked_key=None), *others)
     turned = replace(state, chats=chats, current=chat.id, notice="")
@@ -154,8 +155,10 @@ def adopted(state: State, draft: str, body: JsonObject, *, is_loaded: bool = Tru
 
 
 def acknowledged(state: State, key: str, response: JsonObject) -> State:
-    """The server has stored a message, and names the response that will answer it."""
+    """The server has stored a message, and names the response that will answer it; what it replaces goes."""
     status: MessageStatus = "queued" if response.get("status") == "queued" else "streaming"
+    if chat := state.chat_of(key=key):
+        state = state.with_chat(chat.id, lambda chat: _without_replaced(chat, key))
     state = _with_message(state, key, lambda m: replace(m, status="completed"))
 
     def begin(reply: Message) -> Message:
@@ -163,6 +166,18 @@ def acknowledged(state: State, key: str, response: JsonObject) -> State:
         return replace(reply, status=status, response_id=response["id"], persona=persona)
 
     return _with_message(state, f"{key}:reply", begin)
+
+
+def _without_replaced(chat: Chat, key: str) -> Chat:
+    """Leave out what a message replaces and what followed that, but for what the server never had."""
+    keys = [message.key for message in chat.messages]
+    end = keys.index(key)
+    replaces = chat.messages[end].replaces
+    if replaces not in keys:
+        return chat
+    begin = keys.index(replaces)
+    kept = (message for message in chat.messages[begin:end] if message.status == "unsent")
+    return replace(chat, messages=(*chat.messages[:begin], *kept, *chat.messages[end:]))
 
 
 def refused(state: State, key: str, remark: str) -> State:

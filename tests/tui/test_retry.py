@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from textual.pilot import Pilot
+
 from tests.tui.desk import app, counting, opened_desk
 from tests.tui.screens import say, screen_text, until, until_shown
 from tui.widgets.editor import Editor
@@ -76,6 +78,25 @@ async def test_a_message_that_was_refused_is_sent_again(tmp_path: Path) -> None:
         await say(one, "/edit shorter")
         await until_shown(one, "no1: you said: shorter")
         assert "not sent" not in screen_text(app(one))
+
+
+async def test_what_a_refused_edit_was_to_replace_stays_until_one_is_taken(tmp_path: Path) -> None:
+    async with opened_desk(tmp_path, counting()) as desk:
+        one = await desk.terminal()
+        await say(one, "green")
+        await until_shown(one, "no1: you said: green")
+        await say(one, "/edit " + "longer " * 900)
+        await until(one, lambda: [status for _, status in said(one)][-1] == "unsent")
+        assert said(one)[:2] == [("green", "completed"), ("no1: you said: green", "completed")]
+        await say(one, "/edit shorter")
+        await until(one, lambda: said(one)[-1] == ("no2: you said: shorter", "completed"))
+        assert said(one)[:-1] == [("shorter", "completed")]
+        assert [message.text for message in desk.engine.requests[-1].messages if message.role == "user"] == ["shorter"]
+
+
+def said(one: Pilot[int]) -> list[tuple[str, str]]:
+    chat = app(one).session.state.chat
+    return [(message.text, message.status) for message in chat.messages] if chat else []
 
 
 async def test_without_a_message_there_is_nothing_to_answer_anew(tmp_path: Path) -> None:
