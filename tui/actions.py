@@ -205,6 +205,10 @@ class CommandedApp(App[int]):
         self.push_screen(HelpScreen())
 
     def command_quit(self, _: str) -> None:
+        """Leave, after the keys that the editor has yet to take: an Enter among them sends."""
+        self.query_one(Editor).call_later(self._quit)
+
+    def _quit(self) -> None:
         """Leave; with a message that the server does not have yet, only when asked twice."""
         unsent = self.session.state.unsent
         if unsent - self._warned_of:

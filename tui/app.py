@@ -72,7 +72,7 @@ class ChatApp(CommandedApp):
                 yield Transcript()
                 yield Static("↓ more below · ^End", id="more", markup=False)
                 yield Static(id="hint", markup=False)
-                yield Editor()
+                yield Editor(self._submit)
                 yield StatusLine()
 
     def on_mount(self) -> None:
@@ -164,20 +164,20 @@ class ChatApp(CommandedApp):
         if state.has_sheet(left):
             self._sheets[left] = written
 
-    def on_editor_submitted(self, event: Editor.Submitted) -> None:
+    def _submit(self, text: str) -> None:
         try:
-            command = parse(event.text)
+            command = parse(text)
         except UnknownCommand as unknown:
             self.notify(str(unknown), severity="warning", markup=False)
-            self.query_one(Editor).replace_all(event.text)
+            self.query_one(Editor).replace_all(text)
             return
         if command:
             if not command[0].takes_lines:  # what /edit sends is a message of the chat
-                self._typed.add(event.text)
+                self._typed.add(text)
             self.run_command(*command)
         else:
-            self.session.submit(message_of(event.text))
-            self._typed.add(event.text, self.session.state.sheet)
+            self.session.submit(message_of(text))
+            self._typed.add(text, self.session.state.sheet)
             self.query_one(Transcript).follow()
         self._remember()
 

@@ -1,6 +1,7 @@
 """Keys and commands, from anywhere on the screen and at any size, and the ways out."""
 
 import pytest
+from textual import events
 from textual.widgets import Input
 
 from tests.tui.conftest import OpenApp
@@ -8,6 +9,7 @@ from tests.tui.fake_server import FakeServer
 from tests.tui.screens import assert_golden, chat_app, say, until, until_shown
 from tui import transitions
 from tui.widgets.conversations import ConversationList
+from tui.widgets.editor import Editor
 
 
 async def test_rename_and_delete(open_app: OpenApp, server: FakeServer) -> None:
@@ -66,6 +68,19 @@ async def test_leaving_is_asked_about_for_every_message_that_would_be_lost(open_
         assert pilot.app.is_running
         await pilot.press("ctrl+q")
         await until(pilot, lambda: pilot.app.return_value == 0)
+
+
+async def test_keys_that_come_at_once_mean_what_they_do_one_by_one(open_app: OpenApp, server: FakeServer) -> None:
+    server.add_conversation("Sea", ("a", "b"))
+    async with open_app() as pilot:
+        await until_shown(pilot, "live", "Sea")
+        for key in ("ctrl+n", "ctrl+q"):
+            pilot.app.query_one(Editor).insert("for Sea")
+            pilot.app.post_message(events.Key("enter", "\r"))
+            pilot.app.post_message(events.Key(key, None))
+            await until(pilot, lambda: len(server.creates) == 1)
+        await until_shown(pilot, "A message has not")
+        assert server.creates[0]["conversation"] == "conv_1"
 
 
 async def test_a_narrow_terminal_hides_the_list_until_asked(open_app: OpenApp, server: FakeServer) -> None:

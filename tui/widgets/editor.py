@@ -35,12 +35,6 @@ class Editor(TextArea):
     ]
 
     @dataclass
-    class Submitted(Notice):
-        """The user has finished a message or a command."""
-
-        text: str
-
-    @dataclass
     class Ended(Notice):
         """The user pressed ^D where nothing is written, which ends the input of a shell."""
 
@@ -50,10 +44,12 @@ class Editor(TextArea):
 
         direction: int
 
-    def __init__(self) -> None:
+    def __init__(self, submitted: Callable[[str], None]) -> None:
+        """`submitted` gets each finished message or command before any later key means anything."""
         super().__init__(
             id="editor", placeholder="Message… (/ for commands)", highlight_cursor_line=False, compact=True
         )
+        self._submitted = submitted
         self.folds = Folds()
         self._recall: Callable[[], list[str]] = list
         self._sent: list[str] = []
@@ -93,7 +89,7 @@ class Editor(TextArea):
         text = trimmed(self.folds.unfolded(self.text))
         if text:
             self.text = ""
-            self.post_message(self.Submitted(text))
+            self._submitted(text)
 
     def _complete(self) -> bool:
         commands = matching(self.text)
