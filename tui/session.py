@@ -15,7 +15,7 @@ from tui.history import History
 from tui.listing import Listing
 from tui.outbox import Outbox
 from tui.shown import Shown
-from tui.state import Chat, State
+from tui.state import Chat, Message, State
 
 
 class Session:
@@ -114,7 +114,8 @@ class Session:
             return False
         if question.status != "unsent" and chat.marked and question.item is None:
             return False  # the server has not named it yet, and would take its newest
-        self.stop()
+        for reply in chat.open_after(question.place):
+            self._cancel(reply)
         self._outbox.say_again(question, text)
         return True
 
@@ -144,10 +145,13 @@ class Session:
     def stop(self) -> bool:
         """Stop the reply that is being written in the open chat; False if there is none."""
         reply = self.state.chat.open_reply if self.state.chat else None
-        if reply is None or reply.response_id is None:
-            return False
-        self.background.spawn(self.client.cancel_response(reply.response_id))
-        return True
+        return reply is not None and self._cancel(reply)
+
+    def _cancel(self, reply: Message) -> bool:
+        """Have a reply stopped; False if the server has not named it yet."""
+        if reply.response_id:
+            self.background.spawn(self.client.cancel_response(reply.response_id))
+        return reply.response_id is not None
 
     def rename(self, chat: Chat, title: str) -> None:
         self.background.spawn(self._describe(self.client.rename(chat.id, title)), chat.sheet)

@@ -5,6 +5,7 @@ Everything in here has passed `safe_text`. Values never change; `tui.transitions
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import dropwhile
 from typing import Literal
 
 from chatbot.client import ConnectionState
@@ -62,6 +63,11 @@ class Message:
     @property
     def is_settled(self) -> bool:
         return self.status in SETTLED
+
+    @property
+    def place(self) -> str | None:
+        """Key of the message whose place it has or is to take; None for a new one that was never sent."""
+        return self.replaces if self.status == "unsent" else self.key
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +155,18 @@ class Chat:
     @property
     def open_reply(self) -> Message | None:
         """The reply that is being written, or else the first that waits."""
-        replies = [m for m in self.messages if m.role == "assistant" and not m.is_settled]
+        replies = self.open_replies
         return next((m for m in replies if m.status == "streaming"), replies[0] if replies else None)
+
+    @property
+    def open_replies(self) -> list[Message]:
+        """The replies that are being written or wait."""
+        return [m for m in self.messages if m.role == "assistant" and not m.is_settled]
+
+    def open_after(self, key: str | None) -> list[Message]:
+        """Those of them that come after the message with this key."""
+        later = [*dropwhile(lambda message: message.key != key, self.messages)]
+        return [reply for reply in self.open_replies if reply in later]
 
 
 @dataclass(frozen=True, slots=True)

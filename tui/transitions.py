@@ -127,10 +127,8 @@ def asked_anew(state: State, key: str, text: str) -> State:
     assert chat is not None
     question = chat.question
     assert question is not None
-    if question.status != "unsent":
-        return _with_turn(state, chat, key, text, question.key)
-    others = tuple(message for message in chat.messages if message is not question)
-    return _with_turn(state, replace(chat, messages=others), key, text, question.replaces)
+    kept = tuple(m for m in chat.messages if m is not question or m.status != "unsent")
+    return _with_turn(state, replace(chat, messages=kept), key, text, question.place)
 
 
 def _with_turn(state: State, chat: Chat, key: str, text: str, replaces: str | None = None) -> State:

@@ -151,15 +151,19 @@ async def test_a_refusal_stands_at_the_message(open_app: OpenApp, server: FakeSe
 
 
 async def test_what_was_refused_is_sent_again_as_it_was_typed(open_app: OpenApp, server: FakeServer) -> None:
-    server.refusal = {"status": 429, "error": {"code": "engine_full", "message": "try again"}}
+    server.gate.clear()
     async with open_app() as pilot:
-        await until_shown(pilot, "live")
+        await say(pilot, "hi")
+        await until_shown(pilot, "writing…", "live")
+        server.refusal = {"status": 429, "error": {"code": "engine_full", "message": "try again"}}
         await say(pilot, "שלום\u200f (ahoy)")
         await until_shown(pilot, "(not sent: try again)")
         server.refusal = None
         await say(pilot, "/retry")
-        await until_shown(pilot, "Hello there.")
-        assert [frame["input"] for frame in server.creates] == ["שלום\u200f (ahoy)"] * 2
+        await until_shown(pilot, "Assistant  queued")
+        server.gate.set()
+        await until(pilot, lambda: screen_text(chat_app(pilot.app)).count("Hello there.") == 2)  # none was stopped
+        assert [frame["input"] for frame in server.creates] == ["hi", *["שלום\u200f (ahoy)"] * 2]
 
 
 async def test_a_wrong_key_is_told_on_the_blank_page(open_app: OpenApp, server: FakeServer) -> None:

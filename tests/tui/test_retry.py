@@ -69,6 +69,22 @@ async def test_a_reply_that_is_being_written_is_stopped_first(tmp_path: Path) ->
         assert "no1: you" not in screen_text(app(one))
 
 
+async def test_a_reply_that_waits_is_asked_for_again_without_stopping_the_one_before_it(tmp_path: Path) -> None:
+    engine = counting()
+    engine.free = 2
+    async with opened_desk(tmp_path, engine) as desk:
+        one = await desk.terminal()
+        await say(one, "red")
+        await until_shown(one, "no1: you", "writing…")
+        await say(one, "green")
+        await until_shown(one, "waits for the reply")
+        await say(one, "/retry")
+        await until(one, lambda: said(one)[-1][1] == "queued" and not app(one).session.state.unsent)
+        engine.gate.set()
+        await until(one, lambda: said(one)[-1][1] == "completed")
+        assert said(one)[1] == ("no1: you said: red", "completed")
+
+
 async def test_a_message_that_was_refused_is_sent_again(tmp_path: Path) -> None:
     async with opened_desk(tmp_path, counting()) as desk:
         one = await desk.terminal()
