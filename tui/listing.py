@@ -48,8 +48,7 @@ class Listing:
 
     async def titled(self, title: str) -> JsonObject | None:
         """Look the newest conversation with this title up; raises ServerUnreachable where no server answers now."""
-        if self._shown.state.connection != "live":
-            raise ServerUnreachable("no server answers")
+        self._need_server()
         return await self._client.conversation_titled(title)
 
     async def find(self, words: str) -> list[JsonObject]:
@@ -58,11 +57,18 @@ class Listing:
             raise ServerUnreachable("no server answers")
         return (await self._client.conversations(limit=CHATS_PAGE, search=words)).data
 
+    async def rename(self, chat_id: str, title: str) -> None:
+        """Give a chat a title; raises ServerUnreachable where no server answers now."""
+        self._need_server()
+        body = await self._client.rename(chat_id, title)
+        self._shown.set(transitions.chat_described(self._shown.state, body))
+
     async def delete(self, chat_id: str, *, is_draft: bool) -> None:
-        """Delete a chat, at the server too; it stays if the server cannot be asked."""
+        """Delete a chat, at the server too; it stays, and ServerUnreachable is raised, where none answers now."""
         self._gone.add(chat_id)
         if not is_draft:
             try:
+                self._need_server()
                 await self._client.delete_conversation(chat_id)
             except NotFound:
                 pass  # gone already: that is what was wanted
@@ -70,6 +76,11 @@ class Listing:
                 self._gone.discard(chat_id)
                 raise
         self._shown.set(transitions.removed(self._shown.state, chat_id))
+
+    def _need_server(self) -> None:
+        """Refuse what would wait for a server unseen, and be forgotten when the user leaves."""
+        if self._shown.state.connection != "live":
+            raise ServerUnreachable("no server answers")
 
     def deleted_elsewhere(self, chat_id: str) -> None:
         """Forget a chat that somebody else deleted."""

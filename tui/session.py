@@ -5,7 +5,6 @@ Knows no widget. `on_change` is told after every step; it must be quick, and dec
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import Any
 
 from chatbot.client import Client, ConnectionState, Event, JsonObject
 from tui import transitions
@@ -154,7 +153,7 @@ class Session:
         return reply.response_id is not None
 
     def rename(self, chat: Chat, title: str) -> None:
-        self.background.spawn(self._describe(self.client.rename(chat.id, title)), chat.sheet)
+        self.background.spawn(self.listing.rename(chat.id, title), chat.sheet)
 
     def delete(self, chat: Chat) -> None:
         self.background.spawn(self._delete(chat), chat.sheet)
@@ -208,10 +207,6 @@ class Session:
     async def _choose_version(self, chat_id: str, item: str) -> None:
         await self.client.choose_version(chat_id, item)
         await self.history.catch_up(chat_id)
-
-    async def _describe(self, request: Awaitable[dict[str, Any]]) -> None:
-        body = await request
-        self._shown.set(transitions.chat_described(self.state, body))
 
     async def _delete(self, chat: Chat) -> None:
         await self.listing.delete(chat.id, is_draft=chat.is_draft)

@@ -47,6 +47,24 @@ async def test_what_was_deleted_elsewhere_while_the_server_was_away_leaves_the_l
         await until(pilot, lambda: "Newest" not in screen_text(pilot.app))
 
 
+async def test_nothing_is_deleted_or_renamed_later_while_the_server_is_away(
+    open_app: OpenApp, server: FakeServer
+) -> None:
+    server.add_conversation("Sea", ("a", "b"))
+    async with open_app() as pilot:
+        await until_shown(pilot, "live", "Sea")
+        server.accepts = False
+        await server.drop_sockets()
+        await until_shown(pilot, "offline")
+        await say(pilot, "/rename Land")
+        await until_shown(pilot, "That did not work: no server answers")
+        await say(pilot, "/delete")
+        await until_shown(pilot, "for good?")
+        await pilot.press("y")
+        await until(pilot, lambda: screen_text(pilot.app).count("no server answers") == 2)
+    assert [body["title"] for body in server.conversations.values()] == ["Sea"]
+
+
 async def test_a_chat_that_turns_out_to_be_deleted_when_it_is_opened_says_so(
     open_app: OpenApp, server: FakeServer
 ) -> None:
