@@ -58,6 +58,15 @@ class History:
                     self._shown.set(transitions.oldest_gone(self._shown.state, chat_id))
         await self._take_up(came)
 
+    async def has(self, chat_id: str, item: str) -> bool:
+        """Whether an item is among what led to the newest message of a chat, however far back; False: beside that."""
+        await self.load(chat_id)
+        chat = self._shown.state.find(chat_id)
+        if chat is None or _key_of(chat, item):
+            return chat is not None
+        page = await self._client.items(chat_id, limit=1, after=item)
+        return any(following["parent_id"] == item for following in page.data)
+
     async def reach(self, chat_id: str, item: str) -> str | None:
         """Load a chat as far back as an item, and return the key of its message; None if that is not in sight there."""
         await self.load(chat_id)

@@ -16,6 +16,9 @@ from tui.outbox import Outbox
 from tui.shown import Shown
 from tui.state import Chat, Message, State
 
+TOO_FAR = "What was found is further back than was loaded; Page Up reads on towards it."
+BESIDE = "What was found is in a version that is not shown; Alt+Left and Alt+Right turn the versions."
+
 
 class Session:
     """One user at one server."""
@@ -97,9 +100,12 @@ class Session:
             self.background.spawn(self._mark_found(body["id"], found["item_id"]))
 
     async def _mark_found(self, chat_id: str, item: str) -> None:
-        key = await self.history.reach(chat_id, item)
+        has_it = await self.history.has(chat_id, item)
+        key = await self.history.reach(chat_id, item) if has_it else None
         if self.state.current == chat_id:
             self._shown.set(transitions.marked_at(self.state, key))
+            if key is None:
+                self._shown.note(TOO_FAR if has_it else BESIDE)
 
     def submit(self, text: str) -> None:
         """Send a message in the open chat; it shows at once and goes out in order."""

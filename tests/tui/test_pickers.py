@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from textual.app import App
+from textual.pilot import Pilot
 from textual.widgets import Input, OptionList
 
 from chatbot.client import RequestRejected
@@ -189,13 +190,17 @@ async def lines_of(conversation: object) -> AsyncIterator[bytes]:
     yield json.dumps(conversation).encode()
 
 
-async def test_what_is_found_shows_its_place_and_opens_there(tmp_path: Path) -> None:
+async def test_what_is_found_shows_its_place_and_opens_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with opened_desk(tmp_path) as desk:
         said = [{"role": "user", "content": f"line {number} of many"} for number in range(100)]
         said[7]["content"] = "my sister sails"
         await desk.client.import_lines(lines_of({"title": "Long", "messages": said}))
         one = await desk.terminal()
         await until_shown(one, "line 99 of many")
+        with monkeypatch.context() as near:
+            near.setattr("tui.history.FARTHEST_PAGES", 0)
+            await open_found(one, "sister")
+            await until_shown(one, "What was found is further back")
         await one.press("ctrl+f")
         await until(one, lambda: bool(one.app.screen.query(Input)))
         await one.press(*"sister")
@@ -206,3 +211,21 @@ async def test_what_is_found_shows_its_place_and_opens_there(tmp_path: Path) -> 
         assert "line 99 of many" not in screen_text(one.app)
         await one.press("ctrl+end")
         await until_shown(one, "line 99 of many")
+
+
+async def test_what_is_found_in_a_version_that_is_not_shown_is_told(tmp_path: Path) -> None:
+    async with opened_desk(tmp_path) as desk:
+        one = await desk.terminal()
+        for line in ("red", "/edit green"):
+            await say(one, line)
+            await until_shown(one, f"you said: {line.split()[-1]}")
+        await open_found(one, "red")
+        await until_shown(one, "in a version that is not shown", "you said: green")
+
+
+async def open_found(pilot: Pilot[int], words: str) -> None:
+    """Search for words and open the one conversation that has them."""
+    await say(pilot, f"/search {words}")
+    await until(pilot, lambda: len(_found(pilot.app)) == 1)
+    await pilot.press("enter")
+    await until(pilot, lambda: len(pilot.app.screen_stack) == 1)
