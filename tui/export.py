@@ -1,7 +1,6 @@
-"""A conversation as a file: Markdown to read, or, where the name ends in .jsonl, a line to train a persona on."""
+"""A conversation as a file: Markdown to read, or, where the name ends in .jsonl, the server's line to train on."""
 
 import asyncio
-import json
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -21,9 +20,10 @@ async def export(client: Client, conversation: str, title: str, naming: Naming, 
 
     Raises OSError if it cannot be written, FileExistsError among them: nothing is overwritten.
     """
-    items = [item async for item in client.each_item(conversation)]
-    is_to_train_on = file.endswith(".jsonl")
-    text = chat_line(items) if is_to_train_on else markdown(title, naming, items)
+    if file.endswith(".jsonl"):
+        text = b"".join([piece async for piece in client.export(conversation)]).decode()
+    else:
+        text = markdown(title, naming, [item async for item in client.each_item(conversation)])
     return await asyncio.to_thread(_written, file or file_name(title), text)
 
 
@@ -46,12 +46,6 @@ def markdown(title: str, naming: Naming, items: Sequence[JsonObject]) -> str:
 
     turns = [f"**{name(item)}**\n\n{safe_text(item_text(item)).strip()}\n" for item in items]
     return "\n".join([f"# {title or 'Conversation'}\n", *turns])
-
-
-def chat_line(items: Sequence[JsonObject]) -> str:
-    """Return the messages as one line of what `chatbot adapter train` reads."""
-    messages = [{"role": item["role"], "content": item_text(item)} for item in items]
-    return json.dumps({"messages": messages}, ensure_ascii=False) + "\n"
 
 
 def _written(file: str, text: str) -> Path:

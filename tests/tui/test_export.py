@@ -1,15 +1,13 @@
-"""A chat as a file: to read, or to train on."""
+"""A chat as a file to read; one to train on is in `test_real_server`, whose export it is."""
 
-import json
 from pathlib import Path
 
 import pytest
 
-from adapters.formats import RawRow, read_rows
 from tests.tui.conftest import OpenApp
 from tests.tui.fake_server import FakeServer
 from tests.tui.screens import say, until, until_shown
-from tui.export import chat_line, file_name, markdown
+from tui.export import file_name, markdown
 
 TURNS = 101
 """More than a page."""
@@ -23,12 +21,6 @@ def test_markdown_has_the_names_of_who_speaks_and_nothing_a_terminal_obeys() -> 
     items = [*ITEMS, {**ITEMS[1], "model": "poet\x1b[2J"}]
     written = markdown("Sea", lambda model: (model or "assistant").upper(), items)
     assert written == "# Sea\n\n**You**\n\nhi[2J\n\n**ASSISTANT**\n\nAhoy!\n\n**POET[2J**\n\nAhoy!\n"
-
-
-def test_a_line_to_train_on_is_what_was_said() -> None:
-    assert json.loads(chat_line(ITEMS)) == {
-        "messages": [{"role": "user", "content": "hi\x1b[2J"}, {"role": "assistant", "content": "Ahoy!\n"}]
-    }
 
 
 @pytest.mark.parametrize(
@@ -53,11 +45,6 @@ async def test_the_open_chat_is_written_whole_and_over_nothing(
         assert [f"\n{text}\n" in written for text in ("q0", f"a{TURNS - 1}", "**Assistant**")] == [True] * 3
         await say(pilot, "/export")
         await until_shown(pilot, "Nothing was written: Sea a talk.md is there", "/export FILE")
-        await say(pilot, "/export talk.jsonl")
-        await until(pilot, lambda: (tmp_path / "talk.jsonl").exists() and (tmp_path / "talk.jsonl").stat().st_size)
-    (row,) = read_rows(tmp_path / "talk.jsonl")
-    assert isinstance(row, RawRow)
-    assert len(row.turns) == 2 * TURNS
 
 
 async def test_an_empty_page_has_nothing_to_export(open_app: OpenApp) -> None:

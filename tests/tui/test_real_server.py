@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from adapters.formats import RawRow, read_rows
 from chatbot.client import Client
 from tests.fake_engine import FakeEngine
 from tests.live_server import live_server
@@ -20,6 +21,11 @@ async def test_a_turn_a_stop_and_a_restart_on_the_screen(tmp_path: Path) -> None
             await until_shown(pilot, "writing…", "you said:\n")
             await pilot.press("escape")
             await until_shown(pilot, "(stopped)")
+            await say(pilot, f"/export {(talk := tmp_path / 'talk.jsonl')}")
+            await until(pilot, lambda: talk.exists() and talk.stat().st_size)
+            (row,) = read_rows(talk)
+            assert isinstance(row, RawRow)
+            assert [turn.text for turn in row.turns] == ["hello", "you said: hello"]  # what was stopped is not learned
         async with ChatApp(url).run_test(size=(110, 30)) as pilot:
             await until_shown(pilot, "you said: hello", "(stopped)", "hello\n")
             await say(pilot, "/delete")
