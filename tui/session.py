@@ -62,7 +62,7 @@ class Session:
         return self._shown.state
 
     def start(self, conversation: str | None = None) -> None:
-        """Load the list and open a conversation by id or title: by default the newest."""
+        """Load the list and open the conversation of a title, or begin it if there is none: by default the newest."""
         self._wanted = conversation
         self._shown.set(replace(self.state, new_title=conversation or ""))
         self.background.spawn(self.client.watch())
@@ -193,9 +193,10 @@ class Session:
         if body:
             self.listing.add(body)
         self._is_loaded = True
-        chosen = [chat.id for chat in self.state.chats if wanted in (None, chat.id, chat.title)]
+        newest = self.state.chats[0].id if self.state.chats and not wanted else None
+        chosen = body["id"] if body else newest
         if chosen and self.state.current is None and not self._has_chosen:
-            self._shown.set(transitions.begun_with(self.state, chosen[0]))
+            self._shown.set(transitions.begun_with(self.state, chosen))
             self._opened()
 
     async def _come_back(self) -> None:

@@ -35,10 +35,10 @@ async def test_the_newest_conversation_is_there_after_a_restart(open_app: OpenAp
 
 
 async def test_a_conversation_opens_by_its_title(open_app: OpenApp, server: FakeServer) -> None:
-    server.add_conversation("Old one", ("a", "bee"))
+    server.add_conversation("Old  one", ("a", "bee"))
     for number in range(60):
         server.add_conversation(f"New {number}", ("c", "dee"))
-    async with open_app(conversation="Old one") as pilot:
+    async with open_app(conversation="Old  one") as pilot:
         await until_shown(pilot, "bee")
 
 
