@@ -217,7 +217,7 @@ class Session:
 
     async def _delete(self, chat: Chat) -> None:
         await self.listing.delete(chat.id, is_draft=chat.is_draft)
-        self.open(self.state.current)
+        self._opened()
 
     def _stray_event(self, event: Event) -> None:
         match event.get("type"):

@@ -28,8 +28,12 @@ async def test_what_is_typed_while_the_server_starts_is_sent_once_it_is_there(se
 
 
 async def test_a_conversation_asked_for_by_a_new_title_gets_that_title(server: FakeServer) -> None:
-    async with ChatApp(server.url, conversation="Diary").run_test(size=(110, 30)) as pilot:
-        await until_shown(pilot, "live", "Diary")
+    server.add_conversation("Old", ("a", "b"))
+    app = ChatApp(server.url, conversation="Diary")
+    async with app.run_test(size=(110, 30)) as pilot:
+        await until_shown(pilot, "live", "Diary", "Old")
+        app.session.delete(app.session.state.chats[0])
+        await until(pilot, lambda: not server.conversations and app.session.background.is_idle)
         await say(pilot, "hi")
         await until_shown(pilot, "Hello there.")
     assert [body["title"] for body in server.conversations.values()] == ["Diary"]
