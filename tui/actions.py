@@ -143,7 +143,10 @@ class CommandedApp(App[int]):
         if self.session.retry(text):
             self.query_one(Transcript).follow()
         else:
-            self.notify("There is no message to answer anew.", severity="warning", markup=False)
+            chat = self.session.state.chat
+            is_on_its_way = chat is not None and chat.question is not None
+            told = "The message is still on its way." if is_on_its_way else "There is no message to answer anew."
+            self.notify(told, severity="warning", markup=False)
 
     def command_earlier(self, _: str) -> None:
         self.show_version(-1)

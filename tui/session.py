@@ -112,7 +112,7 @@ class Session:
         self._outbox.say(text)
 
     def retry(self, text: str | None = None) -> bool:
-        """Have the newest or marked message answered anew, or `text` in its place; False if the server has none."""
+        """Have the newest or marked message answered anew, or `text` in its place; False if the server has none yet."""
         chat = self.state.chat
         question = chat.question if chat else None
         if chat is None or question is None or question.status == "sending":

@@ -101,6 +101,8 @@ async def test_leaving_with_an_unsent_message_asks_twice(server: FakeServer) -> 
     app = ChatApp(None, ensure=ensure)
     async with app.run_test(size=(110, 30), notifications=True) as pilot:
         await say(pilot, "hi")
+        await say(pilot, "/retry")
+        await until_shown(pilot, "still on its way")
         await pilot.press("ctrl+q")
         await until_shown(pilot, "has not reached the server")
         await pilot.press("ctrl+q")
