@@ -10,6 +10,7 @@ from textual.content import Content
 
 from chatbot.client import ChatbotError
 from tui import clipboard
+from tui.chat_markdown import code_blocks
 from tui.commands import COMMANDS, Command
 from tui.export import export
 from tui.session import Session
@@ -164,7 +165,7 @@ class CommandedApp(App[int]):
     def command_copy(self, number: str) -> None:
         answer = self.session.state.chat.answer if self.session.state.chat else None
         text = answer.text if answer else ""
-        blocks = clipboard.code_blocks(text)
+        blocks = code_blocks(text)
         if number:
             index = int(number) - 1 if number.isdecimal() else -1
             text = blocks[index] if 0 <= index < len(blocks) else ""

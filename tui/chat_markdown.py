@@ -77,6 +77,11 @@ class ChatMarkdown(RichMarkdown):
     }
 
 
+def code_blocks(text: str) -> list[str]:
+    """Return the contents of the fenced code blocks, in order; an unclosed last one counts."""
+    return [token.content.removesuffix("\n") for token in READER.parse(text) if token.type == "fence"]
+
+
 def rendered(text: str, width: int) -> Content:
     """Return Markdown as it looks at a width, as selectable content."""
     console = Console(file=io.StringIO(), width=width, color_system="truecolor", force_terminal=True)

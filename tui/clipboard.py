@@ -48,20 +48,3 @@ def copy_with_tool(text: str) -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return os.path.basename(command[0])
-
-
-def code_blocks(markdown: str) -> list[str]:
-    """Return the contents of the fenced code blocks, in order; an unclosed last one counts."""
-    blocks: list[str] = []
-    fence, lines = "", list[str]()
-    for line in markdown.splitlines():
-        marker = line.strip()
-        if fence:
-            if marker.startswith(fence) and not marker.strip(fence[0]):
-                blocks.append("\n".join(lines))
-                fence = ""
-            else:
-                lines.append(line)
-        elif marker.startswith(("```", "~~~")):
-            fence, lines = marker[: len(marker) - len(marker.lstrip(marker[0]))], []
-    return [*blocks, "\n".join(lines)] if fence else blocks

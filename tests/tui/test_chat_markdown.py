@@ -5,7 +5,7 @@ import pytest
 from tests.tui.conftest import OpenApp
 from tests.tui.fake_server import FakeServer
 from tests.tui.screens import chat_app, say, screen_text, until, until_shown
-from tui.chat_markdown import rendered
+from tui.chat_markdown import code_blocks, rendered
 
 SHAPES = """# Plan
 
@@ -28,6 +28,25 @@ print(1)
 The end.
 
 """
+
+
+def test_code_blocks_come_from_the_source() -> None:
+    text = "a\n```python\nx = 1\n\ny = 2\n```\nb\n~~~\n```\n~~~\n````\n```\n````\n```\nopen"
+    assert code_blocks(text) == ["x = 1\n\ny = 2", "```", "```", "open"]
+    assert code_blocks("no code") == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1. Do this:\n   ```py\n   if x:\n       y()\n   ```\n2. Then:",
+        "- ```py\n  if x:\n      y()\n  ```\nafter",
+        "> ```py\n> if x:\n>     y()\n> ```\nafter",
+        "```inline``` is it\n\n```py\nif x:\n    y()\n```\n",
+    ],
+)
+def test_a_code_block_is_the_same_wherever_it_stands(text: str) -> None:
+    assert code_blocks(text) == ["if x:\n    y()"]
 
 
 async def test_all_of_a_long_line_of_code_is_shown(open_app: OpenApp, server: FakeServer) -> None:

@@ -1,4 +1,4 @@
-"""Copying: the escape sequences, the tools, and code blocks from the source text."""
+"""Copying: the escape sequences and the tools."""
 
 import os
 import sys
@@ -40,9 +40,3 @@ def test_no_desktop_means_no_tool(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     assert clipboard.tool_command() is None
     assert clipboard.copy_with_tool("x") is None
-
-
-def test_code_blocks_come_from_the_source() -> None:
-    text = "a\n```python\nx = 1\n\ny = 2\n```\nb\n~~~\n```\n~~~\n````\n```\n````\n```\nopen"
-    assert clipboard.code_blocks(text) == ["x = 1\n\ny = 2", "```", "```", "open"]
-    assert clipboard.code_blocks("no code") == []
