@@ -167,13 +167,12 @@ class CommandedApp(App[int]):
         text = answer.text if answer else ""
         blocks = code_blocks(text)
         if number:
-            index = int(number) - 1 if number.isdecimal() else -1
-            text = blocks[index] if 0 <= index < len(blocks) else ""
+            text = next((block for place, block in enumerate(blocks, 1) if number == str(place)), "")
         if text:
             self.copy_to_clipboard(text)
         else:
-            missing = f"There is no code block {number} in the last reply." if number else "There is no reply yet."
-            self.notify(missing, severity="warning", markup=False)
+            missing = f"There is no such code block; the last reply has {len(blocks)}."
+            self.notify(missing if number else "There is no reply yet.", severity="warning", markup=False)
 
     def command_export(self, file: str) -> None:
         self.run_worker(self._export(file), group="export")
