@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 from textual.content import Content
 
-from tui.safe_text import safe_markdown
+from tui.safe_text import safe_text
 
 READER = MarkdownIt("commonmark", {"html": False}).enable(["strikethrough", "table"])
 """Reads tags as text: nothing here draws HTML, and `vector<int>` is none."""
@@ -86,7 +86,8 @@ def rendered(text: str, width: int) -> Content:
     """Return Markdown as it looks at a width, as selectable content."""
     console = Console(file=io.StringIO(), width=width, color_system="truecolor", force_terminal=True)
     markdown = ChatMarkdown("", hyperlinks=False, code_theme="ansi_dark")
-    markdown.parsed = READER.parse(safe_markdown(text))
+    markdown.parsed = READER.parse(text)
+    clean(markdown.parsed)
     end_lines(markdown.parsed)
     tell_once(markdown.parsed)
     lines = console.render_lines(markdown, console.options.update(width=width), pad=False)
@@ -106,6 +107,13 @@ def unpadded(line: Iterable[Segment]) -> Text:
 def kept(text: str, width: int) -> Content:
     """Return what `rendered` does, at once for a text that was seen not long ago."""
     return rendered(text, width)
+
+
+def clean(tokens: Iterable[Token]) -> None:
+    """Drop what references such as `&rlm;` stand for, if it could steer a terminal; in code they stand for nothing."""
+    for token in tokens:
+        token.content = safe_text(token.content)
+        clean(token.children or ())
 
 
 def end_lines(tokens: Iterable[Token]) -> None:

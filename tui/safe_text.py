@@ -5,7 +5,6 @@ could make text read as something else, invisible tag characters and lone surrog
 """
 
 import re
-from html import unescape
 
 _UNSAFE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # C0, DEL, C1
@@ -13,8 +12,6 @@ _UNSAFE = re.compile(
     "\u2028\u2029\ufeff\ufff9-\ufffb"  # separators and annotations that terminals handle unevenly
     "\ud800-\udfff\U000e0000-\U000e007f]"
 )
-
-_REFERENCE = re.compile(r"&(?=(#?\w{1,31};))")
 
 
 def safe_text(text: str) -> str:
@@ -25,12 +22,3 @@ def safe_text(text: str) -> str:
 def safe_line(text: str) -> str:
     """Return the text as one safe line, for titles and names."""
     return " ".join(safe_text(text).split())
-
-
-def safe_markdown(text: str) -> str:
-    """Return safe text in which references that stand for such characters are read as they are written.
-
-    >>> safe_markdown("&lt;b&gt; &#x202e;txt.exe")
-    '&lt;b&gt; &amp;#x202e;txt.exe'
-    """
-    return _REFERENCE.sub(lambda found: "&" if safe_text(unescape(f"&{found[1]}")) else "&amp;", text)

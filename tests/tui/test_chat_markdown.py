@@ -1,11 +1,15 @@
 """What Markdown comes to on a terminal."""
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.tui.conftest import OpenApp
 from tests.tui.fake_server import FakeServer
 from tests.tui.screens import chat_app, say, screen_text, until, until_shown
 from tui.chat_markdown import code_blocks, rendered
+from tui.safe_text import safe_text
 
 SHAPES = """# Plan
 
@@ -146,6 +150,18 @@ async def test_what_a_model_spells_as_a_reference_cannot_turn_text_around(
     server.add_conversation("Sea", ("a", "**settled** &#x202e;txt &lt;"))
     server.pieces = ["live &rl", "m;txt ", "&lt;"]
     async with open_app() as pilot:
-        await until_shown(pilot, "live", "settled &#x202e;txt <")
+        await until_shown(pilot, "live", "settled txt <")
         await say(pilot, "hi")
-        await until_shown(pilot, "live &rlm;txt <")
+        await until_shown(pilot, "live txt <")
+
+
+@settings(max_examples=examples(20))
+@given(st.text("&#x20elrm;a[]()<>` "))
+@example("&#x202e;txt &rlm; &#8238; [a&rlm;](b&rlm;) ![a&rlm;](b&rlm;)")
+def test_no_reference_comes_to_anything_that_steers_a_terminal(text: str) -> None:
+    shown = rendered(text, 80).plain
+    assert safe_text(shown) == shown
+
+
+def test_a_reference_in_code_is_shown_as_it_is_written() -> None:
+    assert rendered("`&rlm;` and \\&rlm; and\n```\n&rlm;\n```", 80).plain == "&rlm; and &rlm; and\n\n &rlm;"

@@ -3,11 +3,10 @@
 import unicodedata
 
 import pytest
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
-from markdown_it import MarkdownIt
 
-from tui.safe_text import safe_line, safe_markdown, safe_text
+from tui.safe_text import safe_line, safe_text
 
 
 @pytest.mark.parametrize(
@@ -41,10 +40,3 @@ def test_chunks_can_be_cleaned_one_by_one(first: str, second: str) -> None:
 
 def test_titles_are_one_line() -> None:
     assert safe_line(" a\n\tb\x1b ") == "a b"
-
-
-@given(st.text("&#x20elrm;a1"))
-@example("&#x202e;txt &rlm; &#8238;")
-def test_what_markdown_decodes_holds_none_either(text: str) -> None:
-    shown = MarkdownIt().renderInline(safe_markdown(safe_text(text)))
-    assert safe_text(shown) == shown
