@@ -59,9 +59,15 @@ def personas_like(incomplete: str) -> list[str]:
 
 
 def require_title(conversation: str | None) -> None:
-    """Refuse an empty title, such as that of a variable that is not set: what is said would be in no conversation."""
-    if conversation is not None and not conversation.strip():
-        fail("--conversation: expected a title, got an empty one; leave it out for a new conversation", 2)
+    """Refuse what no conversation can be called, such as nothing, which a variable is that was not set."""
+    if conversation is None:
+        return
+    from chatbot.protocol.requests import LONGEST_TITLE
+
+    got = len(conversation.strip())
+    if not 1 <= got <= LONGEST_TITLE:
+        expected = f"a title of 1 to {LONGEST_TITLE} characters"
+        fail(f"--conversation: expected {expected}, got {got}; leave it out for a new conversation", 2)
 
 
 def tell_start() -> None:

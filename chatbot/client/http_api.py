@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
 from chatbot.client.connection import is_local
-from chatbot.client.errors import ClientClosed, NotFound, ServerUnreachable, rejection
+from chatbot.client.errors import ClientClosed, NotFound, RequestRejected, ServerUnreachable, rejection
 from chatbot.client.reply import JsonObject
 from chatbot.protocol.frames import storable, write_object
 
@@ -212,6 +212,8 @@ class HttpApi:
                     raise ServerUnreachable(f"the server broke off {method} {path}") from error
                 was_cut_off = True
                 await self._wait_live()
+            except httpx.InvalidURL as error:
+                raise RequestRejected(f"this cannot be asked for: {error}") from error
             else:
                 is_gone = was_cut_off and method == "DELETE" and answer.status_code == 404
                 return {} if is_gone else _body(answer)

@@ -40,7 +40,8 @@ Metadata = Annotated[
 ]
 UserName = Annotated[str, StringConstraints(max_length=256)]
 MaxTokens = Annotated[int, Field(ge=1, le=1_000_000)]
-Title = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+LONGEST_TITLE = 200
+Title = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST_TITLE)]
 
 
 class Request(BaseModel):

@@ -73,9 +73,9 @@ def test_nothing_to_say_is_bad_usage(tmp_path: Path) -> None:
     assert chatbot("ask", "  ", home=tmp_path).returncode == 2
 
 
-@pytest.mark.parametrize("words", [["ask", "hi"], ["--plain"]])
-def test_an_empty_title_is_bad_usage(tmp_path: Path, words: list[str]) -> None:
-    ended = chatbot(*words, "--conversation", "", home=tmp_path)
+@pytest.mark.parametrize(("words", "title"), [(["ask", "hi"], ""), (["--plain"], "x" * 201)])
+def test_a_title_that_nothing_can_have_is_bad_usage(tmp_path: Path, words: list[str], title: str) -> None:
+    ended = chatbot(*words, "--conversation", title, home=tmp_path)
     assert (ended.returncode, "expected a title" in ended.stderr) == (2, True)
 
 

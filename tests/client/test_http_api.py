@@ -125,6 +125,11 @@ async def test_what_was_not_done_is_not_taken_for_done(tmp_path: Path) -> None:
             await client.delete_conversation("")
 
 
+async def test_what_is_too_long_for_an_address_is_refused_before_it_is_sent(client: Client) -> None:
+    with pytest.raises(RequestRejected, match="cannot be asked for: URL component 'query' too long"):
+        await client.conversations(search="漢" * 7300)
+
+
 async def test_items_come_in_pages(client: Client, server: FakeServer) -> None:
     name = server.add_conversation("Long", ("a", "b"), ("c", "d"))
     page = await client.items(name, order="desc", limit=3)
