@@ -33,6 +33,7 @@ UNREACHABLE = 3
 MARKED = "▸ /copy, /edit and /retry mean the marked message · Esc"
 
 LOST = "The server does not answer. Trying again; you can go on typing, nothing is lost."
+ENDED = "Not connected: {why} · The next message tries again."
 
 
 class ChatApp(CommandedApp):
@@ -136,7 +137,8 @@ class ChatApp(CommandedApp):
         self.query_one(StatusLine).show(state)
         self._write_line("#title", state.chat.title if state.chat else state.new_title or "New conversation")
         self.query_one(Editor).border_subtitle = MARKED if state.chat and state.chat.marked else ""
-        notice = state.notice or (LOST if state.connection == "lost" else "")
+        problems = {"lost": LOST, "ended": ENDED.format(why=state.ended_by)}
+        notice = state.notice or problems.get(state.connection, "")
         self.query_one("#banner").display = bool(notice)
         self._write_line("#banner", notice)
         self._remember()

@@ -239,4 +239,5 @@ class Session:
             self.background.spawn(self.history.catch_up(body["id"]))
 
     def _connection_changed(self, connection: ConnectionState) -> None:
-        self._shown.set(transitions.connection_changed(self.state, connection))
+        why = str(self.client.ended_by) if connection == "ended" else ""
+        self._shown.set(transitions.connection_changed(self.state, connection, why))

@@ -188,6 +188,8 @@ class State:
     """Id of the open chat; None is the blank page of a new one."""
     models: tuple[Model, ...] = ()
     connection: ConnectionState = "connecting"
+    ended_by: str = ""
+    """Why the server is not tried any more, once the connection has ended."""
     was_live: bool = False
     """Whether the server was reached at least once."""
     new_persona: str | None = None

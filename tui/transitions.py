@@ -10,8 +10,9 @@ from tui.safe_text import safe_line, safe_text
 from tui.state import DRAFT, Chat, Message, MessageStatus, Model, State
 
 
-def connection_changed(state: State, connection: ConnectionState) -> State:
-    return replace(state, connection=connection, was_live=state.was_live or connection == "live")
+def connection_changed(state: State, connection: ConnectionState, ended_by: str = "") -> State:
+    is_live = connection == "live"
+    return replace(state, connection=connection, ended_by=safe_line(ended_by), was_live=state.was_live or is_live)
 
 
 def models_listed(state: State, models: Iterable[JsonObject]) -> State:

@@ -96,6 +96,11 @@ class Client(HttpApi):
     def state(self) -> ConnectionState:
         return self._connection.state
 
+    @property
+    def ended_by(self) -> ChatbotError | None:
+        """Why the server is not tried any more, once the state is `ended`."""
+        return self._connection.ended_by
+
     async def connect(self) -> None:
         """Open the WebSocket now instead of at the first send."""
         await self._connection.wait_live()

@@ -23,7 +23,8 @@ from chatbot.client.errors import ChatbotError, ClientClosed, ServerUnreachable,
 from chatbot.client.reply import Event
 from chatbot.protocol.frames import write_object
 
-ConnectionState = Literal["idle", "connecting", "live", "lost"]
+ConnectionState = Literal["idle", "connecting", "live", "lost", "ended"]
+"""A lost server is tried again and again; once that has ended, not before there is something to send."""
 Ensure = Callable[[], Awaitable[str]]
 
 OPEN_TIMEOUT_S = 10.0
@@ -86,7 +87,8 @@ class Connection:
         self._socket: ClientConnection | None = None
         self._task: asyncio.Task[None] | None = None
         self._live = asyncio.Event()
-        self._ended_by: ChatbotError | None = None
+        self.ended_by: ChatbotError | None = None
+        """What ended the newest attempts that were given up."""
         self._is_closed = False
         self._lasted = False
         """Whether the newest socket was open for longer than a moment."""
@@ -106,7 +108,7 @@ class Connection:
         try:
             await asyncio.wait({waiter, self._task}, return_when=asyncio.FIRST_COMPLETED)
             if not waiter.done():  # not the event itself: a socket may have come and gone before this task runs
-                raise self._ended_by or ClientClosed
+                raise self.ended_by or ClientClosed
         finally:
             waiter.cancel()
 
@@ -221,8 +223,8 @@ class Connection:
         return was_heard
 
     def _give_up(self, error: ChatbotError) -> None:
-        self._ended_by = error
-        self._announce("lost")
+        self.ended_by = error
+        self._announce("ended")
         self._on_gone(error)
 
     def _announce(self, state: ConnectionState) -> None:

@@ -153,6 +153,9 @@ async def test_states_are_told_in_order(server: FakeServer) -> None:
         assert [await told.get(), await told.get()] == ["connecting", "live"]
         await server.drop_sockets()
         assert [await told.get(), await told.get()] == ["lost", "live"]
+        server.denies = True
+        await server.drop_sockets()
+        assert [await told.get(), await told.get(), str(client.ended_by)] == ["lost", "ended", "wrong API key"]
 
 
 async def test_a_server_that_answers_and_closes_at_once_is_met_with_growing_waits(server: FakeServer) -> None:

@@ -166,7 +166,13 @@ async def test_what_was_refused_is_sent_again_as_it_was_typed(open_app: OpenApp,
         assert [frame["input"] for frame in server.creates] == ["hi", *["שלום\u200f (ahoy)"] * 2]
 
 
-async def test_a_wrong_key_is_told_on_the_blank_page(open_app: OpenApp, server: FakeServer) -> None:
+async def test_a_wrong_key_is_told_until_the_next_attempt(open_app: OpenApp, server: FakeServer) -> None:
     server.denies = True
     async with open_app() as pilot:
         await until_shown(pilot, "The server refused: wrong API key", "offline")
+        await say(pilot, "hi")
+        await until_shown(pilot, "(not sent: wrong API key)", "Not connected: wrong API key", "offline")
+        server.denies = False
+        await say(pilot, "hi")
+        await until_shown(pilot, "Hello there.", "live")
+        assert "Not connected" not in screen_text(pilot.app)

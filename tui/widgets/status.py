@@ -12,7 +12,8 @@ WARNING_SHARE = 0.8
 LEFT_OUT = ("pace", "dropped", "speaker")
 """What a line that is too long does without, the first of these first."""
 
-CONNECTION = {"idle": "connecting…", "connecting": "connecting…", "live": "live", "lost": "offline"}
+CONNECTION = {"idle": "connecting…", "connecting": "connecting…", "live": "live"}
+OFFLINE = "offline"
 
 
 class StatusLine(Static):
@@ -57,8 +58,9 @@ def _parts(state: State) -> Iterator[tuple[str, Content | tuple[str, str]]]:
         yield "pace", (f"{chat.pace.tokens_per_s:.0f} tok/s", "")
     if chat and chat.open_reply and chat.open_reply.response_id:
         yield "stop", ("Esc stops", "italic")
-    is_starting = state.connection != "lost" and not state.was_live
-    connection = "starting…" if is_starting else CONNECTION[state.connection]
+    connection = CONNECTION.get(state.connection, OFFLINE)
+    if connection != OFFLINE and not state.was_live:
+        connection = "starting…"
     yield "connection", (connection, "$success" if state.connection == "live" else "$warning")
 
 
