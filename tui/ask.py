@@ -16,6 +16,9 @@ from tui.safe_text import safe_line, safe_text
 OK, FAILED, UNREACHABLE, INTERRUPTED = 0, 1, 3, 130
 PATIENCE_S = 10.0
 
+BYTE_ORDER_MARK = "\ufeff"
+"""What some editors begin a file with; it is nothing that anybody says."""
+
 Ensure = Callable[[], Awaitable[str]]
 
 

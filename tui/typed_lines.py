@@ -5,7 +5,7 @@ import contextlib
 import sys
 import threading
 
-from tui.ask import readable
+from tui.ask import BYTE_ORDER_MARK, readable
 
 
 class TypedLines:
@@ -42,7 +42,7 @@ class TypedLines:
                 line.set_result(text)
 
         def read() -> None:
-            text = self._stdin.readline()
+            text = self._stdin.readline().removeprefix(BYTE_ORDER_MARK)  # not only the first: files are put together
             with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
                 loop.call_soon_threadsafe(take, text)
 

@@ -8,9 +8,6 @@ import typer
 
 from chatbot.cli.configured import fail, personas_like, require_title, settings_with, tell_start
 
-BYTE_ORDER_MARK = "\ufeff"
-"""What some editors begin a file with; it is nothing that anybody says."""
-
 
 def ask(
     text: Annotated[str | None, typer.Argument(help="What to say; read from stdin when left out or `-`.")] = None,
@@ -28,7 +25,7 @@ def ask(
 ) -> None:
     """Say one thing and print the reply."""
     settings = settings_with()
-    from tui.ask import readable
+    from tui.ask import BYTE_ORDER_MARK, readable
 
     require_title(conversation)
     said = readable(sys.stdin).read().removeprefix(BYTE_ORDER_MARK) if text in (None, "-") else text

@@ -185,7 +185,7 @@ async def test_a_reply_that_fails_does_not_end_the_talk(
 async def test_input_that_is_no_text_is_read_as_far_as_it_is(
     server: FakeServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"caf\xe9\ntwo\n"), encoding="utf-8"))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"\xef\xbb\xbfcaf\xe9\ntwo\n"), encoding="utf-8"))
     assert await run_plain(server.url) == 0
     assert [frame["input"] for frame in server.creates] == ["caf\N{REPLACEMENT CHARACTER}", "two"]
 
