@@ -4,10 +4,11 @@ Exit codes: 0 ok, 1 failed, 3 server unreachable, 130 interrupted.
 """
 
 import asyncio
+import contextlib
 import io
 import json
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TextIO
 
 from chatbot.client import ChatbotError, Client, JsonObject, Reply, ReplyFailed, ServerUnreachable
@@ -15,6 +16,8 @@ from tui.safe_text import safe_line, safe_text
 
 OK, FAILED, UNREACHABLE, INTERRUPTED = 0, 1, 3, 130
 PATIENCE_S = 10.0
+LEAVE_S = 1.0
+"""How long whoever interrupts waits for the server to hear of it."""
 
 BYTE_ORDER_MARK = "\ufeff"
 """What some editors begin a file with; it is nothing that anybody says."""
@@ -54,9 +57,10 @@ async def print_text(reply: Reply, heading: str = "") -> int:
     print(heading, end="", flush=True)
     has_begun = bool(heading)
     try:
-        async for text in reply.text_stream():
-            print(safe_text(text), end="", flush=True)
-            has_begun = True
+        async with stopped_if_interrupted(reply):
+            async for text in reply.text_stream():
+                print(safe_text(text), end="", flush=True)
+                has_begun = True
         print(flush=True)
     except ReplyFailed:
         if has_begun:
@@ -64,7 +68,6 @@ async def print_text(reply: Reply, heading: str = "") -> int:
         raise
     except asyncio.CancelledError:
         print(flush=True)
-        await asyncio.shield(reply.cancel())
         raise
     if reply.status != "completed":
         reason = (reply.response.get("incomplete_details") or {}).get("reason") or reply.status
@@ -72,10 +75,22 @@ async def print_text(reply: Reply, heading: str = "") -> int:
     return _exit_code(reply)
 
 
+@contextlib.asynccontextmanager
+async def stopped_if_interrupted(reply: Reply) -> AsyncIterator[None]:
+    """Have the server stop a reply too if its reading is interrupted."""
+    try:
+        yield
+    except asyncio.CancelledError:
+        with contextlib.suppress(ChatbotError, TimeoutError):  # a server that is lost cannot hear of it
+            await asyncio.wait_for(reply.cancel(), LEAVE_S)
+        raise
+
+
 async def _print_json(reply: Reply) -> int:
     """Print the response object as one line; JSON escapes what a terminal should not see."""
-    async for _ in reply:
-        pass
+    async with stopped_if_interrupted(reply):
+        async for _ in reply:
+            pass
     print(json.dumps(reply.response))
     return _exit_code(reply)
 

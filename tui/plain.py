@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import signal
 
-from chatbot.client import Client, JsonObject, Reply, ReplyFailed, RequestRejected, item_text
+from chatbot.client import ChatbotError, Client, JsonObject, Reply, ReplyFailed, RequestRejected, item_text
 from tui.ask import FAILED, OK, PATIENCE_S, Ensure, guarded, print_text, talk
 from tui.commands import COMMANDS, Command, UnknownCommand, message_of, parse, trimmed
 from tui.export import export
@@ -48,7 +48,7 @@ class PlainChat:
         self._lines = TypedLines()
         self._is_over = False
         self._reply: Reply | None = None
-        self._stopping: asyncio.Future[None] | None = None
+        self._stopping: asyncio.Task[None] | None = None
         self._exit_code = OK
 
     async def open_titled(self, title: str) -> None:
@@ -76,13 +76,13 @@ class PlainChat:
             await self._print_end(self._conversation["id"])
 
     def _catch_interrupt(self) -> None:
-        """^C stops the reply that is being written; at the prompt it leaves."""
+        """^C stops the reply that is being written; at the prompt, or while that is not done, it leaves."""
         task = asyncio.current_task()
         assert task is not None
 
         def interrupt() -> None:
-            if self._reply and not self._reply.is_finished:
-                self._stopping = asyncio.ensure_future(self._reply.cancel())
+            if self._reply and self._stopping is None:
+                self._stopping = asyncio.create_task(_stop(self._reply))
             else:
                 task.cancel()
 
@@ -108,9 +108,14 @@ class PlainChat:
         )
 
     async def _print(self, reply: Reply) -> int:
-        self._reply = reply
         name = named(safe_line(reply.response.get("model") or ""))
-        return await print_text(reply, f"{name}: " if self._lines.is_terminal else "")
+        self._reply = reply
+        try:
+            return await print_text(reply, f"{name}: " if self._lines.is_terminal else "")
+        finally:
+            if self._stopping:
+                self._stopping.cancel()
+            self._reply = self._stopping = None
 
     async def _run(self, command: Command, argument: str) -> int:
         if not command.is_plain:
@@ -237,3 +242,10 @@ class PlainChat:
 
     async def command_quit(self, _: str) -> None:
         self._is_over = True
+
+
+async def _stop(reply: Reply) -> None:
+    try:
+        await reply.cancel()
+    except ChatbotError as error:
+        talk(f"Not stopped: {error}")

@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 
 import pytest
 
+from chatbot.client import Event, Reply
 from tests.tui.fake_server import FakeServer
 from tui.ask import ask
 
@@ -54,15 +56,21 @@ async def test_exit_codes_tell_what_happened(server: FakeServer, capsys: pytest.
     assert capsys.readouterr().err.endswith("no server answers at http://127.0.0.1:9; try: chatbot serve\n")
 
 
+@pytest.mark.parametrize("as_json", [False, True])
 async def test_an_interrupt_stops_the_reply_on_the_server(
-    server: FakeServer, capsys: pytest.CaptureFixture[str]
+    server: FakeServer, monkeypatch: pytest.MonkeyPatch, as_json: bool
 ) -> None:
     server.gate.clear()
-    asking = asyncio.create_task(ask(server.url, "hi"))
-    printed = ""
-    while "Hello" not in printed:
-        await asyncio.sleep(0)
-        printed += capsys.readouterr().out
+    is_read = asyncio.Event()
+
+    def reading(reply: Reply) -> AsyncIterator[Event]:
+        is_read.set()
+        return read(reply)
+
+    read = Reply.__aiter__
+    monkeypatch.setattr(Reply, "__aiter__", reading)
+    asking = asyncio.create_task(ask(server.url, "hi", as_json=as_json))
+    await is_read.wait()
     asking.cancel()
     assert await asking == 130
     assert server.responses["resp_1"].cancelled.is_set()

@@ -1,10 +1,13 @@
 """Plain mode: what is on stdout, what is on stderr, and the exit code."""
 
+import asyncio
 import io
+import signal
 from pathlib import Path
 
 import pytest
 
+from chatbot.client import Client, ServerUnreachable
 from tests.fake_engine import FakeEngine
 from tests.live_server import live_server
 from tests.tui.fake_server import FakeServer
@@ -180,6 +183,31 @@ async def test_a_reply_that_fails_does_not_end_the_talk(
     assert await run_plain(server.url) == 1
     assert capsys.readouterr() == ("Hello there.\n" * 2, "the engine failed\n" * 2)
     assert [frame["input"] for frame in server.creates] == ["one", "two"]
+
+
+async def test_an_interrupt_stops_the_reply_and_another_leaves_if_it_cannot_be_stopped(
+    server: FakeServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def lost(*_: object) -> None:
+        raise ServerUnreachable("no server answers")
+
+    async def until_told(text: str) -> None:
+        told = ""
+        while text not in told:
+            await asyncio.sleep(0)
+            told += "".join(capsys.readouterr())
+
+    server.gate.clear()
+    type_in(monkeypatch, "one", "two")
+    talk = asyncio.create_task(run_plain(server.url))
+    await until_told("Hello")
+    signal.raise_signal(signal.SIGINT)
+    await until_told("(incomplete: cancelled)\nHello")
+    monkeypatch.setattr(Client, "cancel_response", lost)
+    signal.raise_signal(signal.SIGINT)
+    await until_told("Not stopped: no server answers")
+    signal.raise_signal(signal.SIGINT)
+    assert await talk == 130
 
 
 async def test_input_that_is_no_text_is_read_as_far_as_it_is(
