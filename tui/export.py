@@ -49,13 +49,20 @@ def markdown(title: str, naming: Naming, items: Sequence[JsonObject]) -> str:
 
 
 def _written(file: str, text: str) -> Path:
+    """Write a new file, whole or not at all."""
     try:
         path = Path(file).expanduser()
+        out = path.open("x", encoding="utf-8")
     except RuntimeError as error:
         raise FileNotFoundError(f"{file!r} is in the home of nobody here; begin it otherwise") from error
-    try:
-        with path.open("x", encoding="utf-8") as out:
-            out.write(text)
+    except ValueError as error:
+        raise OSError(f"{file!r} can be the name of no file; name another: /export FILE") from error
     except FileExistsError as error:
         raise FileExistsError(f"{path} is there already; name another file: /export FILE") from error
+    try:
+        with out:
+            out.write(text)
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
     return path.resolve()

@@ -1,13 +1,16 @@
 """A chat as a file to read; one to train on is in `test_real_server`, whose export it is."""
 
+import os
+import resource
 from pathlib import Path
 
 import pytest
 
+from chatbot.client import Client
 from tests.tui.conftest import OpenApp
 from tests.tui.fake_server import FakeServer
 from tests.tui.screens import say, until, until_shown
-from tui.export import file_name, markdown
+from tui.export import export, file_name, markdown
 
 TURNS = 101
 """More than a page."""
@@ -45,6 +48,19 @@ async def test_the_open_chat_is_written_whole_and_over_nothing(
         assert [f"\n{text}\n" in written for text in ("q0", f"a{TURNS - 1}", "**Assistant**")] == [True] * 3
         await say(pilot, "/export")
         await until_shown(pilot, "Nothing was written: Sea a talk.md is there", "/export FILE")
+
+
+async def test_what_cannot_be_written_whole_leaves_no_file_behind(server: FakeServer, tmp_path: Path) -> None:
+    name = server.add_conversation("Sea", ("a", "b"))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    async with Client(server.url) as client:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (8, limits[1]))
+        try:
+            with pytest.raises(OSError, match="too large"):
+                await export(client, name, "Sea", str, str(tmp_path / "sea.md"))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert os.listdir(tmp_path) == []
 
 
 async def test_an_empty_page_has_nothing_to_export(open_app: OpenApp) -> None:

@@ -114,7 +114,7 @@ async def test_a_chat_is_written_to_a_file(
     server: FakeServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    type_in(monkeypatch, "/export", "hi", "/persona pirate", "ho", "/export", "/export nowhere/x.md")
+    type_in(monkeypatch, "/export", "hi", "/persona pirate", "ho", "/export", "/export a\0b.md", "/export nowhere/x.md")
     assert await run_plain(server.url) == 1
     turns = ("You", "hi", "Chatbot-mini", "Hello there.", "You", "ho", "Pirate", "Hello there.")
     said = "\n".join(f"**{name}**\n\n{text}\n" for name, text in zip(turns[::2], turns[1::2], strict=True))
@@ -122,6 +122,7 @@ async def test_a_chat_is_written_to_a_file(
     said = capsys.readouterr().err
     assert "There is nothing to export yet." in said
     assert f"Written to {tmp_path / 'hi.md'}" in said
+    assert "Nothing was written: 'a\\x00b.md' can be the name of no file" in said
     assert "Nothing was written: [Errno 2]" in said
 
 
