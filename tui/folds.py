@@ -7,6 +7,8 @@ import re
 
 LONGEST = 10_000
 """Characters that are shown as they are; twenty times as many would take the editor seconds for a key."""
+SHORTEST = 200
+"""Characters of what is not folded wherever it stands: somebody typed it, or its mark would hardly be shorter."""
 
 _MARK = re.compile(r"\[long text \d+: [\d,]+ characters in [\d,]+ lines\]")
 
@@ -17,9 +19,9 @@ class Folds:
     def __init__(self) -> None:
         self._pieces: dict[str, str] = {}
 
-    def folded(self, text: str) -> str:
-        """Return a text, or the mark that stands for it if it is long."""
-        if len(text) <= LONGEST:
+    def folded(self, text: str, beside: int = 0) -> str:
+        """Return a text, or the mark that stands for it if with so many characters beside it there are too many."""
+        if len(text) <= SHORTEST or beside + len(text) <= LONGEST:
             return text
         piece = self.unfolded(text.replace("\r\n", "\n").replace("\r", "\n"))
         lines = piece.count("\n") + 1

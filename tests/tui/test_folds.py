@@ -44,8 +44,22 @@ async def test_a_fold_is_edited_and_copied_as_a_whole(open_app: OpenApp) -> None
         await until(pilot, lambda: editor.text == "x")
         await pilot.press("ctrl+z")
         await until(pilot, lambda: editor.text == f"{MARK}x")
-        editor.insert("w" * LONGEST, (0, 0))
-        assert editor.text == "w" * LONGEST + f"{MARK}x"
+        room = "w" * (LONGEST - len(editor.text))
+        editor.insert(room, (0, 0))
+        assert editor.text == f"{room}{MARK}x"
+
+
+async def test_many_pastes_are_as_long_as_one(open_app: OpenApp) -> None:
+    async with open_app() as pilot:
+        editor = pilot.app.query_one(Editor)
+        for _ in range(20):
+            editor.insert(LONG[: LONGEST - 1])
+        assert len(editor.text) < LONGEST * 1.2
+        await pilot.press("x")
+        editor.select_all()
+        assert editor.selected_text == LONG[: LONGEST - 1] * 20 + "x"
+        editor.replace_all(room := "w" * LONGEST)
+        assert editor.text == room
 
 
 async def test_a_long_message_is_offered_to_be_changed(open_app: OpenApp, server: FakeServer) -> None:

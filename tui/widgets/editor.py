@@ -118,8 +118,9 @@ class Editor(TextArea):
         return self.folds.unfolded(super().selected_text)
 
     def edit(self, edit: Edit) -> EditResult:
-        """Fold what is long, and take each fold as a whole: what is put into one goes behind it."""
-        edit.text = self.folds.folded(edit.text)
+        """Fold what makes the text long, and take each fold as a whole: what is put into one goes behind it."""
+        beside = len(self.text) - len(self.get_text_range(edit.top, edit.bottom))
+        edit.text = self.folds.folded(edit.text, beside)
         begins, ends = self._fold_at(edit.top)[0], self._fold_at(edit.bottom)[1]
         edit.from_location, edit.to_location = ends if edit.top == edit.bottom else begins, ends
         return super().edit(edit)
