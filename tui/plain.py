@@ -10,9 +10,10 @@ import signal
 from chatbot.client import ChatbotError, Client, JsonObject, Reply, ReplyFailed, RequestRejected, item_text
 from tui.ask import FAILED, OK, PATIENCE_S, Ensure, guarded, print_text, talk
 from tui.commands import COMMANDS, Command, UnknownCommand, message_of, parse, trimmed
-from tui.export import export
+from tui.export import Naming, export
 from tui.safe_text import safe_line, safe_text
-from tui.state import named
+from tui.state import State
+from tui.transitions import models_listed
 from tui.typed_lines import TypedLines
 
 
@@ -45,6 +46,8 @@ class PlainChat:
         self._conversation: JsonObject | None = None
         self._new_title: str | None = None
         """What the next new conversation is called, if it was named before there was anything in it."""
+        self._known = State()
+        """Who can answer."""
         self._lines = TypedLines()
         self._is_over = False
         self._reply: Reply | None = None
@@ -108,14 +111,23 @@ class PlainChat:
         )
 
     async def _print(self, reply: Reply) -> int:
-        name = named(safe_line(reply.response.get("model") or ""))
         self._reply = reply
         try:
-            return await print_text(reply, f"{name}: " if self._lines.is_terminal else "")
+            heading = f"{await self._speaker(reply.response)}: " if self._lines.is_terminal else ""
+            return await print_text(reply, heading)
         finally:
             if self._stopping:
                 self._stopping.cancel()
             self._reply = self._stopping = None
+
+    async def _naming(self) -> Naming:
+        """Return what gives the name that stands before a reply, the same as on the full screen."""
+        if not self._known.models:
+            self._known = models_listed(self._known, await self._client.models())
+        return self._known.speaker
+
+    async def _speaker(self, said: JsonObject) -> str:
+        return (await self._naming())(safe_line(said.get("model") or "") or None)
 
     async def _run(self, command: Command, argument: str) -> int:
         if not command.is_plain:
@@ -187,10 +199,11 @@ class PlainChat:
         return FAILED
 
     async def _print_end(self, conversation: str) -> None:
-        end = await self._client.items(conversation, order="desc", limit=2)
-        for said in reversed(end.data):
-            name = "You" if said["role"] == "user" else named(said.get("model"))
-            print(f"{safe_line(name)}: {safe_text(item_text(said))}", flush=True)
+        """Print the newest turn, as the full screen shows it: without what the system was told."""
+        end = await self._client.items(conversation, order="desc", limit=4)
+        for said in reversed([item for item in end.data if item["role"] != "system"][:2]):
+            name = "You" if said["role"] == "user" else await self._speaker(said)
+            print(f"{name}: {safe_text(item_text(said))}", flush=True)
 
     async def _version(self, conversation: str, step: int) -> str | None:
         async for item in self._client.each_item(conversation, order="desc"):
@@ -214,7 +227,9 @@ class PlainChat:
             return FAILED
         chat = await self._client.conversation(self._conversation["id"])
         try:
-            path = await export(self._client, chat["id"], safe_line(chat.get("title") or ""), named, file)
+            path = await export(
+                self._client, chat["id"], safe_line(chat.get("title") or ""), await self._naming(), file
+            )
         except OSError as error:
             talk(f"Nothing was written: {error}")
             return FAILED

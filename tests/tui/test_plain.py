@@ -52,10 +52,10 @@ async def test_what_was_said_before_a_message_was_changed_is_gone_back_to(
         "you said: red",
         "you said: green",
         "You: red",
-        "Fake: you said: red",
+        "Assistant: you said: red",
         "you said: blue",
         "You: green",
-        "Fake: you said: green",
+        "Assistant: you said: green",
     ]
     assert said.err.splitlines() == ["There is no earlier version of a message here."] * 2
 
@@ -116,7 +116,7 @@ async def test_a_chat_is_written_to_a_file(
     monkeypatch.chdir(tmp_path)
     type_in(monkeypatch, "/export", "hi", "/persona pirate", "ho", "/export", "/export a\0b.md", "/export nowhere/x.md")
     assert await run_plain(server.url) == 1
-    turns = ("You", "hi", "Chatbot-mini", "Hello there.", "You", "ho", "Pirate", "Hello there.")
+    turns = ("You", "hi", "Assistant", "Hello there.", "You", "ho", "Pirate", "Hello there.")
     said = "\n".join(f"**{name}**\n\n{text}\n" for name, text in zip(turns[::2], turns[1::2], strict=True))
     assert (tmp_path / "hi.md").read_text() == f"# hi\n\n{said}"
     said = capsys.readouterr().err
@@ -225,7 +225,9 @@ def type_on_a_terminal(monkeypatch: pytest.MonkeyPatch, *lines: str) -> None:
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
 
 
-@pytest.mark.parametrize(("persona", "name"), [("pirate", "Pirate"), ("myPirate", "MyPirate")])
+@pytest.mark.parametrize(
+    ("persona", "name"), [("pirate", "Pirate"), ("myPirate", "MyPirate"), ("chatbot-mini", "Assistant")]
+)
 async def test_a_terminal_shows_who_speaks(
     server: FakeServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, persona: str, name: str
 ) -> None:
@@ -238,7 +240,8 @@ async def test_a_terminal_shows_who_speaks(
 async def test_a_terminal_shows_what_was_said_last(
     server: FakeServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    server.add_conversation("Sea", ("before", "that"), ("ahoy", "hi"))
+    name = server.add_conversation("Sea", ("before", "that"), ("ahoy", "hi"), model="chatbot-mini")
+    server._add_item(name, "system", "input_text", "You are a secret agent.")
     type_on_a_terminal(monkeypatch)
     assert await run_plain(server.url, conversation="Sea") == 0
     shown = capsys.readouterr()
