@@ -13,6 +13,7 @@ from textual.widgets import Input, Static
 from chatbot.client import ChatbotError, ServerUnreachable
 from tui.actions import WIDE_COLUMNS, CommandedApp
 from tui.commands import COMMANDS, UnknownCommand, matching, message_of, parse
+from tui.safe_text import safe_text
 from tui.session import Session
 from tui.typed import Typed
 from tui.widgets.conversations import ConversationList
@@ -100,7 +101,7 @@ class ChatApp(CommandedApp):
         try:
             await self.session.client.connect()
         except ServerUnreachable as error:
-            self.exit(UNREACHABLE, message=str(error))
+            self.exit(UNREACHABLE, message=safe_text(str(error)))
         except ChatbotError:
             pass  # a refusal is told on the screen, by the session
 

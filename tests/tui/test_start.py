@@ -3,6 +3,7 @@
 import asyncio
 from pathlib import Path
 
+import pytest
 from textual import events
 
 import tui
@@ -110,14 +111,17 @@ async def test_leaving_with_an_unsent_message_asks_twice(server: FakeServer) -> 
     assert app.return_value == 0
 
 
-async def test_a_server_that_cannot_start_ends_the_app_with_the_reason() -> None:
+async def test_a_server_that_cannot_start_ends_the_app_with_the_reason(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     async def ensure() -> str:
-        raise RuntimeError("no model directory at /nowhere")
+        raise RuntimeError("no model directory at \x1b]0;[/nowhere]")
 
     app = ChatApp(None, ensure=ensure)
     async with app.run_test() as pilot:
         await until(pilot, lambda: app.return_code is not None)
     assert app.return_value == UNREACHABLE
+    assert capsys.readouterr().err.endswith("no model directory at ]0;[/nowhere]\n")
 
 
 async def test_what_is_typed_before_there_is_an_editor_stands_in_it_in_order(server: FakeServer) -> None:
