@@ -117,6 +117,8 @@ class CommandedApp(App[int]):
     def command_delete(self, _: str) -> None:
         if self.session.state.current:
             self._confirm_delete(self.session.state.current)
+        else:
+            self.notify("There is nothing to delete yet.", severity="warning", markup=False)
 
     def command_persona(self, name: str) -> None:
         self.run_worker(self._choose_persona(name), exclusive=True, group="persona")

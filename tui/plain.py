@@ -158,21 +158,24 @@ class PlainChat:
         elif not page.data:
             talk("There is none.")
 
-    async def command_rename(self, title: str) -> None:
+    async def command_rename(self, title: str) -> int:
         if self._conversation and title:
             self._conversation = await self._client.rename(self._conversation["id"], title)
             talk(f"Now called “{title}”.")
-        else:
-            talk("Usage: /rename TITLE, once something was said.")
+            return OK
+        talk("Usage: /rename TITLE, once something was said.")
+        return FAILED
 
-    async def command_delete(self, _: str) -> None:
+    async def command_delete(self, _: str) -> int:
         if self._conversation is None:
-            return
+            talk("There is nothing to delete yet.")
+            return FAILED
         title = safe_line(self._conversation.get("title") or "")
         if await self._lines.agrees(f"Delete {f'“{title}”' if title else 'this conversation'} for good?"):
             await self._client.delete_conversation(self._conversation["id"])
             self._conversation = None
             talk("Deleted. The next line starts a new conversation.")
+        return OK
 
     async def command_retry(self, _: str) -> int:
         return await self._answer_anew(None)

@@ -29,9 +29,13 @@ async def test_rename_and_delete(open_app: OpenApp, server: FakeServer) -> None:
         await until(pilot, lambda: len(pilot.app.screen_stack) == 1)
         await say(pilot, "/delete")
         await until_shown(pilot, "Delete “Sea talk” for good?")
-        await pilot.press("y")
+        await pilot.press("Y")
         await until_shown(pilot, "kept")
         assert list(server.conversations) == ["conv_1"]
+        await pilot.press("ctrl+n")
+        await until_shown(pilot, "Say hello.")
+        await say(pilot, "/delete")
+        await until_shown(pilot, "There is nothing to delete yet.")
 
 
 async def test_a_title_that_is_too_long_is_refused_at_once(open_app: OpenApp, server: FakeServer) -> None:

@@ -85,10 +85,12 @@ async def test_what_was_said_is_found(
     [
         ("/open Sea", "No conversation is called “Sea”; /list shows them."),
         ("/open", "Usage: /open TITLE"),
+        ("/rename Sea", "Usage: /rename TITLE, once something was said."),
+        ("/delete", "There is nothing to delete yet."),
         ("/persona pirat", "Nobody is called “pirat”. Personas: chatbot-mini, pirate, poet"),
     ],
 )
-async def test_a_name_that_nobody_has_is_told_and_fails(
+async def test_what_cannot_be_done_is_told_and_fails(
     server: FakeServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], line: str, told: str
 ) -> None:
     type_in(monkeypatch, line)

@@ -31,11 +31,11 @@ class AskLine(ModalScreen[str | None]):
 
 
 class Confirm(ModalScreen[bool]):
-    """Returns True for y alone: Enter may have been meant for what was there before."""
+    """Returns True for y alone, with caps lock too: Enter may have been meant for what was there before."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,n,enter", "dismiss(False)", "No"),
-        Binding("y", "dismiss(True)", "Yes"),
+        Binding("escape,n,N,enter", "dismiss(False)", "No"),
+        Binding("y,Y", "dismiss(True)", "Yes"),
     ]
 
     def __init__(self, question: str) -> None:
