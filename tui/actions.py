@@ -13,6 +13,7 @@ from tui import clipboard
 from tui.chat_markdown import code_blocks
 from tui.commands import COMMANDS, Command
 from tui.export import export
+from tui.meant import called, partly_called
 from tui.session import Session
 from tui.state import Model
 from tui.widgets.conversations import ConversationList
@@ -71,8 +72,7 @@ class CommandedApp(App[int]):
             self.command_search("")
 
     def _open(self, title: str) -> None:
-        found = next((chat for chat in self.session.state.chats if chat.title.lower() == title.lower()), None)
-        if found:
+        if found := called(title, self.session.state.chats, lambda chat: chat.title):
             self.session.open(found.id)
         else:
             self.run_worker(self._open_unlisted(title), exclusive=True, group="open")
@@ -85,8 +85,7 @@ class CommandedApp(App[int]):
                 return
         except ChatbotError as error:
             told = f"Not in the list, and could not be looked up: {error}"
-        near = next((chat for chat in self.session.state.chats if title.lower() in chat.title.lower()), None)
-        if near:
+        if near := partly_called(title, self.session.state.chats, lambda chat: chat.title):
             self.session.open(near.id)
         else:
             self.notify(told, severity="warning", markup=False)
@@ -256,10 +255,10 @@ class CommandedApp(App[int]):
         known = [model.id for model in (await self._models() if name else state.models)]
         if not known:
             self.notify("The server is not there yet; try again in a moment.", severity="warning", markup=False)
-        elif name and name not in known:
-            self.notify(f"Nobody is called “{name}”. Known: {', '.join(known)}", severity="warning", markup=False)
+        elif name and (meant := called(name, known, str)):
+            self.session.choose_persona(state.sheet, meant)
         elif name:
-            self.session.choose_persona(state.sheet, name)
+            self.notify(f"Nobody is called “{name}”. Known: {', '.join(known)}", severity="warning", markup=False)
         elif picked := await self.push_screen_wait(PersonaPicker(state.models, state.persona, self._models)):
             self.session.choose_persona(state.sheet, picked)
 

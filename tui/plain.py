@@ -11,6 +11,7 @@ from chatbot.client import ChatbotError, Client, JsonObject, Reply, ReplyFailed,
 from tui.ask import FAILED, OK, PATIENCE_S, Ensure, guarded, print_text, talk
 from tui.commands import COMMANDS, Command, UnknownCommand, message_of, parse, trimmed
 from tui.export import Naming, export
+from tui.meant import called, partly_called
 from tui.safe_text import safe_line, safe_text
 from tui.state import State
 from tui.transitions import models_listed
@@ -140,14 +141,21 @@ class PlainChat:
         talk("New conversation.")
 
     async def command_open(self, title: str) -> int:
-        found = await self._client.conversation_titled(title) if title else None
+        found = await self._titled(title) if title else None
         if found:
             self._conversation, self._new_title = found, None
             self._model = None  # it has a persona of its own
-            talk(f"Now in “{title}”.")
+            talk(f"Now in “{safe_line(found['title'])}”.")
             return OK
         talk(f"No conversation is called “{title}”; /list shows them." if title else "Usage: /open TITLE")
         return FAILED
+
+    async def _titled(self, title: str) -> JsonObject | None:
+        """Find the conversation with a title, or else one of the newest that has it but for capitals, or in its own."""
+        if found := await self._client.conversation_titled(title):
+            return found
+        newest = (await self._client.conversations()).data
+        return called(title, newest, _title) or partly_called(title, newest, _title)
 
     async def command_search(self, words: str) -> None:
         page = await self._client.conversations(search=words)
@@ -241,11 +249,11 @@ class PlainChat:
 
     async def command_persona(self, name: str) -> int:
         known = [model["id"] for model in await self._client.models()]
-        if name in known:
-            self._model = name
+        if meant := called(name, known, str):
+            self._model = meant
             if self._conversation:
-                await self._client.set_model(self._conversation["id"], name)
-            talk(f"{name} answers from now on.")
+                await self._client.set_model(self._conversation["id"], meant)
+            talk(f"{safe_line(meant)} answers from now on.")
             return OK
         talk((f"Nobody is called “{name}”. " if name else "") + "Personas: " + ", ".join(map(safe_line, known)))
         return FAILED if name else OK
@@ -267,3 +275,7 @@ async def _stop(reply: Reply) -> None:
         await reply.cancel()
     except ChatbotError as error:
         talk(f"Not stopped: {error}")
+
+
+def _title(conversation: JsonObject) -> str:
+    return conversation.get("title") or ""

@@ -44,7 +44,7 @@ async def test_a_persona_that_was_made_since_answers_by_its_name(open_app: OpenA
     async with open_app() as pilot:
         await until_shown(pilot, "live", "Sea")
         server.models.append(("parrot", True))
-        await say(pilot, "/persona parrot")
+        await say(pilot, "/persona Parrot")
         await until_shown(pilot, "parrot · live")
 
 

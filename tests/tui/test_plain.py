@@ -155,7 +155,7 @@ async def test_commands_work_without_a_screen(
     server.add_conversation("Old")
     type_in(
         monkeypatch,
-        *("/rename x", "one", "/rename Sea", "/persona", "/persona pirate", "/list", "/open Nowhere", "/open Old"),
+        *("/rename x", "one", "/rename Sea", "/persona", "/persona Pirate", "/list", "/open Nowhere", "/open ol"),
         *("two", "/delete", "/new", "/help", "/copy", "/renmae", "//three", "/quit", "never"),
     )
     assert await run_plain(server.url, conversation=None) == 0
