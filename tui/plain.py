@@ -24,13 +24,12 @@ async def run_plain(
     ensure: Ensure | None = None,
     api_key: str | None = None,
     conversation: str | None = None,
-    model: str | None = None,
 ) -> int:
     """Chat on stdin and stdout, one turn a line, until the input ends; return the exit code."""
 
     async def chat() -> int:
         async with Client(url, api_key, ensure=ensure, patience_s=PATIENCE_S) as client:
-            plain = PlainChat(client, model)
+            plain = PlainChat(client)
             if conversation:
                 await plain.open_titled(conversation)
             return await plain.run()
@@ -41,9 +40,10 @@ async def run_plain(
 class PlainChat:
     """One conversation at a time, and the commands that make sense without a screen."""
 
-    def __init__(self, client: Client, model: str | None) -> None:
+    def __init__(self, client: Client) -> None:
         self._client = client
-        self._model = model
+        self._model: str | None = None
+        """Who was chosen to answer here."""
         self._conversation: JsonObject | None = None
         self._new_title: str | None = None
         """What the next new conversation is called, if it was named before there was anything in it."""

@@ -233,10 +233,10 @@ def type_on_a_terminal(monkeypatch: pytest.MonkeyPatch, *lines: str) -> None:
 async def test_a_terminal_shows_who_speaks(
     server: FakeServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, persona: str, name: str
 ) -> None:
-    server.add_conversation("Sea", model=persona)
-    type_on_a_terminal(monkeypatch, "hi")
-    assert await run_plain(server.url, conversation="Sea", model=persona) == 0
-    assert capsys.readouterr().out == f"You: {name}: Hello there.\nYou: \n"
+    server.models.append(("myPirate", True))
+    type_on_a_terminal(monkeypatch, f"/persona {persona}", "hi")
+    assert await run_plain(server.url) == 0
+    assert capsys.readouterr().out == f"You: You: {name}: Hello there.\nYou: \n"
 
 
 async def test_a_terminal_shows_what_was_said_last(
