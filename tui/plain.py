@@ -7,14 +7,13 @@ import asyncio
 import contextlib
 import signal
 
-from chatbot.client import ChatbotError, Client, JsonObject, Reply, ReplyFailed, RequestRejected, item_text
-from tui.ask import FAILED, OK, PATIENCE_S, Ensure, guarded, print_text, talk
+from chatbot.client import Client, JsonObject, ReplyFailed, RequestRejected
+from tui.ask import FAILED, OK, PATIENCE_S, Ensure, guarded, talk
 from tui.commands import COMMANDS, Command, UnknownCommand, message_of, parse, trimmed
-from tui.export import Naming, export
+from tui.export import export
 from tui.meant import called, partly_called
-from tui.safe_text import safe_line, safe_text
-from tui.state import State
-from tui.transitions import models_listed
+from tui.safe_text import safe_line
+from tui.teller import Teller
 from tui.typed_lines import TypedLines
 
 
@@ -47,12 +46,9 @@ class PlainChat:
         self._conversation: JsonObject | None = None
         self._new_title: str | None = None
         """What the next new conversation is called, if it was named before there was anything in it."""
-        self._known = State()
-        """Who can answer."""
         self._lines = TypedLines()
+        self._teller = Teller(client, names_speakers=self._lines.is_terminal)
         self._is_over = False
-        self._reply: Reply | None = None
-        self._stopping: asyncio.Task[None] | None = None
         self._exit_code = OK
 
     async def open_titled(self, title: str) -> None:
@@ -77,7 +73,7 @@ class PlainChat:
         """Say where one is, and what was said last."""
         talk("/help lists the commands, ^D leaves.")
         if self._conversation:
-            await self._print_end(self._conversation["id"])
+            await self._teller.tell_end(self._conversation["id"])
 
     def _catch_interrupt(self) -> None:
         """^C stops the reply that is being written; at the prompt, or while that is not done, it leaves."""
@@ -85,9 +81,7 @@ class PlainChat:
         assert task is not None
 
         def interrupt() -> None:
-            if self._reply and self._stopping is None:
-                self._stopping = asyncio.create_task(_stop(self._reply))
-            else:
+            if not self._teller.stop():
                 task.cancel()
 
         with contextlib.suppress(NotImplementedError, RuntimeError):  # Windows, or not in the main thread
@@ -107,28 +101,9 @@ class PlainChat:
         if self._conversation is None:
             self._conversation = await self._client.create_conversation(title=self._new_title, model=self._model)
             self._new_title = None
-        return await self._print(
+        return await self._teller.tell(
             await self._client.send(text, conversation=self._conversation["id"], model=self._model)
         )
-
-    async def _print(self, reply: Reply) -> int:
-        self._reply = reply
-        try:
-            heading = f"{await self._speaker(reply.response)}: " if self._lines.is_terminal else ""
-            return await print_text(reply, heading)
-        finally:
-            if self._stopping:
-                self._stopping.cancel()
-            self._reply = self._stopping = None
-
-    async def _naming(self) -> Naming:
-        """Return what gives the name that stands before a reply, the same as on the full screen."""
-        if not self._known.models:
-            self._known = models_listed(self._known, await self._client.models())
-        return self._known.speaker
-
-    async def _speaker(self, said: JsonObject) -> str:
-        return (await self._naming())(safe_line(said.get("model") or "") or None)
 
     async def _run(self, command: Command, argument: str) -> int:
         if not command.is_plain:
@@ -204,17 +179,10 @@ class PlainChat:
         """Go on from another version of the newest message that has some, and print how the conversation ends then."""
         if self._conversation and (item := await self._version(self._conversation["id"], step)):
             await self._client.choose_version(self._conversation["id"], item)
-            await self._print_end(self._conversation["id"])
+            await self._teller.tell_end(self._conversation["id"])
             return OK
         talk(f"There is no {'earlier' if step < 0 else 'later'} version of a message here.")
         return FAILED
-
-    async def _print_end(self, conversation: str) -> None:
-        """Print the newest turn, as the full screen shows it: without what the system was told."""
-        end = await self._client.items(conversation, order="desc", limit=4)
-        for said in reversed([item for item in end.data if item["role"] != "system"][:2]):
-            name = "You" if said["role"] == "user" else await self._speaker(said)
-            print(f"{name}: {safe_text(item_text(said))}", flush=True)
 
     async def _version(self, conversation: str, step: int) -> str | None:
         async for item in self._client.each_item(conversation, order="desc"):
@@ -226,7 +194,7 @@ class PlainChat:
 
     async def _answer_anew(self, text: str | None) -> int:
         if self._conversation:
-            return await self._print(
+            return await self._teller.tell(
                 await self._client.retry(text, conversation=self._conversation["id"], model=self._model)
             )
         talk("There is no message to answer anew.")
@@ -239,7 +207,7 @@ class PlainChat:
         chat = await self._client.conversation(self._conversation["id"])
         try:
             path = await export(
-                self._client, chat["id"], safe_line(chat.get("title") or ""), await self._naming(), file
+                self._client, chat["id"], safe_line(chat.get("title") or ""), await self._teller.naming(), file
             )
         except OSError as error:
             talk(f"Nothing was written: {error}")
@@ -268,13 +236,6 @@ class PlainChat:
 
     async def command_quit(self, _: str) -> None:
         self._is_over = True
-
-
-async def _stop(reply: Reply) -> None:
-    try:
-        await reply.cancel()
-    except ChatbotError as error:
-        talk(f"Not stopped: {error}")
 
 
 def _title(conversation: JsonObject) -> str:
