@@ -34,7 +34,8 @@ def reply_to(terminal: Terminal, turn: int) -> str:
     """Return the reply to this turn, once it is whole."""
     terminal.wait_for("Assistant", times=turn)
     shown = terminal.wait_until(
-        lambda screen: not any(remark in screen for remark in ("sending…", "waits for", "writing…")), "finish its reply"
+        lambda screen: not any(remark in screen for remark in ("sending…", "queued", "waits for", "writing…")),
+        "finish its reply",
     )
     return shown.split("Assistant")[turn].split("╭")[0]
 
