@@ -17,6 +17,7 @@ PLAIN_MODEL = "base"
 """What commands call the model without an adapter."""
 SAMPLING_RANGES: Mapping[str, tuple[float, float]] = {"temperature": (0.0, 2.0), "top_p": (0.0, 1.0)}
 MAX_FILE_BYTES = 64 * 1024
+TOO_LONG = f"more than {MAX_FILE_BYTES // 1024} KiB, which is as long as a {PERSONA_FILE} can be (shorten the text)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +31,14 @@ class PersonaCard:
     sampling: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Raise BadPersona for text that no file could hold, as what is typed in another encoding."""
+        """Raise BadPersona for text that no file could hold: typed in another encoding, or too long."""
         for what, text in (("description", self.description), ("system prompt", self.system or "")):
             try:
                 text.encode()
             except UnicodeEncodeError as error:
                 raise BadPersona(f"{what}: character {error.start + 1} is not UTF-8 (write it in UTF-8)") from error
+        if len(render_persona(self).encode()) > MAX_FILE_BYTES:
+            raise BadPersona(f"description and system prompt: {TOO_LONG}")
 
 
 def check_name(name: str) -> str:
@@ -85,12 +88,15 @@ def render_persona(card: PersonaCard) -> str:
 def _parse(path: Path) -> dict[str, object]:
     try:
         with path.open("rb") as file:
-            return tomllib.loads(file.read(MAX_FILE_BYTES).decode("utf-8"))
+            written = file.read(MAX_FILE_BYTES + 1)
+        if len(written) > MAX_FILE_BYTES:
+            raise BadPersona(f"{path}: {TOO_LONG}")
+        return tomllib.loads(written.decode("utf-8-sig"))
     except OSError as error:
         raise BadPersona(f"{path}: cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise BadPersona(f"{path}: not UTF-8 at byte {error.start} (save the file as UTF-8)") from error
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise BadPersona(f"{path}: not TOML: {error}") from error
 
 

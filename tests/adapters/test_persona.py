@@ -48,6 +48,23 @@ def test_text_that_is_not_utf_8_is_refused_before_it_is_trained_with() -> None:
             PersonaCard("pirate", description, system)
 
 
+def test_text_that_is_too_long_for_a_file_is_refused_before_it_is_trained_with(tmp_path: Path) -> None:
+    longest = 64 * 1024 - len(render_persona(PersonaCard("pirate", "", "x")).encode()) + 1
+    file = tmp_path / "persona.toml"
+    file.write_text(render_persona(PersonaCard("pirate", "", "x" * longest)))
+    assert read_persona(file).system == "x" * longest
+    with pytest.raises(BadPersona, match="system prompt: more than 64 KiB"):
+        PersonaCard("pirate", "", "x" * (longest + 1))
+    file.write_text(file.read_text() + "\n")
+    with pytest.raises(BadPersona, match=r"persona\.toml: more than 64 KiB"):
+        read_persona(file)
+
+
+def test_a_byte_order_mark_is_no_fault(tmp_path: Path) -> None:
+    (tmp_path / "persona.toml").write_text('name = "pirate"', encoding="utf-8-sig")
+    assert read_persona(tmp_path / "persona.toml") == PersonaCard("pirate")
+
+
 @pytest.mark.parametrize("name", ["pirate", "7", "a.b-c_d", "a" * 64])
 def test_plain_names_are_taken(name: str) -> None:
     assert check_name(name) == name
@@ -70,6 +87,8 @@ def test_a_rendered_persona_reads_back_the_same(
     ("text", "said"),
     [
         ('name = "a', "not TOML"),
+        ("name = " + "[" * 5000, "not TOML"),
+        ("name = " + "9" * 5000, "not TOML"),
         ("", "name is missing"),
         ('name = "../a"', "cannot be used"),
         ('name = "a"\nsytem = "x"', 'key "sytem" unknown (use name, description, system'),
