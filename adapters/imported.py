@@ -14,13 +14,17 @@ from adapters.persona import PERSONA_FILE, PersonaCard, check_name, read_persona
 from adapters.plan import BaseFacts
 from adapters.published import BASE_FILE, AdapterFolder, title_card
 from adapters.store import AdapterStore
+from adapters.workspace import only_run
 from chatbot.engine.adapter_files import linear_sizes, read_adapter
 from chatbot.engine.base import AdapterRejected
 from chatbot.engine.digest import ADAPTER_CONFIG
 
 
 def publish_import(folder: Path, persona: PersonaCard, store: AdapterStore, base: BaseFacts) -> AdapterFolder:
-    """Publish a checked adapter from a folder; who it is and what its base is say these arguments, not its files."""
+    """Publish a checked adapter from a folder; who it is and what its base is say these arguments, not its files.
+
+    Raises CannotTrain while the persona is trained.
+    """
 
     def fill(staging: Path, version: int) -> None:
         for path in folder.iterdir():
@@ -30,7 +34,8 @@ def publish_import(folder: Path, persona: PersonaCard, store: AdapterStore, base
         said = json.dumps({"name": base.name, "digest": base.digest}, indent=2)
         (staging / BASE_FILE).write_text(said + "\n", encoding="utf-8")
 
-    return store.publish(persona.name, fill)
+    with only_run(store.home(persona.name)):  # which sweeps away what is being written, it thinks, by nobody
+        return store.publish(persona.name, fill)
 
 
 def check_import(folder: Path, source: Path, base: Path, base_name: str | None) -> BaseFacts:

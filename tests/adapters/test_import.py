@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner, Result
 
 from adapters.store import AdapterStore
+from adapters.workspace import only_run
 from chatbot.cli.adapter import app
 from chatbot.engine.digest import adapter_folder_digest, model_digest
 from tests.tiny import make_tiny_adapter
@@ -53,6 +54,13 @@ def test_what_peft_wrote_is_a_persona_of_the_base_that_is_served(
     assert (adapter.base_name, adapter.base_digest) == (base.name, model_digest(base))
     assert adapter.digest == adapter_folder_digest(trained)
     assert f"note: trained on {base}, says its config; it fits {base.name}" in result.stderr
+
+
+def test_nothing_is_written_where_a_run_sweeps(trained: Path, tmp_path: Path) -> None:
+    with only_run(tmp_path / "home" / "data" / "adapters" / "corsair"):
+        result = run(trained, "--name", "corsair")
+    assert result.exit_code == 2, result.output
+    assert "another run trains this persona (wait for it, or use another --name)" in result.stderr
 
 
 def test_a_base_that_transformers_does_not_know_is_told(base: Path, trained: Path, tmp_path: Path) -> None:
