@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
@@ -17,7 +18,8 @@ BASE_FILE = "base.json"
 CARD_FILE = "README.md"
 EVENTS_FILE = "events.jsonl"
 STAMPED = (ADAPTER_CONFIG, ADAPTER_WEIGHTS, BASE_FILE, PERSONA_FILE)
-MAX_BASE_BYTES = 64 * 1024
+MAX_JSON_BYTES = 1 << 20
+"""As many as the engine reads of an adapter's config."""
 TITLE = re.compile(rb"# [a-z0-9._-]+ v[0-9]+\r?\n")
 """How a card that training wrote begins."""
 
@@ -68,6 +70,7 @@ def read_version(name: str, version: int, folder: Path) -> AdapterFolder | str:
             card = read_persona(folder / PERSONA_FILE, name=name)
         weights = (folder / ADAPTER_WEIGHTS).stat()
         _require_whole(folder / ADAPTER_WEIGHTS)
+        _read_object(folder / ADAPTER_CONFIG)
         return AdapterFolder(
             name=name,
             version=version,
@@ -122,12 +125,19 @@ def _require_whole(path: Path) -> None:
 def _read_base(path: Path) -> tuple[str | None, str | None]:
     if not path.is_file():
         return None, None
+    value = _read_object(path)
+    if not all(isinstance(value.get(key), str) for key in ("name", "digest")):
+        raise ValueError(f'{path}: expected {{"name": text, "digest": text}}')
+    return value["name"], value["digest"]
+
+
+def _read_object(path: Path) -> dict[str, Any]:
     with path.open("rb") as file:
-        text = file.read(MAX_BASE_BYTES)
+        text = file.read(MAX_JSON_BYTES)
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: not JSON: {error}") from error
-    if not isinstance(value, dict) or not all(isinstance(value.get(key), str) for key in ("name", "digest")):
-        raise ValueError(f'{path}: expected {{"name": text, "digest": text}}')
-    return value["name"], value["digest"]
+    if not isinstance(value, dict):
+        raise ValueError(f"{path}: expected a JSON object, got {type(value).__name__}")
+    return value

@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from difflib import get_close_matches
+from itertools import count
 from pathlib import Path
 from uuid import uuid4
 
@@ -73,7 +74,7 @@ class AdapterStore:
 
     def publish(self, name: str, fill: Callable[[Path, int], None]) -> AdapterFolder:
         """Let `fill(folder, version)` write a new version, then make it appear at once; all of it or nothing."""
-        home = self._roots[0] / check_name(name)
+        home = self.home(name)
         home.mkdir(parents=True, exist_ok=True)
         while True:
             version = self._next_version(name)
@@ -132,6 +133,8 @@ class AdapterStore:
         """
         check_name(new)
         self.own(check_name(name))
+        for each in (name, new):
+            self._forget_useless_run(each)
         if any(taken == new for taken, _, _ in self._versions()) or self.stopped_run(new):
             raise BadPersona(f"there is a {new} already (chatbot adapter rm {new}, or choose another name)")
         if run := self.stopped_run(name):
@@ -164,17 +167,32 @@ class AdapterStore:
             if HALF.fullmatch(leaf):
                 shutil.rmtree(home / leaf, ignore_errors=True)
 
+    def _forget_useless_run(self, name: str) -> None:
+        """Delete what was left of a run that was killed before its first checkpoint."""
+        with suppress(CannotTrain), only_run(self.home(name)):
+            Workspace(self.home(name)).remove_if_useless()
+        remove_if_empty(self.home(name))
+
     def home(self, name: str) -> Path:
-        """Return the folder in the first root that holds the versions of a name."""
-        return self._roots[0] / check_name(name)
+        """Return the folder in the first root that holds the versions of a name.
+
+        Raises BadPersona if it cannot be, or is a link, which is never read.
+        """
+        home = self._roots[0] / check_name(name)
+        if home.is_symlink():
+            raise BadPersona(
+                f"{home}: expected a folder, but this is a link (put the folder there, or link all of them)"
+            )
+        return home
 
     def _is_own(self, version: Path) -> bool:
         return version.parent.parent == self._roots[0]
 
     def _next_version(self, name: str) -> int:
-        """Return a number that no version of the persona has had, as long as there is one."""
+        """Return a number that no version of the persona has had, as long as there is one, and that nothing has now."""
         there = [version for known, version, _ in self._versions() if known == name]
-        return 1 + max(_highest(self.home(name)), *there, 0)
+        first = 1 + max(_highest(self.home(name)), *there, 0)
+        return next(number for number in count(first) if not os.path.lexists(self.home(name) / f"v{number}"))
 
     def _versions(self, tell: Callable[[str], None] = lambda _: None) -> list[tuple[str, int, Path]]:
         """Every folder that is named like a version, whatever is in it; `tell` hears of those that cannot be read."""
@@ -198,9 +216,10 @@ def remove_if_empty(home: Path) -> None:
 def _highest(home: Path) -> int:
     """Return the highest number of a version that was noted when one was deleted; 0 if none was."""
     try:
-        return int((home / HIGHEST).read_text())
+        noted = VERSION.fullmatch(f"v{(home / HIGHEST).read_text().strip()}")
     except (OSError, ValueError):
         return 0
+    return int(noted[1]) if noted else 0
 
 
 def _half(version: Path) -> Path:
