@@ -2,10 +2,12 @@
 
 import asyncio
 import gc
+import logging
 from collections.abc import Iterator
 from types import SimpleNamespace
 
 import pytest
+import structlog
 from hypothesis import settings
 
 from tests.examples import USUAL
@@ -21,6 +23,17 @@ def pytest_collection_finish() -> None:
     """Leave what all tests need, hundreds of thousands of objects by now, out of later looks for what none needs."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture
+def logging_as_before() -> Iterator[None]:
+    """Undo afterwards what a command says about where log lines go."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
 
 
 @pytest.fixture(autouse=True, scope="session")

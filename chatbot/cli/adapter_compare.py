@@ -43,8 +43,10 @@ def compare(
     from chatbot.engine.base import AdapterRejected, EngineError, ModelNotFound
     from chatbot.engine.checkpoint import locate
     from chatbot.engine.digest import model_digest
+    from chatbot.logs import configure_logging
 
     settings = settings_with(model=base, model_from="--base")
+    configure_logging("warning")
     prompts = prompt or list(PROMPTS)
     try:
         folder = locate(settings.model_path)

@@ -58,7 +58,10 @@ def evaluate(
     They are about memory, its name, instructions, knowledge and honesty.
     The facts and, where the table says so, the wordings are held out of the bundled model's training.
     """
+    from chatbot.logs import configure_logging
+
     settings = settings_with(model=model, model_from="the model")
+    configure_logging("warning")
     _require_place(out)
     if test and not adapter:
         fail("--test is what a persona's replies are compared with; name one by --adapter", 2)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+import structlog
 from typer.testing import CliRunner, Result
 
 from adapters.evaluation.question import Chat
@@ -12,6 +13,8 @@ from adapters.evaluation.replies import Reply
 from adapters.persona import PersonaCard, render_persona
 from chatbot.cli.adapter import app
 from tests.tiny import make_tiny_adapter
+
+pytestmark = pytest.mark.usefixtures("logging_as_before")
 
 
 def run(*words: str) -> Result:
@@ -55,6 +58,17 @@ def test_each_gets_the_system_prompt_that_the_server_gives_it(tmp_path: Path, mo
         ["hi"],
         ["be a corsair", "hi"],
     ]
+
+
+def test_nothing_but_the_replies_is_printed_where_they_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def logged(*_: object) -> dict[str, list[str]]:
+        structlog.get_logger().warning("model.no_shortcut")
+        return {"base": ["fine"]}
+
+    monkeypatch.setattr("chatbot.cli.adapter_compare._answers", logged)
+    result = run("base", "--prompt", "hi", "--json")
+    assert json.loads(result.stdout) == [{"prompt": "hi", "replies": {"base": "fine"}}]
+    assert "model.no_shortcut" in result.stderr
 
 
 def test_who_is_named_twice_answers_once_and_that_is_told() -> None:
