@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from adapters.counted import counted
+from adapters.errors import BadData, Problem
 from adapters.evaluation.figures import Figures, by_group, figures
 from adapters.evaluation.question import Chat, QuestionSet, as_chat, under
 from adapters.evaluation.question_sets import question_sets
@@ -41,7 +43,7 @@ class PersonaFigures:
     drop: dict[str, float]
     """By how much each group of questions fell against the base, as a share."""
     voice: float | None
-    """Share of replies to the persona's prompts that are in its voice; None without a recogniser."""
+    """Share of replies to the persona's prompts that are in its voice; None without a recogniser or such replies."""
     voice_of_base: float | None
     """The same for the base's replies to the same prompts."""
     replies: list[Shown]
@@ -90,13 +92,16 @@ async def evaluate(
 ) -> Evaluation:
     """Ask a started engine everything, once plain and once with each adapter; `say` hears what is going on.
 
-    `pairs` are questions with reference answers, by which replies with an adapter are scored too.
+    `pairs` are questions with reference answers, by which replies with an adapter are scored too. What is longer than
+    the window with one of the system messages is not asked. Raises BadData if a pair is.
     """
-    sets = [_that_fit(engine, each) for each in question_sets(count)]
+    _require_room(engine, adapters, pairs)
+    sets = _that_fit(engine, question_sets(count), [adapter.system for adapter in adapters])
     asked = sum(len(each.questions) for each in sets)
     say(f"{engine.base.name}: {asked} questions in {len(sets)} sets")
     base = await _figures(engine, sets, None, None)
-    found = Evaluation(engine.base.name, engine.base.digest, count, base, await _shown(engine, _fixed_prompts(), None))
+    shown = await _shown(engine, _fixed_prompts(), None)
+    found = Evaluation(engine.base.name, engine.base.digest, count, base, shown)
     for adapter in adapters:
         say(f"{adapter.reference}: the same questions")
         found.personas[adapter.reference] = await _persona(engine, adapter, sets, base, pairs)
@@ -116,8 +121,8 @@ async def _persona(
     return PersonaFigures(
         figures=mine,
         drop={group: round(share - after[group], 4) for group, share in before.items()},
-        voice=_voice(adapter.name, spoken) if has_voice else None,
-        voice_of_base=_voice(adapter.name, plain) if has_voice else None,
+        voice=_voice(adapter.name, spoken) if spoken else None,
+        voice_of_base=_voice(adapter.name, plain) if plain else None,
         replies=spoken,
         translation=await _translation(engine, adapter, digest, pairs),
     )
@@ -129,7 +134,8 @@ async def _figures(engine: Engine, sets: Sequence[QuestionSet], system: str | No
 
 
 async def _shown(engine: Engine, chats: Sequence[Chat], adapter: str | None) -> list[Shown]:
-    return [Shown(chat, reply.text) for chat, reply in zip(chats, await replies(engine, chats, adapter), strict=True)]
+    asked = [chat for chat in chats if _lacks(engine, chat) <= 0]
+    return [Shown(chat, reply.text) for chat, reply in zip(asked, await replies(engine, asked, adapter), strict=True)]
 
 
 async def _translation(
@@ -139,18 +145,43 @@ async def _translation(
     return await asyncio.to_thread(scores, pairs, await replies(engine, chats, digest))
 
 
-def _that_fit(engine: Engine, each: QuestionSet) -> QuestionSet:
-    """Leave out the questions whose talk is longer than the window: nobody could know what stands before it."""
-    room = engine.base.context_tokens - REPLY_TOKENS
-    return QuestionSet(each.name, tuple(q for q in each.questions if engine.count_tokens(q.chat) <= room))
+def _that_fit(engine: Engine, sets: Sequence[QuestionSet], systems: Sequence[str | None]) -> list[QuestionSet]:
+    """Leave out the questions whose talk is longer than the window: nobody could know what stands before it.
+
+    It counts with each of the system messages, for everybody gets the same questions.
+    """
+    distinct = {None, *systems}
+
+    def fits(chat: Chat) -> bool:
+        return all(_lacks(engine, under(chat, system, DEFAULT_SYSTEM)) <= 0 for system in distinct)
+
+    return [QuestionSet(each.name, tuple(q for q in each.questions if fits(q.chat))) for each in sets]
+
+
+def _require_room(engine: Engine, adapters: Sequence[AdapterFolder], pairs: Sequence[Pair]) -> None:
+    """Raise BadData for pairs that are too long for the window, before anything is asked."""
+    problems = [
+        Problem(pair.file, pair.line, f"{counted(lacking, 'token')} too long for {adapter.reference} (cut it)")
+        for adapter in adapters
+        for pair in pairs
+        if (lacking := _lacks(engine, _with_system(pair.chat, adapter.system))) > 0
+    ]
+    if problems:
+        raise BadData(problems)
+
+
+def _lacks(engine: Engine, chat: Chat) -> int:
+    """Return how many tokens the window lacks for a chat and its reply; 0 or less if they fit."""
+    return engine.count_tokens(chat) + REPLY_TOKENS - engine.base.context_tokens
 
 
 def _with_system(chat: Chat, system: str | None) -> Chat:
-    return (ChatMessage("system", system), *chat) if system else chat
+    """Return a chat with this system message, unless it has its own."""
+    return (ChatMessage("system", system), *chat) if system and chat[0].role != "system" else chat
 
 
 def _voice(persona: str, shown: Sequence[Shown]) -> float:
-    return round(sum(is_in_voice(persona, each.reply) for each in shown) / max(1, len(shown)), 4)
+    return round(sum(is_in_voice(persona, each.reply) for each in shown) / len(shown), 4)
 
 
 def _fixed_prompts() -> list[Chat]:

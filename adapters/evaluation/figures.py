@@ -27,9 +27,9 @@ class Miss:
 class Figures:
     """The figures of a model, or of a model with one adapter."""
 
-    right: Mapping[str, float]
-    """Share of right replies by set of questions."""
-    stops_itself: float
+    right: Mapping[str, float | None]
+    """Share of right replies by set of questions; None for a set of which no question was asked."""
+    stops_itself: float | None
     control_tokens: int
     """Replies that hold a control token as text."""
     distinct_1: float
@@ -55,11 +55,15 @@ def figures(sets: Sequence[QuestionSet], answered: Sequence[Sequence[Reply]]) ->
     )
 
 
-def by_group(right: Mapping[str, float]) -> dict[str, float]:
-    """Return the mean over the sets of each group, such as all distances and wordings of `recall`."""
+def by_group(right: Mapping[str, float | None]) -> dict[str, float]:
+    """Return the mean over the sets of each group, such as all distances and wordings of `recall`.
+
+    Sets of which nothing was asked do not count, nor does a group that has no others.
+    """
     groups: dict[str, list[float]] = {}
     for name, share in right.items():
-        groups.setdefault(group_of(name), []).append(share)
+        if share is not None:
+            groups.setdefault(group_of(name), []).append(share)
     return {group: round(sum(shares) / len(shares), 4) for group, shares in groups.items()}
 
 
@@ -83,5 +87,5 @@ def _misses(each: QuestionSet, replies: Sequence[Reply]) -> list[Miss]:
     return wrong[:_SHOWN_MISSES]
 
 
-def _share(marks: Sequence[bool]) -> float:
-    return round(sum(marks) / max(1, len(marks)), 4)
+def _share(marks: Sequence[bool]) -> float | None:
+    return round(sum(marks) / len(marks), 4) if marks else None

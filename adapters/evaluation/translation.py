@@ -11,7 +11,7 @@ from adapters.evaluation.question import Chat
 from adapters.evaluation.replies import Reply
 from adapters.formats import RawRow
 from adapters.shapes import Misshapen, RawTurn, turns_of
-from adapters.validate import problems_of
+from adapters.validate import UNWANTED, problems_of
 from chatbot.engine.base import ChatMessage, Role
 
 EXPECTED = 'each line is {"messages": [..., the reference answer], "subset": "a name such as the language"}'
@@ -24,6 +24,8 @@ class Pair:
     chat: Chat
     reference: str
     subset: str
+    file: Path
+    line: int
 
 
 def read_pairs(file: Path) -> list[Pair]:
@@ -42,7 +44,7 @@ def read_pairs(file: Path) -> list[Pair]:
             problems.append(Problem(file, number, str(error)))
             continue
         problems += problems_of(RawRow(file, number, "messages", turns))
-        pairs.append(Pair(_chat(turns[:-1]), turns[-1].text if turns else "", subset))
+        pairs.append(Pair(_chat(turns[:-1]), turns[-1].text if turns else "", subset, file, number))
     if problems or not pairs:
         raise BadData(problems or [Problem(file, 1, f"no chats in the file to compare with ({EXPECTED})")])
     return pairs
@@ -55,8 +57,8 @@ def _row(line: bytes) -> tuple[str, tuple[RawTurn, ...]]:
     except (ValueError, RecursionError) as error:
         raise Misshapen(f"not JSON: {error} ({EXPECTED})") from None
     _, turns = turns_of(row)
-    if not isinstance(subset := row.get("subset"), str):
-        raise Misshapen(f'"subset" is missing or no text ({EXPECTED})')
+    if not isinstance(subset := row.get("subset"), str) or UNWANTED.search(subset):
+        raise Misshapen(f'"subset" is missing, or no text that can be printed ({EXPECTED})')
     return subset, turns
 
 

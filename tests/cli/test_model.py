@@ -4,12 +4,17 @@ import json
 from pathlib import Path
 
 import pytest
+import structlog
 from typer.testing import CliRunner, Result
 
+from adapters.evaluation.evaluation import Evaluation
+from adapters.evaluation.figures import figures
 from adapters.persona import PersonaCard, render_persona
 from chatbot.cli.program import app
 from chatbot.engine.digest import model_digest
 from tests.tiny import make_tiny_adapter, make_tiny_model
+
+pytestmark = pytest.mark.usefixtures("logging_as_before")
 
 
 @pytest.fixture
@@ -63,7 +68,7 @@ def test_a_folder_that_is_no_model_is_told(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("CHATBOT_HOME", str(tmp_path / "home"))
     result = run(tmp_path, "--count", 1)
     assert result.exit_code == 2
-    assert "config.json" in result.stderr or "model" in result.stderr
+    assert result.stderr.startswith(f"{tmp_path}: config.json is missing; expected a Hugging Face causal LM")
 
 
 def test_what_is_named_is_looked_at_before_two_thousand_questions_are_asked(model: Path, tmp_path: Path) -> None:
@@ -77,12 +82,13 @@ def test_what_is_named_is_looked_at_before_two_thousand_questions_are_asked(mode
     )
     rows = [{"messages": [{"role": role, "content": text} for role, text in chat]} for chat in chats]
     lines = [*(json.dumps(row | {"subset": "French"}) for row in rows), json.dumps(rows[-1]), "", "{"]
+    lines.append(json.dumps(rows[-1] | {"subset": "Fren\ud83d"}))
     pairs.write_text("\n".join(lines), "utf-8")
     (tmp_path / "empty").mkdir()
     for words, said in (
         (("--test", tmp_path / "none.jsonl"), "none.jsonl"),
         (("--test", pairs), "name one by --adapter"),
-        (("--test", pairs, "--adapter", "pirate"), "".join(f"{pairs}:{line}: |" for line in (1, 2, 3, 4, 6, 8))),
+        (("--test", pairs, "--adapter", "pirate"), "".join(f"{pairs}:{line}: |" for line in (1, 2, 3, 4, 6, 8, 9))),
         (("--corpus", tmp_path / "empty"), f"{tmp_path}/empty: expected files such as "),
         (("--corpus", tmp_path / "none"), "none"),
         (("--out", tmp_path / "none" / "out.json"), f"{tmp_path}/none: no such folder"),
@@ -103,3 +109,14 @@ def test_the_bundled_model_is_measured_by_its_name(
     result = run("bundled", "--count", 1)
     assert result.exit_code == 0, result.output
     assert result.stderr.startswith("chatbot-mini: ")
+
+
+def test_nothing_but_the_figures_is_printed_where_they_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def asked(*_: object) -> Evaluation:
+        structlog.get_logger().warning("model.no_shortcut")
+        return Evaluation("tiny", "d1", 1, figures([], []), [])
+
+    monkeypatch.setattr("chatbot.cli.model._evaluation", asked)
+    result = run("bundled", "--json")
+    assert json.loads(result.stdout)["model"] == "tiny"
+    assert "model.no_shortcut" in result.stderr

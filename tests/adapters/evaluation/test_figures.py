@@ -34,3 +34,9 @@ def test_distinct_is_the_share_of_different_groups_of_words() -> None:
 
 def test_groups_are_means_of_their_sets() -> None:
     assert by_group({"recall, 1": 0.5, "recall, 2": 1.0, "honesty": 0.2}) == {"recall": 0.75, "honesty": 0.2}
+
+
+def test_what_was_not_asked_is_neither_right_nor_wrong() -> None:
+    found = figures([asked("recall, 20 turns")], [[]])
+    assert (found.right, found.stops_itself) == ({"recall, 20 turns": None}, None)
+    assert by_group({"recall, 1": 0.5, "recall, 2": None, "honesty": None}) == {"recall": 0.5}
