@@ -24,7 +24,7 @@ SPLITS = {("Digits", "ByteLevel"): "smollm", ("ByteLevel",): "gpt-2"}
 FILE_TYPE_F16 = 1
 STORED = torch.float16
 """What weights are written as; a model that was rounded to another type before has lost more than this takes."""
-NORMAL, CONTROL, UNUSED = 1, 3, 5  # llama.cpp's token types
+NORMAL, CONTROL, USER_DEFINED, UNUSED = 1, 3, 4, 5  # llama.cpp's token types
 CALLED = {
     "model.embed_tokens.weight": "token_embd.weight",
     "model.norm.weight": "output_norm.weight",
@@ -111,8 +111,7 @@ def _add_tokenizer(writer: Any, folder: Path, config: Any) -> None:
     tokens = tokenizer.convert_ids_to_tokens(range(config.vocab_size))
     types = [NORMAL if token is not None else UNUSED for token in tokens]
     for token in found["added_tokens"]:
-        if token["special"]:
-            types[token["id"]] = CONTROL
+        types[token["id"]] = CONTROL if token["special"] else USER_DEFINED
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre(_split(folder, found))
     writer.add_token_list([f"[PAD{index}]" if token is None else token for index, token in enumerate(tokens)])
@@ -127,7 +126,7 @@ def _add_tokenizer(writer: Any, folder: Path, config: Any) -> None:
             add(index)
     writer.add_add_bos_token(False)  # the chat template begins with it
     if tokenizer.chat_template:
-        writer.add_chat_template(GENERATION_MARK.sub("", tokenizer.chat_template))
+        writer.add_chat_template(GENERATION_MARK.sub("", tokenizer.get_chat_template()))
 
 
 def _split(folder: Path, found: dict[str, Any]) -> str:

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from jinja2 import TemplateSyntaxError
+
 from adapters.errors import CannotTrain
 from adapters.packing import Example
-from chatbot.engine.base import ChatMessage
-from chatbot.engine.template import fold_system
+from chatbot.engine.base import ChatMessage, ModelNotFound
+from chatbot.engine.template import REFUSALS, fold_system, load_tokenizer
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +34,10 @@ class Labeller:
 
     def __init__(self, base: Path) -> None:
         """Load the tokenizer of a model directory. Raises CannotTrain if it has no chat template that can be read."""
-        from transformers import AutoTokenizer
-
         try:
-            self.tokenizer: Any = AutoTokenizer.from_pretrained(base, trust_remote_code=False, local_files_only=True)
-        except (OSError, ValueError, KeyError) as error:
-            raise CannotTrain(f"{base}: the tokenizer cannot be loaded: {error}") from error
-        if not self.tokenizer.chat_template:
-            raise CannotTrain(f"{base}: the model has no chat template (choose a chat-tuned base)")
-        self.tokenizer.chat_control_tokens = list(self.tokenizer.added_tokens_encoder)
+            self.tokenizer = load_tokenizer(base)
+        except ModelNotFound as error:
+            raise CannotTrain(str(error)) from error
         added = self.tokenizer.added_tokens_decoder
         self.end_ids = {i for i, token in added.items() if token.special} | set(self.tokenizer.all_special_ids)
         self._has_markers = "{% generation" in self.tokenizer.chat_template.replace("{%-", "{%")
@@ -96,7 +93,7 @@ class Labeller:
 
     def _by_markers(self, messages: list[dict[str, str]]) -> Example | None:
         """Return the example by the template's own markers; None where their tokens differ from the engine's."""
-        rendered = self.tokenizer.apply_chat_template(messages, return_dict=True, return_assistant_tokens_mask=True)
+        rendered = self._applied(messages, return_dict=True, return_assistant_tokens_mask=True)
         ids = [int(i) for i in rendered["input_ids"]]
         if ids != self._render(messages, is_prompt=False):
             return None
@@ -160,19 +157,24 @@ class Labeller:
         return next((i for i in reversed(range(begin, end)) if ids[i] in self.end_ids), None)
 
     def _render(self, messages: Sequence[dict[str, str]], *, is_prompt: bool) -> list[int]:
-        ids = self.tokenizer.apply_chat_template(
+        ids = self._applied(
             list(messages), add_generation_prompt=is_prompt, sanitize_control_tokens=True, return_dict=False
         )
         return [int(i) for i in ids]
 
-    def _probe_system_role(self, base: Path) -> bool:
-        from jinja2 import TemplateError, TemplateSyntaxError
+    def _applied(self, messages: list[dict[str, str]], **options: bool) -> Any:  # transformers is untyped
+        """Return what the template makes of a chat. Raises CannotTrain if it refuses it."""
+        try:
+            return self.tokenizer.apply_chat_template(messages, **options)
+        except REFUSALS as error:
+            raise CannotTrain(f"the base's chat template refused a chat: {error} (choose another base)") from error
 
+    def _probe_system_role(self, base: Path) -> bool:
         try:
             self._render([{"role": "system", "content": "x"}, {"role": "user", "content": "x"}], is_prompt=True)
-        except TemplateSyntaxError as error:
-            raise CannotTrain(f"{base}: line {error.lineno} of its chat template is no Jinja: {error}") from error
-        except TemplateError:
+        except CannotTrain as refused:
+            if isinstance(error := refused.__cause__, TemplateSyntaxError):
+                raise CannotTrain(f"{base}: line {error.lineno} of its chat template is no Jinja: {error}") from error
             return False
         return True
 

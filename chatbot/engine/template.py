@@ -28,8 +28,8 @@ class ChatTemplate:
 
     def __init__(self, folder: Path) -> None:
         """Load the tokenizer of a model directory. Raises ModelNotFound if it cannot keep text and control apart."""
-        self._tokenizer = _load_tokenizer(folder)
-        self._source = self._tokenizer.get_chat_template()
+        self._tokenizer = load_tokenizer(folder)
+        self._source = self._tokenizer.chat_template
         self._named_tokens = self._tokenizer.special_tokens_map
         self._segments: Segments | None = Segments(self._tokenizer)
         """None where a prompt can only be encoded whole."""
@@ -140,13 +140,16 @@ class ChatTemplate:
         return [i for i in ids if i in self._control_ids]
 
 
-def _load_tokenizer(folder: Path) -> Any:  # transformers is untyped
+def load_tokenizer(folder: Path) -> Any:  # transformers is untyped
+    """Return a model's tokenizer, with the template that it chats by alone. Raises ModelNotFound if it has none."""
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
     except Exception as error:  # that is what tokenizers raises for a file that it does not know
         raise ModelNotFound(f"{folder}: the tokenizer cannot be loaded: {error}") from error
-    if not tokenizer.chat_template:
-        raise ModelNotFound(f"{folder}: the model has no chat template; expected a chat-tuned model")
+    try:
+        tokenizer.chat_template = tokenizer.get_chat_template()  # the default one of several
+    except ValueError as error:
+        raise ModelNotFound(f"{folder}: the model has no chat template; expected a chat-tuned model") from error
     tokenizer.chat_control_tokens = list(tokenizer.added_tokens_encoder)
     return tokenizer
 

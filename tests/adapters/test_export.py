@@ -90,13 +90,17 @@ def test_a_gguf_file_holds_the_weights_the_words_and_the_template(base: Path, tm
     assert reader.fields["tokenizer.ggml.pre"].contents() == "gpt-2"
 
 
-def test_ids_that_no_word_has_are_filled_up_in_gguf(tmp_path: Path) -> None:
+def test_ids_that_no_word_has_are_filled_up_in_gguf_and_added_ones_are_marked(tmp_path: Path) -> None:
     base = make_tiny_model(tmp_path / "base", vocab_size=320)
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    tokenizer.add_tokens(["<think>"])
+    tokenizer.save_pretrained(base)
     write_gguf(base, tmp_path / "base.gguf", "tiny")
     fields = gguf.GGUFReader(tmp_path / "base.gguf").fields
     words, types = (fields[f"tokenizer.ggml.{name}"].contents() for name in ("tokens", "token_type"))
     assert (len(words), words[-1], types[-1]) == (320, "[PAD319]", 5)
-    assert types.count(5) == 320 - len(AutoTokenizer.from_pretrained(base))
+    assert types.count(5) == 320 - len(tokenizer)
+    assert types[words.index("<think>")] == 4
 
 
 def test_a_persona_is_rounded_only_to_what_the_file_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,11 +1,13 @@
 """Which tokens are learned, against marks made by hand, for templates of several kinds."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from adapters.errors import CannotTrain
+from adapters.gguf_file import write_gguf
 from adapters.labels import Labeller
 from chatbot.engine.base import ChatMessage
 from chatbot.engine.template import ChatTemplate
@@ -89,6 +91,37 @@ def test_a_template_without_end_of_turn_is_refused(tmp_path: Path) -> None:
 def test_a_template_that_is_no_jinja_is_refused_with_the_line(tmp_path: Path) -> None:
     base = make_tiny_model(tmp_path, template=CHAT_TEMPLATE + "\n{% for x in")
     with pytest.raises(CannotTrain, match="line 2 of its chat template is no Jinja"):
+        Labeller(base)
+
+
+def test_of_several_templates_the_default_one_is_trained_with(tmp_path: Path) -> None:
+    base = make_tiny_model(tmp_path)
+    (base / "chat_template.jinja").unlink()
+    config = json.loads((base / "tokenizer_config.json").read_text())
+    templates = {"default": MARKED_TEMPLATE, "tool_use": WITHOUT_END}
+    config["chat_template"] = [{"name": name, "template": text} for name, text in templates.items()]
+    (base / "tokenizer_config.json").write_text(json.dumps(config))
+    assert learned(base) == [["ahoy there<|end|>", "farewell<|end|>"]]
+    write_gguf(base, tmp_path / "base.gguf", "tiny")
+    del config["chat_template"][0]
+    (base / "tokenizer_config.json").write_text(json.dumps(config))
+    with pytest.raises(CannotTrain, match="no chat template; expected a chat-tuned model"):
+        Labeller(base)
+
+
+def test_a_template_that_refuses_a_chat_with_its_last_reply_is_told(tmp_path: Path) -> None:
+    refuses = "{% if messages[-1]['role'] == 'assistant' %}{{ raise_exception('answered') }}{% endif %}"
+    base = make_tiny_model(tmp_path, template=refuses + CHAT_TEMPLATE)
+    with pytest.raises(CannotTrain, match=r"the base's chat template refused a chat: answered \(choose another base"):
+        Labeller(base).label(CHAT)
+
+
+def test_a_tokenizer_of_a_kind_that_is_not_known_is_told(tmp_path: Path) -> None:
+    base = make_tiny_model(tmp_path)
+    config = json.loads((base / "tokenizer.json").read_text())
+    config["model"]["type"] = "Newer"
+    (base / "tokenizer.json").write_text(json.dumps(config))
+    with pytest.raises(CannotTrain, match="the tokenizer cannot be loaded"):
         Labeller(base)
 
 
