@@ -17,10 +17,13 @@ from adapters.plan import BaseFacts, Plan
 from adapters.rank import fill
 from adapters.start import Start
 from chatbot.engine.adapter_files import DTYPES, linear_sizes, read_adapter
-from chatbot.engine.base import AdapterRejected
+from chatbot.engine.base import AdapterRejected, ModelNotFound
+from chatbot.engine.checkpoint import read_context_tokens
 from chatbot.engine.digest import ADAPTER_CONFIG, ADAPTER_WEIGHTS, model_digest
 from chatbot.engine.machine import avoid_planned_attention
 
+HIDDEN_KEYS = ("hidden_size", "n_embd", "d_model")
+"""What kinds of models call the width of their layers."""
 STORED = tuple(str(dtype).removeprefix("torch.") for dtype in DTYPES)
 """Types of weights, as a config calls them, that an adapter can have; on a base of another, such as float8, float32."""
 
@@ -32,15 +35,20 @@ def base_facts(base: Path, name: str | None = None) -> BaseFacts:
     """
     try:
         config = json.loads((base / "config.json").read_text(encoding="utf-8"))
-        text = config.get("text_config", config)
-        hidden, context = int(text["hidden_size"]), int(text["max_position_embeddings"])
+        text = config.get("text_config") or config
+        hidden = int(next(text[key] for key in HIDDEN_KEYS if key in text))
+        context = read_context_tokens(base)
         stored = str(text.get("dtype") or text.get("torch_dtype"))
     except OSError as error:
         raise CannotTrain(
             f"{base}: no model there: {error.strerror or error} (give --base a model directory)"
         ) from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CannotTrain(f"{base / 'config.json'}: no config of a causal LM: {error!r}") from error
+    except ModelNotFound as error:
+        raise CannotTrain(str(error)) from error
+    except (ValueError, TypeError, AttributeError, StopIteration, RecursionError) as error:
+        raise CannotTrain(
+            f"{base / 'config.json'}: no config of a causal LM with one of {', '.join(HIDDEN_KEYS)}: {error!r}"
+        ) from error
     known = stored if stored in STORED else "float32"
     return BaseFacts(name or _base_name(base), model_digest(base), hidden, context, known)
 
@@ -48,10 +56,11 @@ def base_facts(base: Path, name: str | None = None) -> BaseFacts:
 def adapted_model(base: Path, plan: Plan, start: Start | None = None) -> Any:  # peft is untyped
     """Return the base where and as it is trained, with an adapter that changes nothing yet, or with that of `start`.
 
-    Raises CannotLoad, or BadSettings if that of `start` does not fit.
+    Raises CannotLoad, CannotTrain if no adapter of it could be served, or BadSettings if that of `start` does not fit.
     """
     device, dtype = ("cuda", torch.bfloat16) if torch.cuda.is_available() else ("cpu", torch.float32)
     model = loaded(base, dtype)
+    _require_linears(base, model)
     avoid_planned_attention(torch.device(device))
     model.to(device)  # before the probe, which measures what a step costs there
     model.config.use_cache = False
@@ -59,6 +68,16 @@ def adapted_model(base: Path, plan: Plan, start: Start | None = None) -> Any:  #
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # peft calls what transformers has deprecated
         return _gone_on_from(start, plan, model) if start else _fresh(plan, model)
+
+
+def _require_linears(base: Path, model: Any) -> None:
+    """Raise CannotTrain for a model that has none but its head, as those of GPT-2's kind."""
+    head = model.get_output_embeddings()
+    if not any(isinstance(module, torch.nn.Linear) and module is not head for module in model.modules()):
+        raise CannotTrain(
+            f"{base}: the layers of {type(model).__name__} are no torch.nn.Linear, and adapters of others are not "
+            "served (choose another base, such as one of Llama's, Mistral's or Qwen's kind)"
+        )
 
 
 def _fresh(plan: Plan, model: Any, targets: str | list[str] = "all-linear") -> Any:

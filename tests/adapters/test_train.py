@@ -166,6 +166,27 @@ def test_bad_bases_are_refused_before_anything_is_written(tmp_path: Path) -> Non
     assert not (tmp_path / "adapters" / "toy").exists()
 
 
+def test_a_base_of_which_no_adapter_could_be_served_is_told(tmp_path: Path) -> None:
+    base = make_tiny_model(tmp_path / "base", architecture="gpt2", template=MARKED_TEMPLATE)
+    assert base_facts(base).hidden == 32
+    with pytest.raises(CannotTrain, match=r"the layers of GPT2LMHeadModel are no torch\.nn\.Linear"):
+        train(job(tmp_path, base), Reporter())
+
+
+def test_what_a_config_says_of_its_base_is_found_by_any_of_its_names(tmp_path: Path) -> None:
+    def facts(**config: object) -> tuple[int, int]:
+        (tmp_path / "config.json").write_text(json.dumps(config))
+        found = base_facts(tmp_path)
+        return found.hidden, found.context_tokens
+
+    assert facts(n_embd=8, n_positions=64, text_config=None) == (8, 64)
+    assert facts(hidden_size=9, text_config={"hidden_size": 8, "max_position_embeddings": 64}) == (8, 64)
+    with pytest.raises(CannotTrain, match="the model's context is missing"):
+        facts(hidden_size=8)
+    with pytest.raises(CannotTrain, match="no config of a causal LM with one of hidden_size"):
+        facts(n_positions=64)
+
+
 def test_a_base_that_is_cut_off_or_needs_a_package_is_told(tmp_path: Path) -> None:
     base = make_tiny_model(tmp_path / "base", template=MARKED_TEMPLATE)
     config, weights = base / "config.json", base / "model.safetensors"
