@@ -42,6 +42,7 @@ FOREIGN = {
 COMPRESSED_SUFFIXES = (".gz", ".xz")
 CSV_SUFFIXES = (".csv", ".tsv")
 CSV_DELIMITERS = ",;\t"
+LINE_END = re.compile(rb"[\r\n]")
 LONGEST_COLUMNS = 1000
 """Characters of a first line that may be names of columns."""
 BOM = "\ufeff"
@@ -204,7 +205,9 @@ def _read_csv(path: Path, data: bytes) -> Iterator[RawRow | Problem]:
         yield _not_utf8(path, data, error)
         return
     csv.field_size_limit(max(csv.field_size_limit(), len(text)))  # a long cell is no fault
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text.partition("\n")[0]), strict=True)
+    first = _first_line(data)
+    delimiter = _delimiter(first) or max(CSV_DELIMITERS, key=first.count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         header = _columns(next(reader, []))
         if fault := _fault_in_header(header):
@@ -226,15 +229,23 @@ def _read_csv(path: Path, data: bytes) -> Iterator[RawRow | Problem]:
 
 def _begins_with_columns(data: bytes) -> bool:
     """Whether the first line names the columns of CSV, as it may in a pipe, which has no name that says what it is."""
-    first = data.partition(b"\n")[0].decode("utf-8-sig", "replace").strip()
+    first = _first_line(data)
     if len(first) > LONGEST_COLUMNS or first.startswith(("{", "[")):
         return False
-    cells = next(csv.reader([first], delimiter=_delimiter(first)), [])
-    return len(cells) > 1 and _fault_in_header(_columns(cells)) is None
+    return _delimiter(first) is not None
 
 
-def _delimiter(first_line: str) -> str:
-    return max(CSV_DELIMITERS, key=first_line.count)
+def _first_line(data: bytes) -> str:
+    return LINE_END.split(data, 1)[0].decode("utf-8-sig", "replace").strip()
+
+
+def _delimiter(first_line: str) -> str | None:
+    """Return what parts a first line into columns that make a chat; None if nothing does."""
+    for delimiter in CSV_DELIMITERS:
+        cells = next(csv.reader([first_line], delimiter=delimiter), [])
+        if len(cells) > 1 and _fault_in_header(_columns(cells)) is None:
+            return delimiter
+    return None
 
 
 def _columns(cells: list[str]) -> list[str]:

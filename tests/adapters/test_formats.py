@@ -240,10 +240,23 @@ def test_csv_columns_are_the_keys_of_a_row(tmp_path: Path, text: str, expected: 
     assert turns(read(tmp_path, text, "a.csv")[0]) == expected
 
 
-@pytest.mark.parametrize("header", ["user,assistant", "\ufeffPrompt;Completion\r", '"question"\t"answer"'])
+@pytest.mark.parametrize(
+    "header", ["user,assistant", "\ufeffPrompt;Completion\r", '"question"\t"answer"', 'user;assistant;"a,b,c,d"']
+)
 def test_csv_without_a_name_that_says_so_is_known_by_its_columns(tmp_path: Path, header: str) -> None:
-    delimiter = next(mark for mark in ",;\t" if mark in header)
-    assert turns(read(tmp_path, f"{header}\nhi{delimiter}ahoy\n", "stdin")[0]) == CHAT
+    row = "hi,ahoy" + "," * (header.count(";") - 1)
+    delimiter = next(mark for mark in ";\t," if mark in header)
+    assert turns(read(tmp_path, f"{header}\n{row.replace(',', delimiter)}\n", "stdin")[0]) == CHAT
+
+
+@pytest.mark.parametrize("name", ["a.csv", "stdin"])
+def test_csv_may_have_the_line_ends_of_old_macs(tmp_path: Path, name: str) -> None:
+    rows = read(tmp_path, "user,assistant\rhi,ahoy\rhi,ahoy\r", name)
+    assert [turns(row) for row in rows] == [CHAT, CHAT]
+
+
+def test_text_with_the_line_ends_of_old_macs_is_told_as_what_it_is(tmp_path: Path) -> None:
+    assert all(isinstance(row, Problem) for row in read(tmp_path, "hello\rthere, world\n"))
 
 
 @pytest.mark.parametrize(
