@@ -1,6 +1,5 @@
 """One published version of a persona: what its folder says, read without trusting it."""
 
-import json
 import os
 import re
 from collections.abc import Mapping
@@ -12,14 +11,14 @@ from safetensors import SafetensorError, safe_open
 
 from adapters.errors import BadPersona
 from adapters.persona import PERSONA_FILE, PersonaCard, read_persona, render_persona
+from chatbot.engine.adapter_config import MAX_CONFIG_BYTES, parse_object, read_plain
+from chatbot.engine.base import AdapterRejected
 from chatbot.engine.digest import ADAPTER_CONFIG, ADAPTER_WEIGHTS, adapter_folder_digest
 
 BASE_FILE = "base.json"
 CARD_FILE = "README.md"
 EVENTS_FILE = "events.jsonl"
 STAMPED = (ADAPTER_CONFIG, ADAPTER_WEIGHTS, BASE_FILE, PERSONA_FILE)
-MAX_JSON_BYTES = 1 << 20
-"""As many as the engine reads of an adapter's config."""
 TITLE = re.compile(rb"# [a-z0-9._-]+ v[0-9]+\r?\n")
 """How a card that training wrote begins."""
 
@@ -70,7 +69,7 @@ def read_version(name: str, version: int, folder: Path) -> AdapterFolder | str:
             card = read_persona(folder / PERSONA_FILE, name=name)
         weights = (folder / ADAPTER_WEIGHTS).stat()
         _require_whole(folder / ADAPTER_WEIGHTS)
-        _read_object(folder / ADAPTER_CONFIG)
+        _object(folder / ADAPTER_CONFIG)
         return AdapterFolder(
             name=name,
             version=version,
@@ -86,7 +85,7 @@ def read_version(name: str, version: int, folder: Path) -> AdapterFolder | str:
         )
     except OSError as error:
         return f"{error.filename or folder}: {error.strerror or error}; the version is ignored"
-    except (BadPersona, ValueError) as error:
+    except (AdapterRejected, BadPersona, ValueError) as error:
         return f"{error}; the version is ignored"
 
 
@@ -125,19 +124,12 @@ def _require_whole(path: Path) -> None:
 def _read_base(path: Path) -> tuple[str | None, str | None]:
     if not path.is_file():
         return None, None
-    value = _read_object(path)
+    value = _object(path)
     if not all(isinstance(value.get(key), str) for key in ("name", "digest")):
         raise ValueError(f'{path}: expected {{"name": text, "digest": text}}')
     return value["name"], value["digest"]
 
 
-def _read_object(path: Path) -> dict[str, Any]:
-    with path.open("rb") as file:
-        text = file.read(MAX_JSON_BYTES)
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path}: not JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise ValueError(f"{path}: expected a JSON object, got {type(value).__name__}")
-    return value
+def _object(path: Path) -> dict[str, Any]:
+    """Return the JSON object in a file as the engine reads it. Raises AdapterRejected."""
+    return parse_object(path, read_plain(path, MAX_CONFIG_BYTES))

@@ -4,13 +4,14 @@ For more examples of a persona there is, or to take it to a base that was traine
 it was made for, if its layers have the same sizes.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adapters.errors import CannotTrain
 from adapters.persona import PERSONA_FILE
+from chatbot.engine.adapter_config import MAX_CONFIG_BYTES, check_config, parse_object, read_plain
+from chatbot.engine.base import AdapterRejected
 from chatbot.engine.digest import ADAPTER_CONFIG, adapter_folder_digest
 
 if TYPE_CHECKING:
@@ -48,14 +49,11 @@ def read_start(folder: Path, name: str) -> Start:
     """Return the adapter in this folder. Raises CannotTrain if there is none that can be gone on from."""
     file = folder / ADAPTER_CONFIG
     try:
-        config = json.loads(file.read_text(encoding="utf-8"))
-        rank, alpha = int(config["r"]), config["lora_alpha"]
-        if not isinstance(alpha, int | float):
-            raise TypeError(f"lora_alpha is {alpha!r}")
-        return Start(name, folder, adapter_folder_digest(folder), rank, alpha)
+        plain = check_config(file, parse_object(file, read_plain(file, MAX_CONFIG_BYTES)))
+        return Start(name, folder, adapter_folder_digest(folder), plain.rank, plain.alpha)
+    except AdapterRejected as error:
+        raise CannotTrain(f"--from {name}: {error}") from error
     except OSError as error:
         raise CannotTrain(
             f"--from {name}: {error.filename or file}: {error.strerror or error} (give a persona or its folder)"
         ) from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise CannotTrain(f"--from {name}: {file}: no config of a LoRA adapter: {error!r}") from error
