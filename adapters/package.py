@@ -38,7 +38,15 @@ def unpacked(source: Path) -> Iterator[Path]:
             with _opened(source) as members:
                 for name, opener in _adapter_in(source, members).items():
                     _copy(opener, folder / name, source)
-        except (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, LZMAError, RuntimeError) as error:
+        except (
+            zipfile.BadZipFile,
+            tarfile.TarError,
+            EOFError,
+            zlib.error,
+            LZMAError,
+            RuntimeError,
+            ValueError,
+        ) as error:
             raise CannotImport(f"{source}: the archive cannot be read: {error}") from error
         yield folder
 

@@ -149,7 +149,12 @@ def test_what_is_no_adapter_is_told_with_the_way_out(trained: Path, tmp_path: Pa
     (pickled / "adapter_model.safetensors").rename(pickled / "adapter_model.bin")
     cut = Path(shutil.make_archive(str(tmp_path / "cut"), "gztar", trained))
     cut.write_bytes(cut.read_bytes()[:-3000])
+    misnamed = Path(shutil.make_archive(str(tmp_path / "misnamed"), "zip", trained))
+    with zipfile.ZipFile(misnamed, "a") as archive:
+        archive.writestr("naïve", "x")
+    misnamed.write_bytes(misnamed.read_bytes().replace("naïve".encode(), b"na\xff\xffve"))
     for source, said in (
+        (misnamed, "misnamed.zip: the archive cannot be read: 'utf-8' codec can't decode"),
         (tmp_path / "none", "none: there is no such file or folder (give the folder that PEFT's"),
         (tmp_path / "empty", "empty: no adapter_config.json in it (give the folder that PEFT's"),
         (tmp_path / "text", "text: neither a folder nor an archive (give the folder"),
