@@ -13,6 +13,7 @@ from safetensors.torch import save
 
 from adapters.errors import BadSettings, CannotTrain
 from adapters.loaded import loaded
+from adapters.named_modules import config_by_names
 from adapters.plan import BaseFacts, Plan
 from adapters.rank import fill
 from adapters.start import Start
@@ -98,7 +99,7 @@ def _gone_on_from(start: Start, plan: Plan, model: Any) -> Any:
     except AdapterRejected as error:
         raise BadSettings(f"--from {start.name} does not fit the base: {error}") from error
     if plan.rank == start.rank:
-        return PeftModel.from_pretrained(model, str(start.path), is_trainable=True)
+        return PeftModel.from_pretrained(model, start.path, is_trainable=True, config=config_by_names(start.path))
     adapted = _fresh(plan, model, sorted(adapter.pairs))
     fill(adapted, adapter.pairs)
     return adapted

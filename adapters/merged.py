@@ -11,6 +11,7 @@ import torch
 
 from adapters.errors import CannotExport
 from adapters.loaded import loaded
+from adapters.named_modules import config_by_names
 
 PROBE_TOKENS = 24
 SAME = 0.01
@@ -71,7 +72,7 @@ def _adapted(model: Any, adapter: Path) -> Any:  # peft is untyped
 
     head, embeddings = model.get_output_embeddings(), model.get_input_embeddings()
     try:
-        adapted = PeftModel.from_pretrained(model, adapter)
+        adapted = PeftModel.from_pretrained(model, adapter, config=config_by_names(adapter))
     except (RuntimeError, ValueError, TypeError, KeyError) as error:
         raise CannotExport(f"{adapter} does not fit the base (name its own with --base): {error}") from error
     if model.get_output_embeddings() is not head or model.get_input_embeddings() is not embeddings:

@@ -160,6 +160,14 @@ def test_a_model_that_is_not_base_plus_adapter_is_refused(
         merge(base, adapter, tmp_path / "unwritten")
 
 
+def test_a_pattern_that_would_take_for_ever_is_never_tried(base: Path, tmp_path: Path) -> None:
+    adapter = make_tiny_adapter(base, tmp_path / "adapter", seed=3)
+    config = adapter / "adapter_config.json"
+    patterns = dict.fromkeys(("target_modules", "exclude_modules"), "(([a-z._0-9])+)+X")
+    config.write_text(json.dumps(json.loads(config.read_text()) | patterns))
+    assert merge(base, adapter, tmp_path / "merged") < 1e-4
+
+
 def test_an_adapter_that_does_not_fit_is_refused_and_nothing_is_written(base: Path, tmp_path: Path) -> None:
     other = make_tiny_model(tmp_path / "other", hidden_size=64)
     adapter = make_tiny_adapter(other, tmp_path / "adapter", seed=3)
