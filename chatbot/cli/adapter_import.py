@@ -10,6 +10,7 @@ from chatbot.cli.adapter_check import AsJson
 from chatbot.cli.adapter_json import adapter_json
 from chatbot.cli.adapter_train_options import Description
 from chatbot.cli.configured import adapter_store, fail, settings_with, tell
+from chatbot.cli.how_to_try import how_to_try
 from chatbot.settings import BUNDLED_MODEL
 
 if TYPE_CHECKING:
@@ -32,15 +33,16 @@ def import_adapter(
     from adapters.errors import AdapterError
     from chatbot.engine.base import ModelNotFound
 
+    settings = settings_with(model=base, model_from="--base")
     try:
-        adapter = _imported(source, settings_with(model=base, model_from="--base"), name, system, description)
+        adapter = _imported(source, settings, name, system, description)
     except (AdapterError, ModelNotFound) as error:
         fail(str(error), 2)
     except OSError as error:
         fail(f"{error.filename or source}: {error.strerror or error}")
     told = json_text.dumps(adapter_json(adapter), ensure_ascii=False)
     typer.echo(told if json else f"{adapter.reference} {adapter.path}")
-    typer.echo(f'try: chatbot ask --persona {adapter.name} "hello"', err=True)
+    typer.echo(how_to_try(adapter, settings), err=True)
 
 
 def _imported(

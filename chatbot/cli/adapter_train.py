@@ -14,6 +14,7 @@ from chatbot.cli import adapter_train_options as given
 from chatbot.cli.adapter_check import AsJson, DataFiles, checked, tell_warnings
 from chatbot.cli.adapter_json import outcome_json
 from chatbot.cli.configured import adapter_store, fail, settings_with
+from chatbot.cli.how_to_try import how_to_try
 from chatbot.settings import BUNDLED_MODEL, Settings
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def train(
     outcome = _run(job)
     _tell_outcome(outcome, json, went_on=begun is not None)
     if outcome.adapter:
-        typer.echo(_how_to_try(outcome.adapter, job, settings), err=True)
+        typer.echo(how_to_try(outcome.adapter, settings), err=True)
 
 
 def _card(
@@ -226,13 +227,3 @@ def _tell_outcome(outcome: "Outcome", as_json: bool, *, went_on: bool) -> None:
     typer.echo(verdict(before, after, outcome.best_step, went_on=went_on), err=True)
     if not as_json:
         typer.echo(f"{adapter.reference} {adapter.path}")
-
-
-def _how_to_try(adapter: "AdapterFolder", job: "Job", settings: Settings) -> str:
-    """Return what to type to speak with a persona, which a server has that serves its base and these adapters."""
-    if job.store.home(adapter.name).parent.resolve() != settings.adapters_dir.resolve():
-        return f"to have it served: chatbot adapter import {shlex.quote(str(adapter.path))}"
-    ask = f'chatbot ask --persona {adapter.name} "hello"'
-    if settings.model == Settings().model:
-        return f"try: {ask}"
-    return f"try: chatbot serve --model {shlex.quote(settings.model)}, and then: {ask}"

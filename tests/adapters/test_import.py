@@ -63,8 +63,12 @@ def test_nothing_is_written_where_a_run_sweeps(trained: Path, tmp_path: Path) ->
     assert "another run trains this persona (wait for it, or use another --name)" in result.stderr
 
 
-def test_a_base_that_transformers_does_not_know_is_told(base: Path, trained: Path, tmp_path: Path) -> None:
+def test_another_base_has_to_be_served_first_and_one_that_transformers_does_not_know_is_told(
+    base: Path, trained: Path, tmp_path: Path
+) -> None:
     other = Path(shutil.copytree(base, tmp_path / "other"))
+    served = f'try: chatbot serve --model {other}, and then: chatbot ask --persona corsair "hello"'
+    assert served in run(trained, "--name", "corsair", "--base", other).stderr
     config = json.loads((other / "config.json").read_text())
     (other / "config.json").write_text(json.dumps(config | {"model_type": "unheard"}))
     result = run(trained, "--name", "corsair", "--base", other)
