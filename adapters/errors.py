@@ -10,7 +10,8 @@ Errors::
     ├── CannotImport        files from elsewhere that hold no adapter the server would take
     ├── CannotLoad          a base that transformers does not know, or that is broken
     ├── CannotTrain         base, data and settings do not go together
-    │   └── BadSettings     a flag that does not go with base, data or a run that was stopped
+    │   ├── BadSettings     a flag that does not go with base, data or a run that was stopped
+    │   └── OutOfMemory     a run for which memory did not suffice; its checkpoints are kept
     └── TrainingInterrupted stopped on request; a checkpoint was written
 """
 
@@ -51,6 +52,10 @@ class CannotTrain(AdapterError):
 
 
 class BadSettings(CannotTrain):
+    pass
+
+
+class OutOfMemory(CannotTrain):
     pass
 
 

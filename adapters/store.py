@@ -152,10 +152,10 @@ class AdapterStore:
         run = Workspace(self._roots[0] / name).folder if NAME.fullmatch(name) else None
         return run if run and os.path.isdir(run) else None
 
-    def stopped_runs(self) -> list[tuple[str, Path]]:
-        """Return name and folder of every run that can be gone on with, and is not going on now."""
+    def stopped_runs(self) -> list[tuple[str, Workspace]]:
+        """Return name and place of every run that can be gone on with, and is not going on now."""
         found = [(name, Workspace(self._roots[0] / name)) for name in _folders(self._roots[0]) if NAME.fullmatch(name)]
-        return [(name, work.folder) for name, work in found if work.newest_complete() and not is_held(work.home)]
+        return [(name, work) for name, work in found if work.newest_complete() and not is_held(work.home)]
 
     def sweep(self, name: str) -> None:
         """Delete what was half-written or half-deleted when its process was killed.

@@ -6,7 +6,8 @@ Each stage says what it found and appends it to events.jsonl. Nothing appears in
 import json
 import math
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from adapters.adapted import adapted_model, base_facts, save_adapter
 from adapters.card import Measured, RunFacts, render_card
 from adapters.chats import Chats, read_chats
 from adapters.counted import counted
+from adapters.errors import OutOfMemory
 from adapters.labels import Labeller
 from adapters.loss import mean_nll, perplexity
 from adapters.packing import Example, PackedRow, Rows, packed_in_order
@@ -29,6 +31,7 @@ from adapters.start import Begun, Start
 from adapters.store import AdapterStore, remove_if_empty
 from adapters.validate import ChatData
 from adapters.workspace import Workspace, only_run
+from chatbot.engine.out_of_memory import is_out_of_memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +73,13 @@ class Outcome:
 
 
 def train(job: Job, report: Reporter) -> Outcome:
-    """Train and publish an adapter. Raises AdapterError; TrainingInterrupted leaves a run that can be resumed."""
+    """Train and publish an adapter. Raises AdapterError; TrainingInterrupted leaves a run that can be resumed.
+
+    OutOfMemory may leave one too.
+    """
     home = job.store.home(job.persona.name)
     work = Workspace(home)
-    with quiet_libraries():
+    with quiet_libraries(), _memory_told():
         if job.is_dry_run:
             return _train(job, report, work)
         with only_run(home):
@@ -83,6 +89,19 @@ def train(job: Job, report: Reporter) -> Outcome:
             finally:
                 work.remove_if_useless()
                 remove_if_empty(home)
+
+
+@contextmanager
+def _memory_told() -> Iterator[None]:
+    """Raise OutOfMemory for every way in which memory did not suffice."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise OutOfMemory(
+            f"memory did not suffice (free some, or give a smaller --max-length or --rank): {error}"
+        ) from error
 
 
 def _train(job: Job, report: Reporter, work: Workspace) -> Outcome:
@@ -104,7 +123,9 @@ def _train(job: Job, report: Reporter, work: Workspace) -> Outcome:
         for aside in work.set_aside_broken():
             report.say(f"note: a checkpoint that is not whole is not gone on from: {aside}")
         if resume_from is None:
-            work.begin(identity)
+            work.begin(identity, job.command)
+        else:
+            work.forget_after(resume_from)
         report.record_to(work.events)
     report.event("data", persona=job.persona.name, base=base.name, **chats.figures())
     _tell_plan(report, plan, cost)

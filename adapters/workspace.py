@@ -6,6 +6,7 @@ off, can be resumed from.
 
 import fcntl
 import json
+import math
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -17,6 +18,7 @@ from adapters.errors import BadSettings, CannotTrain
 from adapters.whole import is_whole
 
 JOB_FILE = "job.json"
+COMMAND_FILE = "command"
 STATE_FILE = "trainer_state.json"
 CHECKPOINT = "checkpoint-"
 BROKEN = "broken-"
@@ -31,10 +33,11 @@ class Workspace:
         self.checkpoints = self.folder / "checkpoints"
         self.events = self.folder / "events.jsonl"
 
-    def begin(self, job: Mapping[str, Any]) -> None:
-        """Forget what an earlier run left, and note what this one is about."""
+    def begin(self, job: Mapping[str, Any], command: str) -> None:
+        """Forget what an earlier run left, and note what this one is about, and the command that goes on with it."""
         self.remove()
         self.checkpoints.mkdir(parents=True)
+        (self.folder / COMMAND_FILE).write_text(command, encoding="utf-8", errors="surrogateescape")
         (self.folder / JOB_FILE).write_text(json.dumps(job, indent=2, sort_keys=True), encoding="utf-8")
 
     def stopped_at(self, job: Mapping[str, Any]) -> Path | None:
@@ -47,7 +50,7 @@ class Workspace:
         if changed := self._changed(job):
             raise BadSettings(
                 f"a run of {self.folder.parent.name} was stopped at step {_step(newest)} and had other "
-                f"{', '.join(changed)} (give its command again to go on, or --restart to throw it away)"
+                f"{', '.join(changed)} ({self.way_on()}, or give --restart to throw it away)"
             )
         return newest
 
@@ -61,6 +64,24 @@ class Workspace:
         if changed := self._changed(job):
             raise CannotTrain(f"the interrupted run had other {', '.join(changed)} (restore them, or give --restart)")
         return self.newest_complete()
+
+    def way_on(self) -> str:
+        """Return how to go on with the stopped run, in words."""
+        try:
+            command = (self.folder / COMMAND_FILE).read_text(encoding="utf-8", errors="surrogateescape")
+        except OSError:
+            command = ""
+        return f"go on by: {command}" if command else "give its command again to go on"
+
+    def forget_after(self, checkpoint: Path) -> None:
+        """Drop the events that come after this checkpoint, for what they tell will happen again."""
+        kept = at = 0
+        for line in self.events.read_bytes().splitlines(keepends=True) if self.events.exists() else ():
+            at += len(line)
+            if _step_told(line) <= _step(checkpoint):
+                kept = at
+        if kept < at:
+            os.truncate(self.events, kept)
 
     def newest_complete(self) -> Path | None:
         """Return the checkpoint with the highest step that was written to its end and is whole."""
@@ -89,8 +110,7 @@ class Workspace:
 
     def _changed(self, job: Mapping[str, Any]) -> list[str]:
         """Return what the stopped run had other than this one."""
-        before, now = self._job() or {}, json.loads(json.dumps(job))
-        return [key for key in sorted(now | before) if now.get(key) != before.get(key)]
+        return list(_differences(self._job() or {}, json.loads(json.dumps(job))))
 
 
 @contextmanager
@@ -130,6 +150,17 @@ def _locked(home: Path) -> int | None:
     return None
 
 
+def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the keys that have other values, those of settings one by one, with both values where they are numbers."""
+    for key in sorted(now.keys() | before.keys()):
+        old, new = before.get(key), now.get(key)
+        if isinstance(old, dict) and isinstance(new, dict):
+            yield from _differences(old, new)
+        elif old != new:
+            are_numbers = isinstance(old, int | float) and isinstance(new, int | float)
+            yield f"{key} ({old}, now {new})" if are_numbers else key
+
+
 def _is_complete(checkpoint: Path) -> bool:
     is_ended = checkpoint.name.removeprefix(CHECKPOINT).isdigit() and (checkpoint / STATE_FILE).is_file()
     return is_ended and all(map(is_whole, checkpoint.iterdir()))
@@ -143,3 +174,12 @@ def _set_aside(checkpoint: Path) -> Path:
 
 def _step(checkpoint: Path) -> int:
     return int(checkpoint.name.removeprefix(CHECKPOINT))
+
+
+def _step_told(line: bytes) -> float:
+    """Return the step that an event is about; infinity if it is about none, or cut off."""
+    try:
+        step = json.loads(line)["step"]
+    except (ValueError, KeyError, TypeError):
+        return math.inf
+    return step if isinstance(step, int) else math.inf

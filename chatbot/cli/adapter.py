@@ -40,10 +40,10 @@ def list_adapters(json: AsJson = False) -> None:
     found = store.scan()
     _tell_problems(store)
     for name, run in store.stopped_runs():
-        way_out = "give its command again to go on, or with --restart to begin anew"
+        way_out = f"{run.way_on()}, or add --restart to begin anew"
         if all(adapter.name != name for adapter in found):  # or they would go too
             way_out += f", or: chatbot adapter rm {name}"
-        typer.echo(f"note: a run of {name} was stopped, {run}: {way_out}", err=True)
+        tell(f"note: a run of {name} was stopped, {run.folder}: {way_out}")
     if json:
         typer.echo(json_text.dumps([adapter_json(adapter) for adapter in found], ensure_ascii=False))
         return

@@ -171,7 +171,7 @@ def _command(context: typer.Context, name: str, begun: "Start | None") -> str:
 
 def _run(job: "Job") -> "Outcome":
     """Return what training came to; exit and say why if it came to nothing."""
-    from adapters.errors import AdapterError, BadData, BadPersona, BadSettings, TrainingInterrupted
+    from adapters.errors import AdapterError, BadData, BadPersona, BadSettings, OutOfMemory, TrainingInterrupted
     from adapters.progress import Reporter
     from adapters.train import train as train_job
 
@@ -188,11 +188,13 @@ def _run(job: "Job") -> "Outcome":
         fail("\n".join(error.lines()), 2)
     except (BadPersona, BadSettings) as error:
         fail(str(error), 2)
+    except OutOfMemory as error:
+        fail("\n".join(filter(None, (str(error), _kept(job)))))
     except AdapterError as error:
         fail(str(error))
     except OSError as error:
         told = f"{error.filename or job.store.home(job.persona.name)}: {error.strerror or error}"
-        fail(f"{told}\n{kept}" if (kept := _kept(job)) else told)
+        fail("\n".join(filter(None, (told, _kept(job)))))
 
 
 def _kept(job: "Job") -> str | None:

@@ -20,7 +20,7 @@ from adapters.plan import Options
 from adapters.progress import Reporter
 from adapters.store import AdapterStore
 from adapters.train import Job, train
-from adapters.trainer import StopRequest
+from adapters.trainer import RowTrainer, StopRequest
 from adapters.validate import read_data
 from adapters.workspace import Workspace
 from chatbot.cli.adapter import app
@@ -111,6 +111,7 @@ def test_killed_and_resumed_ends_at_the_same_weights(
     )
     assert f"going on from {newest}" in told
     assert resumed == straight
+    assert steps_told(tmp_path / "killed" / "v1", "step") == list(range(1, 31))
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -183,6 +184,27 @@ def test_a_disk_without_room_for_a_checkpoint_is_told_with_what_is_kept(
     assert told.endswith("could not be written, perhaps for lack of room: unexpected pos 64 vs 0")
     assert kept.endswith("checkpoint-1 is kept; go on with:")
     assert command.startswith(f"  chatbot adapter train {data}")
+
+
+def test_a_step_for_which_memory_does_not_suffice_is_told_with_what_is_kept(
+    tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loss = RowTrainer.compute_loss
+
+    def too_much(self: RowTrainer, *given: object, **named: object) -> torch.Tensor:
+        if self.state.global_step == 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return loss(self, *given, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(RowTrainer, "compute_loss", too_much)
+    data = write_chats(tmp_path / "toy.jsonl", CHATS[:3])
+    words = ["train", data, "--name", "full", "--base", base, *SETTINGS, "--steps", "2", "--out", tmp_path]
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    assert result.exit_code == 1
+    *_, told, kept, command = result.stderr.splitlines()
+    assert told.startswith("memory did not suffice (free some, or give a smaller --max-length or --rank): CUDA")
+    assert kept.endswith("checkpoint-1 is kept; go on with:")
+    assert Workspace(tmp_path / "full").way_on() == f"go on by: {command.strip()}"
 
 
 def test_a_run_killed_after_it_stopped_early_ends_with_its_best_state(
@@ -277,16 +299,16 @@ def test_a_run_is_not_resumed_with_other_data_or_settings(tmp_path: Path) -> Non
     work = Workspace(tmp_path)
     with pytest.raises(CannotTrain, match="no interrupted run to resume"):
         work.resume({"data": 1})
-    work.begin({"data": 1, "settings": {"lr": 0.1}})
+    work.begin({"data": 1, "settings": {"lr": 0.1}}, "")
     assert work.resume({"data": 1, "settings": {"lr": 0.1}}) is None
-    with pytest.raises(CannotTrain, match="had other data, settings"):
+    with pytest.raises(CannotTrain, match=r"had other data \(1, now 2\), lr \(0\.1, now 0\.2\) \(restore"):
         work.resume({"data": 2, "settings": {"lr": 0.2}})
 
 
 def stop_at_step_9(home: Path, job: dict[str, object]) -> Path:
     """Leave what a run leaves that was stopped, and return its checkpoint."""
     work = Workspace(home)
-    work.begin(job)
+    work.begin(job, "chatbot adapter train a.jsonl")
     checkpoint = work.checkpoints / "checkpoint-9"
     checkpoint.mkdir()
     (checkpoint / "trainer_state.json").write_text("{}")
@@ -298,7 +320,9 @@ def test_a_run_about_something_else_does_not_throw_a_stopped_one_away(tmp_path: 
     assert work.stopped_at({"data": 1}) is None
     checkpoint = stop_at_step_9(tmp_path / "corsair", {"data": 1})
     assert work.stopped_at({"data": 1}) == checkpoint
-    with pytest.raises(BadSettings, match=r"corsair was stopped at step 9 and had other data .*--restart"):
+    with pytest.raises(
+        BadSettings, match=r"stopped at step 9 and had other data .* \(go on by: chatbot .*, or give --r"
+    ):
         work.stopped_at({"data": 2})
     (work.folder / "job.json").write_text("{")
     with pytest.raises(BadSettings, match="had other data"):
@@ -330,7 +354,7 @@ def test_a_stopped_run_is_thrown_away_by_restart_alone_and_not_if_the_new_one_ca
 
 def test_the_newest_checkpoint_that_was_written_to_its_end_is_taken(tmp_path: Path) -> None:
     work = Workspace(tmp_path)
-    work.begin({})
+    work.begin({}, "")
     for name, state in (
         ("checkpoint-9", "{}"),
         ("checkpoint-10", "{}"),
