@@ -9,6 +9,7 @@ import typer
 from chatbot.cli.configured import fail, tell
 
 if TYPE_CHECKING:
+    from adapters.errors import Problem
     from adapters.statistics import Statistics
     from adapters.validate import ChatData
 
@@ -27,7 +28,7 @@ def check(data: DataFiles, json: AsJson = False) -> None:
     """Check example chats and count what is in them. Needs no model."""
     from adapters.statistics import count
 
-    statistics = count(checked(data))
+    statistics = count(checked(data, json=json))
     if json:
         typer.echo(json_text.dumps(statistics.as_dict(), ensure_ascii=False))
     else:
@@ -35,8 +36,11 @@ def check(data: DataFiles, json: AsJson = False) -> None:
     tell_warnings(statistics)
 
 
-def checked(data: list[Path]) -> "ChatData":
-    """Return the chats in these files, `-` being standard input; exit 2 with every problem if they have any."""
+def checked(data: list[Path], *, json: bool = False) -> "ChatData":
+    """Return the chats in these files, `-` being standard input; exit 2 with the problems if they have any.
+
+    The first few of each kind are told; `json` prints all.
+    """
     from adapters.counted import counted
     from adapters.errors import BadData
     from adapters.progress import Reporter
@@ -46,7 +50,13 @@ def checked(data: list[Path]) -> "ChatData":
         with Reporter().counting("reading") as on_row:
             return read_data([Path("/dev/stdin") if path == STDIN else path for path in data], on_row)
     except BadData as error:
+        if json:
+            typer.echo(json_text.dumps({"problems": [_as_dict(each) for each in error.problems]}, ensure_ascii=False))
         fail("\n".join([*error.lines(), f"{counted(len(error.problems), 'problem')}; nothing was done"]), 2)
+
+
+def _as_dict(problem: "Problem") -> dict[str, str | int]:
+    return {"file": str(problem.file), "line": problem.line, "problem": problem.text}
 
 
 def tell_warnings(statistics: "Statistics") -> None:

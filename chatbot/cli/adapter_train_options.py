@@ -23,7 +23,7 @@ PersonaFile = Annotated[Path | None, typer.Option(help="File as persona.toml is:
 System = Annotated[str | None, typer.Option(help='System prompt; by default the one all rows carry. "" gives none.')]
 Description = Annotated[str | None, typer.Option(help="One line for lists of personas.")]
 HowLong = Annotated[Preset, typer.Option(help="How long to train.")]
-Epochs = Annotated[int | None, typer.Option(min=1, help="How often each chat is seen.")]
+Epochs = Annotated[int | None, typer.Option(min=1, max=1000, help="How often each chat is seen.")]
 Steps = Annotated[int | None, typer.Option(min=1, help="Most steps to train; by default all of the epochs.")]
 LearningRate = Annotated[float | None, typer.Option(min=1e-7, max=1.0, help="Learning rate.")]
 Rank = Annotated[int | None, typer.Option(min=1, max=512, help="Rank of the adapter.")]

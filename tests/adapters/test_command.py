@@ -68,6 +68,12 @@ def test_check_tells_every_problem_and_exits_with_2(tmp_path: Path) -> None:
         "bad.jsonl:3",
         "3 problems; nothing was done",
     ]
+    (tmp_path / "bad.jsonl").write_text('{"prompt": "a"}\n' * 5)
+    result = run("check", "bad.jsonl", "--json")
+    assert result.exit_code == 2
+    problems = json.loads(result.stdout)["problems"]
+    assert [(problem["file"], problem["line"]) for problem in problems] == [("bad.jsonl", line) for line in range(1, 6)]
+    assert result.stderr.splitlines()[-2] == "bad.jsonl: 2 more like this, the last in line 5"
 
 
 def test_check_reads_standard_input() -> None:
@@ -187,7 +193,10 @@ def test_a_run_that_was_stopped_is_listed_and_can_be_thrown_away(store: AdapterS
     store.publish("corsair", fill)
     state.parent.mkdir(parents=True)
     state.write_text("{}")
-    assert "adapter rm" not in run("list").stderr  # which would take the published version along
+    (run_folder / "command").write_text("chatbot adapter train a.jsonl")
+    told = run("list").stderr
+    assert f"{run_folder}: go on by: chatbot adapter train a.jsonl, or add --restart" in told
+    assert "adapter rm" not in told  # which would take the published version along
 
 
 def test_a_run_that_failed_before_its_first_checkpoint_leaves_nothing(
