@@ -99,11 +99,14 @@ class ChatTemplate:
         return [int(i) for i in ids]
 
     def _probe_system_role(self) -> bool:
+        """Tell whether system text reaches the prompt: a template may refuse it, or leave it out without a word."""
         try:
-            self._encode([{"role": "system", "content": "x"}, {"role": "user", "content": "x"}])
+            one, other = (
+                self._encode([{"role": "system", "content": text}, {"role": "user", "content": "x"}]) for text in "ab"
+            )
         except REFUSALS:
             return False
-        return True
+        return one != other
 
     def _find_end_ids(self) -> frozenset[int]:
         special = {i for i, token in self._tokenizer.added_tokens_decoder.items() if token.special}

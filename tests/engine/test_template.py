@@ -87,9 +87,15 @@ def test_a_tokenizer_of_an_unknown_kind_is_refused(tmp_path: Path) -> None:
         ChatTemplate(tmp_path)
 
 
-def test_system_text_goes_into_the_user_message_where_the_template_has_no_system_role(tmp_path: Path) -> None:
-    refusing = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system') }}{% endif %}" + CHAT_TEMPLATE
-    make_tiny_tokenizer(refusing).save_pretrained(tmp_path)
+REFUSES_SYSTEM = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system') }}{% endif %}"
+SKIPS_SYSTEM = "{% set messages = messages | rejectattr('role', 'equalto', 'system') | list %}"
+
+
+@pytest.mark.parametrize("opening", [REFUSES_SYSTEM, SKIPS_SYSTEM])
+def test_system_text_goes_into_the_user_message_where_the_template_has_no_system_role(
+    tmp_path: Path, opening: str
+) -> None:
+    make_tiny_tokenizer(opening + CHAT_TEMPLATE).save_pretrained(tmp_path)
     template = ChatTemplate(tmp_path)
     ids = template.render([ChatMessage("system", "Be kind."), ChatMessage("user", "hello")])
     assert template.decode(ids) == "<|begin|><|user|>Be kind.\n\nhello<|end|><|assistant|>"
