@@ -64,14 +64,14 @@ def read_context_tokens(folder: Path) -> int:
 
 def _fetch(name: str) -> Path:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
         return Path(snapshot_download(name, allow_patterns=list(WANTED_FILES)))
-    except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, OSError) as error:
-        first_line = str(error).strip().splitlines()[0]
+    except Exception as error:  # whatever comes of a network, and of who answers in another's place
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ModelNotFound(
-            f"{name}: neither a directory nor a model that could be fetched ({first_line}). {ADVICE}"
+            f"{name}: neither a directory nor a model that could be fetched ({reason}). "
+            f"Where a download was interrupted, the same command goes on with it. {ADVICE}"
         ) from error
 
 

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from shutil import copytree
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -32,6 +33,22 @@ def test_a_missing_directory_is_named(model: str | Path) -> None:
 def test_a_hub_name_that_cannot_be_fetched_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(ModelNotFound, match="some-org/some-model: neither a directory nor a model"):
+        locate("some-org/some-model")
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (ValueError("Expecting value: line 1"), "Expecting value: line 1"),
+        (RuntimeError("peer closed\nthe connection"), "peer closed"),
+        (OSError(), "OSError"),
+    ],
+)
+def test_a_download_that_breaks_off_is_told_however_it_does(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, reason: str
+) -> None:
+    monkeypatch.setattr("huggingface_hub.snapshot_download", Mock(side_effect=error))
+    with pytest.raises(ModelNotFound, match=rf"fetched \({reason}\)\. Where a download was interrupted"):
         locate("some-org/some-model")
 
 
