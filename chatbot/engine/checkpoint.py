@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from chatbot.engine.base import BaseModel, ModelNotFound
-from chatbot.engine.digest import model_digest
+from chatbot.engine.digest import SECOND_COPY, model_digest
 
 WANTED_FILES = ("*.json", "*.jinja", "*.safetensors", "*.model", "*.txt")
+UNWANTED_FILES = ("*/*", SECOND_COPY)
+"""The same weights again, in other formats, which many repositories have in folders of their own."""
 MOST_CONTEXT_TOKENS = 8192
 """Context by default even where the model has more: KV memory grows with it."""
 LENGTH_KEYS = ("max_position_embeddings", "n_positions", "max_seq_len", "n_ctx")
@@ -66,7 +68,7 @@ def _fetch(name: str) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(name, allow_patterns=list(WANTED_FILES)))
+        return Path(snapshot_download(name, allow_patterns=[*WANTED_FILES], ignore_patterns=[*UNWANTED_FILES]))
     except Exception as error:  # whatever comes of a network, and of who answers in another's place
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ModelNotFound(

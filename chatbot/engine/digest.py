@@ -9,13 +9,16 @@ from pathlib import Path
 
 ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
+SECOND_COPY = "consolidated*"
+"""Files that hold the weights once more, in the format of their makers; they are never loaded."""
 BLOCK_BYTES = 1 << 20
 
 
 def model_digest(folder: Path) -> str:
     """Return the sha256 over config.json, tokenizer.json, chat template and weights of a model directory."""
     total = hashlib.sha256()
-    for path in (folder / "config.json", folder / "tokenizer.json", *sorted(folder.glob("*.safetensors"))):
+    weights = sorted(path for path in folder.glob("*.safetensors") if not path.match(SECOND_COPY))
+    for path in (folder / "config.json", folder / "tokenizer.json", *weights):
         if path.is_file():
             _add(total, path.name, _file_digest(path))
     _add(total, "chat_template", hashlib.sha256(_chat_template(folder).encode()).digest())

@@ -7,6 +7,7 @@ from typing import Any
 from unittest.mock import Mock
 
 import pytest
+from huggingface_hub.utils._paths import filter_repo_objects
 
 from chatbot.engine.base import ModelNotFound
 from chatbot.engine.checkpoint import locate, read_context_tokens
@@ -50,6 +51,15 @@ def test_a_download_that_breaks_off_is_told_however_it_does(
     monkeypatch.setattr("huggingface_hub.snapshot_download", Mock(side_effect=error))
     with pytest.raises(ModelNotFound, match=rf"fetched \({reason}\)\. Where a download was interrupted"):
         locate("some-org/some-model")
+
+
+def test_weights_are_fetched_once(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copies = ["consolidated.safetensors", "original/model.safetensors", "onnx/config.json", "pytorch_model.bin"]
+    fetch = Mock(return_value=str(tiny))
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fetch)
+    assert locate("some-org/some-model") == tiny
+    found = filter_repo_objects(["config.json", "model-00001-of-00002.safetensors", *copies], **fetch.call_args.kwargs)
+    assert [*found] == ["config.json", "model-00001-of-00002.safetensors"]
 
 
 @pytest.mark.parametrize("file", ["config.json", "model.safetensors"])
@@ -123,7 +133,8 @@ def test_positions_that_would_change_with_the_length_are_left_out(
 
 def test_the_digest_is_about_contents_and_not_about_places(tiny: Path, folder: Path) -> None:
     assert model_digest(folder) == model_digest(tiny)
-    (folder / "README.md").write_text("card")
+    for name in ("README.md", "consolidated.safetensors"):
+        (folder / name).write_text("not read")
     assert model_digest(folder) == model_digest(tiny)
 
 
