@@ -6,36 +6,36 @@ of earlier turns, are known already. Tokens that reach beyond themselves (into t
 normalizer) are no places to cut.
 """
 
-import re
 from array import array
+from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import chain, pairwise
 from typing import Any
 
 from chatbot.engine.recent_texts import RecentTexts
+from chatbot.engine.token_pattern import token_pattern
 
 MOST_CHARACTERS = 2**20
 """How much text is remembered with its tokens: 5 MB at most where it is ASCII, and a long day of chats."""
 
 
 class Segments:
-    """Encodes whole prompts. Not for several threads at once, like the tokenizer."""
+    """Encodes whole prompts, in which nobody typed a control token: it would become one.
+
+    Not for several threads at once, like the tokenizer.
+    """
 
     def __init__(self, tokenizer: Any) -> None:  # transformers is untyped
         added = tokenizer.added_tokens_decoder.values()
         names = [token.content for token in added]
         places = [token.content for token in added if token.special and _ends_at_itself(token)]
-        self.places = [place for place in places if _stands_apart(place, names)]
+        self.places = _standing_apart(places, names)
         """Control tokens before which a prompt may be cut."""
-        self._place = _any_of(self.places)
-        self._control = _any_of(names)
+        self._place = token_pattern(self.places)
         self._known = RecentTexts(
             lambda text: array("I", tokenizer.encode(text, add_special_tokens=False)), MOST_CHARACTERS
         )
-
-    def can_encode(self, texts: Iterable[str]) -> bool:
-        """Whether none of the texts that go into a prompt spells a control token, which would become one here."""
-        return not any(self._control.search(text) for text in texts)
 
     def encode(self, prompt: str) -> list[int]:
         """Return the token ids of a prompt, its control tokens as such."""
@@ -48,17 +48,21 @@ class Segments:
         self._known.forget()
 
 
-def _any_of(tokens: Iterable[str]) -> re.Pattern[str]:
-    """Return what finds any of the tokens; nothing, if there are none."""
-    return re.compile("|".join(map(re.escape, tokens)) or "(?!)")
-
-
 def _ends_at_itself(token: Any) -> bool:
     return not (token.lstrip or token.normalized or token.single_word)
 
 
-def _stands_apart(token: str, names: Sequence[str]) -> bool:
-    """Whether no other control token holds this one or ends in its beginning, and would be found in its place."""
-    others = [name for name in names if name != token]
-    beginnings = tuple(token[:length] for length in range(1, len(token)))
-    return not any(token in other or other.endswith(beginnings) for other in others)
+def _standing_apart(tokens: Iterable[str], names: Sequence[str]) -> list[str]:
+    """Return the tokens that no other name holds and in whose beginning none ends: it would be found in its place."""
+    ends = sorted(name[first:] for name in names for first in range(len(name)))
+    times = Counter(ends)
+
+    def is_held(token: str) -> bool:
+        after = bisect_right(ends, token)
+        return times[token] > 1 or (after < len(ends) and ends[after].startswith(token))
+
+    def is_begun(token: str) -> bool:
+        beginnings = (token[:length] for length in range(1, len(token)))
+        return any(times[beginning] > token.endswith(beginning) for beginning in beginnings)
+
+    return [token for token in tokens if not is_held(token) and not is_begun(token)]

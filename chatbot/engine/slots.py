@@ -152,7 +152,7 @@ def _shared(slot: Slot, prompt: Sequence[int], adapter: str | None) -> int:
     return common_prefix(slot.tokens, prompt)
 
 
-def common_prefix(a: Sequence[int], b: Sequence[int]) -> int:
+def common_prefix(a: Sequence[object], b: Sequence[object]) -> int:
     """Return the length of the longest common beginning of two sequences.
 
     >>> common_prefix([1, 2, 3], [1, 2, 4, 5])

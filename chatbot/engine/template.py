@@ -11,13 +11,17 @@ from typing import Any
 
 from jinja2 import TemplateError
 from transformers import AutoTokenizer
-from transformers.utils.chat_template_utils import render_jinja_template
+from transformers.utils.chat_template_utils import encode_marked_chat, mark_control_tokens, render_jinja_template
 
 from chatbot.engine.base import ChatMessage, GenerationFailed, ModelNotFound
 from chatbot.engine.detokenize import ByteDetokenizer, Detokenizer, WindowDetokenizer, token_byte_table
 from chatbot.engine.segments import Segments
+from chatbot.engine.token_pattern import token_pattern
 
 BRACKETS = "<|>[]{}/ "
+NOTHING = token_pattern([])
+MARKED = mark_control_tokens("x", token_pattern("x"))
+"""How transformers marks an "x" that was typed; with a string to put in, `re` would hash a large pattern each time."""
 ROLES = frozenset({"system", "user", "assistant"})
 REFUSALS = (TemplateError, ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 """What rendering a chat may raise: a template is a program."""
@@ -34,6 +38,7 @@ class ChatTemplate:
         self._segments: Segments | None = Segments(self._tokenizer)
         """None where a prompt can only be encoded whole."""
         self._control_ids = frozenset(self._tokenizer.added_tokens_decoder)
+        self._control_token = token_pattern(self._tokenizer.added_tokens_encoder)
         self._byte_table = token_byte_table(self._tokenizer)
         self._accepts_system = self._probe_system_role()
         self.end_ids = self._find_end_ids()
@@ -79,7 +84,7 @@ class ChatTemplate:
         return text
 
     def _encode(self, chat: list[dict[str, str]]) -> list[int]:
-        if self._segments is None or not self._segments.can_encode(message["content"] for message in chat):
+        if self._segments is None or any(self._control_token.search(message["content"]) for message in chat):
             return self._encode_whole(chat)
         return self._segments.encode(self._text(chat))
 
@@ -93,10 +98,13 @@ class ChatTemplate:
 
     def _encode_whole(self, chat: list[dict[str, str]]) -> list[int]:
         """Return the token ids of a chat, in which control tokens that were typed are text."""
-        ids = self._tokenizer.apply_chat_template(
-            chat, add_generation_prompt=True, sanitize_control_tokens=True, return_dict=False
-        )
-        return [int(i) for i in ids]
+        marked = [{**message, "content": self._marked(message["content"])} for message in chat]
+        ids: list[int] = encode_marked_chat(self._tokenizer, self._text(marked))
+        return ids
+
+    def _marked(self, text: str) -> str:
+        """Return a text whose control tokens are marked as typed, and which had no marks of its own."""
+        return self._control_token.sub(lambda typed: MARKED.replace("x", typed[0]), mark_control_tokens(text, NOTHING))
 
     def _probe_system_role(self) -> bool:
         """Tell whether system text reaches the prompt: a template may refuse it, or leave it out without a word."""

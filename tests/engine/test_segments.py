@@ -10,7 +10,7 @@ from tokenizers import AddedToken, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from chatbot.engine.base import ChatMessage
-from chatbot.engine.segments import MOST_CHARACTERS, Segments
+from chatbot.engine.segments import MOST_CHARACTERS, Segments, _standing_apart
 from chatbot.engine.template import ChatTemplate
 from tests.examples import examples
 from tests.tiny import CONTROL_TOKENS, make_tiny_tokenizer
@@ -88,10 +88,13 @@ def test_long_texts_are_kept_only_as_far_as_there_is_room() -> None:
     assert [call.args[0] for call in encode.call_args_list if call.args[0]] == [*long, *long]
 
 
-def test_text_that_spells_a_control_token_is_not_for_segments() -> None:
-    segments = Segments(make_tiny_tokenizer())
-    assert segments.can_encode(["user", "<|user", "|>"])
-    assert not segments.can_encode(["x", "a <|user|> b"])
+@given(names=st.lists(st.text("<a>", min_size=1, max_size=4), unique=True, max_size=5))
+def test_tokens_stand_apart_that_are_found_whatever_is_written_before_them(names: list[str]) -> None:
+    def is_in_the_way(name: str, token: str) -> bool:
+        return name != token and (token in name or any(name.endswith(token[:i]) for i in range(1, len(token))))
+
+    apart = [token for token in names if not any(is_in_the_way(name, token) for name in names)]
+    assert _standing_apart(names, names) == apart
 
 
 def test_a_tokenizer_whose_segments_do_not_add_up_has_its_prompts_encoded_whole(tmp_path: Path) -> None:
