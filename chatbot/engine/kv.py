@@ -70,9 +70,17 @@ class SlotKV:
         """Per layer `[slots * kv_heads, head_dim, max_len]`, ready to be multiplied with queries."""
         self.value_rows = [layer.view(heads) for layer in self.values]
         """Per layer `[slots * kv_heads, max_len, head_dim]`."""
+        self._written = [0] * shape.slots
+        """How many positions of each slot may hold something."""
+
+    def note_written(self, slot: int, length: int) -> None:
+        """Say that the first `length` positions of a slot are about to be written."""
+        if length > self._written[slot]:
+            self._written[slot] = length
 
     def copy_prefix(self, source: int, target: int, length: int) -> None:
         """Copy the first `length` positions of one slot into another (0.1 to 1 ms for a persona's prompt)."""
+        self.note_written(target, length)
         for tensor in (self.keys, self.values):
             tensor[:, target, :, :length] = tensor[:, source, :, :length]
 
@@ -83,6 +91,11 @@ class SlotKV:
         """
         for tensor in (self.keys, self.values):
             tensor[:, slot, :, :length] = 0
+
+    def wipe_written(self, slot: int) -> None:
+        """Set all that was ever written into a slot to zero; the rest is zero, and may have no memory yet."""
+        self.wipe(slot, self._written[slot])
+        self._written[slot] = 0
 
     def is_finite(self, slot: int, position: int) -> bool:
         """Tell whether all of one position is finite; what is not a number there reaches every later position."""
@@ -95,6 +108,7 @@ class SlotKV:
 
     def restore(self, slot: int, keys: torch.Tensor, values: torch.Tensor, length: int) -> None:
         """Copy the first `length` positions of saved keys and values into a slot."""
+        self.note_written(slot, length)
         for tensor, saved in ((self.keys, keys), (self.values, values)):
             tensor[:, slot, :, :length].copy_(saved[:, :, :length])
 

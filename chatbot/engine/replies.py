@@ -84,9 +84,9 @@ class Replies:
         return not slot.tokens or self._kv.is_finite(slot.index, len(slot.tokens) - 1)
 
     def _wipe(self, slot: Slot) -> None:
-        """Make zeros of all that a slot holds: how far it was written, by earlier rows too, is not known."""
+        """Make zeros of all that a slot holds, of earlier rows too."""
         self._slots.forget(slot)
-        self._kv.wipe(slot.index, self._kv.shape.max_len)
+        self._kv.wipe_written(slot.index)
 
     def _advance(self, row: Generation, draft: Sequence[int], tokens: Sequence[int], now: float) -> None:
         """Add tokens to the reply, up to one that ends it; the slot counts a draft once a token after it is added."""

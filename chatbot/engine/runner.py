@@ -67,6 +67,8 @@ class Runner:
         self.vocabulary: int = model.get_input_embeddings().num_embeddings
         self._probe = Probe(model, device, self.kv.shape, precision)
         keep = keeper(precision, library) if fuses else None
+        for slot in self._probe.slots:
+            self.kv.note_written(slot, self._probe.length)
         self.network = choose_network(model, self.kv, self._probe, keep, str(folder))
         self._pristine = self.network.twin(self.kv)
         """Never computes and never holds adapters: what `renewed` copies."""
@@ -80,6 +82,7 @@ class Runner:
 
     def decode(self, chunks: Sequence[Chunk], adapters: Sequence[LoraAdapter | None]) -> torch.Tensor:
         """Compute few new tokens per row, any mix of adapters, and return each one's logits `[tokens, vocabulary]`."""
+        self._note_written(chunks)
         if self._shortcut is not None and (logits := self._shortcut.decode(chunks, adapters)) is not None:
             return logits
         self.bank.use([adapter for chunk, adapter in zip(chunks, adapters, strict=True) for _ in chunk.tokens])
@@ -90,6 +93,7 @@ class Runner:
 
         Returns the logits `[wanted, vocabulary]` of the last token of each chunk that wants them.
         """
+        self._note_written(chunks)
         if self._shortcut is not None and (logits := self._shortcut.prefill(chunks, adapter)) is not None:
             return logits
         self.bank.use([adapter])
@@ -163,6 +167,10 @@ class Runner:
                 return
             for slot in self._probe.slots:  # or what is there already would hide a round that writes nothing
                 self.kv.wipe(slot, self._probe.length)
+
+    def _note_written(self, chunks: Sequence[Chunk]) -> None:
+        for chunk in chunks:
+            self.kv.note_written(chunk.slot, chunk.end)
 
     def _decode_plain(self, chunks: Sequence[Chunk]) -> torch.Tensor:
         return self.decode(chunks, [None] * len(chunks))

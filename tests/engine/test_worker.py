@@ -133,11 +133,17 @@ async def test_kv_that_is_no_number_does_not_reach_who_comes_next(tiny: Path, mo
             engine._running().runner.kv.values[:, :, :, 1 : chunks[0].end] = float("nan")
             logits[:] = float("nan")
 
+    await ask(engine, says("a longer one"), session="zero")
+    kv = engine._running().runner.kv
+    last = len(engine._running().worker._slots.slots[0].tokens) - 1
+    kv.values[0, 0, 0, last, 0] = float("nan")  # which an earlier row may have left
+    kv.values[0, 0, 0, -1, 0] = 1.0
     with monkeypatch.context() as spoilt:
         _spoil(spoilt, "prefill", spoil)
         with pytest.raises(GenerationFailed, match="not finite"):
             await ask(engine, says("]"), session="one")
-    kv = engine._running().runner.kv
+    assert kv.values[0, 0, 0, -1, 0] == 1.0, "memory that was never used was touched"
+    kv.values[0, 0, 0, -1, 0] = 0.0
     assert kv.keys.isfinite().all()
     assert kv.values.isfinite().all()
     assert (await ask(engine, says("hi"), session="two")).text == Alone(tiny).reply(says("hi"), GREEDY.max_tokens)
@@ -154,7 +160,7 @@ async def test_kv_of_a_prompt_that_nobody_waited_for_does_not_reach_who_comes_ne
 
     def spoil(chunks: Sequence[Chunk], logits: torch.Tensor) -> None:
         if any(POISON in chunk.tokens for chunk in chunks):
-            kv.values[:, :, :, 1:] = float("nan")
+            kv.values[:, :, :, 1 : chunks[0].end] = float("nan")
             loop.call_soon_threadsafe(asked.cancel)
 
     with monkeypatch.context() as spoilt:
