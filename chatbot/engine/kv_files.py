@@ -93,18 +93,33 @@ class KVFiles:
         """Put an entry into its file, unless it is there already or not wanted any more once it is written."""
         path = self._folder / self._name(entry.key)
         try:
-            if (there := self._index.get(path.name)) is not None and there.tokens == entry.tokens:
-                os.utime(path, (entry.used_at, entry.used_at))
-            elif self._make_room(entry.size_bytes + 4 * len(entry.tokens) + HEADER_BYTES):
+            if not self._is_there(path, entry) and self._make_room(
+                entry.size_bytes + 4 * len(entry.tokens) + HEADER_BYTES
+            ):
                 self._write(path, entry, is_wanted)
+                self._has_complained = False
         except OSError as error:
-            self._complain(path, error)
+            if is_wanted():  # else its conversation was deleted, and with it the file that was being written
+                self._complain(path, error)
 
     def forget(self, owner: str) -> None:
         """Remove all files of a conversation, whatever their model."""
         with self._lock:
-            for name in remove_files(self._folder, owner):
-                self._index.pop(name, None)
+            remove_files(self._folder, owner)
+            for name in [name for name in self._index if name.startswith(f"{owner}-")]:
+                del self._index[name]
+
+    def _is_there(self, path: Path, entry: KVEntry) -> bool:
+        """Return whether a file holds just this entry, which is noted as its use."""
+        there = self._index.get(path.name)
+        if there is None or there.tokens != entry.tokens:
+            return False
+        try:
+            os.utime(path, (entry.used_at, entry.used_at))
+        except FileNotFoundError:
+            self._remove(there)
+            return False
+        return True
 
     def _write(self, path: Path, entry: KVEntry, is_wanted: Callable[[], bool]) -> None:
         """Write a file; of one that cannot be written to its end nothing stays, for others need a full disk's room."""

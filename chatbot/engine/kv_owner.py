@@ -12,12 +12,10 @@ def owner_of(session: str) -> str:
     return hashlib.sha256(session.encode()).hexdigest()[:32]
 
 
-def remove_files(folder: Path, owner: str) -> list[str]:
-    """Remove all files of a conversation, whatever their model, and return their names."""
-    paths = list(folder.glob(f"{owner}-*"))
-    for path in paths:
+def remove_files(folder: Path, owner: str) -> None:
+    """Remove all files of a conversation, whatever their model."""
+    for path in folder.glob(f"{owner}-*"):
         try:
             path.unlink(missing_ok=True)
         except OSError as error:
             log.error("%s: of a deleted conversation, but cannot be removed; remove it: %s", path, error)
-    return [path.name for path in paths]

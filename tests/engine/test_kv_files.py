@@ -14,9 +14,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chatbot.engine.kv_entry import KVKind
+from chatbot.engine.kv_entry import KVEntry, KVKind
 from chatbot.engine.kv_files import SPARE_BYTES, KVFiles
-from chatbot.engine.kv_owner import owner_of
+from chatbot.engine.kv_format import write_kv
+from chatbot.engine.kv_owner import owner_of, remove_files
 from tests.engine.kept import BYTES_PER_TOKEN, KIND, is_same, kept
 from tests.examples import examples
 
@@ -248,6 +249,22 @@ def test_a_forgotten_conversation_has_no_file_under_any_adapter_or_model(folder:
     assert files.best([1, 2], "pirate") == (None, 0)
 
 
+def test_a_forgotten_conversation_is_not_found_though_its_files_were_gone_already(folder: Path) -> None:
+    files = _open(folder)
+    files.write(kept("s", [1, 2]))
+    remove_files(folder, owner_of("s"))
+    files.forget(owner_of("s"))
+    assert files.best([1, 2], None) == (None, 0)
+
+
+def test_a_file_that_vanished_is_written_again(folder: Path) -> None:
+    files = _open(folder)
+    files.write(kept("s", [1, 2]))
+    remove_files(folder, owner_of("s"))
+    files.write(kept("s", [1, 2]))
+    assert len(list(folder.iterdir())) == 1
+
+
 def test_what_is_not_wanted_any_more_once_it_is_written_leaves_no_file(folder: Path) -> None:
     files = _open(folder)
     files.write(kept("s", [1, 2, 3]), lambda: False)
@@ -262,6 +279,25 @@ def test_a_folder_that_cannot_be_written_is_told_once(folder: Path, caplog: pyte
         files.write(kept(name, [1, 2, 3]))
     assert len(caplog.records) == 1
     assert "cannot be written" in caplog.text
+
+
+def test_a_deletion_while_its_file_is_written_is_no_failure_and_hides_none(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    files = _open(folder)
+
+    def write_and_delete(path: Path, entry: KVEntry, kind: KVKind) -> None:
+        write_kv(path, entry, kind)
+        files.forget(owner_of("s"))
+
+    monkeypatch.setattr("chatbot.engine.kv_files.write_kv", write_and_delete)
+    files.write(kept("s", [1, 2, 3]), lambda: False)
+    assert caplog.records == []
+    for write in (_too_many_open_files, write_kv, _too_many_open_files):
+        monkeypatch.setattr("chatbot.engine.kv_files.write_kv", write)
+        files.write(kept("t", [1, 2, 3]))
+        files.forget(owner_of("t"))
+    assert ["cannot be written" in record.message for record in caplog.records] == [True, True]
 
 
 def test_a_file_that_cannot_be_written_to_its_end_takes_no_room(folder: Path) -> None:
