@@ -49,3 +49,15 @@ def test_what_was_forgotten_is_encoded_anew_and_takes_no_room() -> None:
     for text in ("a" * 6, "bbbb", "a" * 6):
         texts.ids(text)
     assert encode.asked == ["a" * 10, "bbbb", "a" * 6, "bbbb"]
+
+
+def test_what_was_being_encoded_when_all_was_forgotten_is_not_kept() -> None:
+    encode = Encoder()
+
+    def encode_late(text: str) -> Sequence[int]:
+        texts.forget()
+        return encode(text)
+
+    texts = RecentTexts(encode_late, 10)
+    assert texts.ids("abc") == texts.ids("abc")
+    assert encode.asked == ["abc", "abc"]
