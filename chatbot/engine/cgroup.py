@@ -60,6 +60,6 @@ def _reclaimable(folder: Path) -> int:
 def _read(path: Path) -> str:
     """Return a file's text, empty where there is none or it may not be read."""
     try:
-        return path.read_text(encoding="ascii")
+        return path.read_text(encoding="utf-8", errors="surrogateescape")  # a group may have any name
     except OSError:
         return ""

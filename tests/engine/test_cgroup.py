@@ -1,6 +1,7 @@
 """What a container may have is the least that its group and all above it allow."""
 
 import math
+import os
 from pathlib import Path
 
 import pytest
@@ -44,9 +45,10 @@ def test_more_than_allowed_leaves_nothing_and_not_less(tmp_path: Path) -> None:
 
 
 def test_the_own_group_is_the_one_of_version_two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "membership").write_text("4:memory:/other\n0::/app/one\n")
     monkeypatch.setattr(cgroup, "MEMBERSHIP", tmp_path / "membership")
     monkeypatch.setattr(cgroup, "ROOT", tmp_path)
-    assert Cgroup.own() == Cgroup(tmp_path / "app" / "one", tmp_path)
+    for name in (b"one", "café".encode(), b"\xff"):
+        (tmp_path / "membership").write_bytes(b"4:memory:/other\n0::/app/" + name + b"\n")
+        assert Cgroup.own() == Cgroup(tmp_path / "app" / os.fsdecode(name), tmp_path)
     monkeypatch.setattr(cgroup, "MEMBERSHIP", tmp_path / "none")
     assert Cgroup.own() == Cgroup(tmp_path, tmp_path)
