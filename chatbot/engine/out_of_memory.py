@@ -1,5 +1,7 @@
 """Which errors mean that memory did not suffice; each kind of device has its own way to say so."""
 
+import errno
+
 import torch
 
 _PHRASES = (
@@ -22,4 +24,6 @@ def is_out_of_memory(error: BaseException) -> bool:
     """
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
+    if isinstance(error, OSError):  # of a mapping
+        return error.errno == errno.ENOMEM
     return isinstance(error, RuntimeError) and any(phrase in str(error) for phrase in _PHRASES)

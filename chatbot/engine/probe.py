@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from chatbot.engine.attention import Chunk
+from chatbot.engine.base import ModelNotFound
 from chatbot.engine.formats import MatmulPrecision
 from chatbot.engine.kv import KVShape
 
@@ -17,6 +18,8 @@ TOKENS = 48
 """Length of the prompt: enough that all that is done with many tokens at once is done."""
 TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.15, torch.float16: 0.05}
 """Largest difference to the model's own forward that may be rounding, in units of the logits' standard deviation."""
+FAILURES = (ValueError, TypeError, AttributeError, RuntimeError, IndexError)
+"""What code raises that cannot compute a model."""
 Forward = Callable[[Sequence[Chunk]], torch.Tensor]
 
 
@@ -29,6 +32,8 @@ class Probe:
     ) -> None:
         """Compute the logits, by the model as it was loaded, of a prompt for which KV of this shape has room.
 
+        Raises ModelNotFound if the model cannot compute them: one that wants more than tokens, for example.
+
         precision: what may be rounded; with "medium" that is what a large product is computed from.
         """
         self.length = min(TOKENS, shape.max_len)
@@ -37,7 +42,10 @@ class Probe:
         """What it is computed in: where there is a second slot, its beginning stands beside its rest."""
         self._part = 5 * self.length // 6
         self._tokens = [(7 * i + 11) % model.get_input_embeddings().num_embeddings for i in range(self.length)]
-        logits = model(input_ids=torch.tensor([self._tokens], device=device), use_cache=False).logits
+        try:
+            logits = model(input_ids=torch.tensor([self._tokens], device=device), use_cache=False).logits
+        except FAILURES as error:
+            raise ModelNotFound(f"{model.config.model_type}: its own code cannot compute a prompt: {error}") from error
         self._tolerance = TOLERANCE[torch.bfloat16 if precision == "medium" else logits.dtype]
         part, last = self._part, self.length - 1
         beginnings = [last - part - 1 for _ in self.slots[1:]]
@@ -54,7 +62,7 @@ class Probe:
                 prefill([Chunk(0, part, self._tokens[part:last]), *beginnings]),
                 decode([Chunk(0, last, self._tokens[last:])]),
             ]
-        except (ValueError, TypeError, AttributeError, RuntimeError, IndexError) as error:
+        except FAILURES as error:
             return str(error)
         difference = (torch.cat(got).float() - self._expected).abs().max() / self._expected.std()
         if difference <= self._tolerance:

@@ -1,6 +1,7 @@
 """Lack of memory makes steps smaller, and ends a generation only if nothing else helps."""
 
 import asyncio
+import errno
 import logging
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -32,6 +33,8 @@ LONG = says("a prompt of more tokens than this machine has the memory for " * 3)
         (RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: not enough memory"), True),
         (RuntimeError("CUDA error: out of memory"), True),
         (MemoryError(), True),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), True),
+        (OSError(errno.ENOSPC, "No space left on device"), False),
         (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
         (ValueError("not enough memory of the past"), False),
     ],
