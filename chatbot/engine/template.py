@@ -140,7 +140,11 @@ class ChatTemplate:
     def _check_segments(self) -> None:
         """Do without segments if there is no place to cut, or if a chat of odd spaces shows that they do not add up."""
         chat = self._chat_of(["x", "  two  spaces ", "\n lines\r\n\n\ttabs\t", "Ünïcödé 你好 👩‍🚀 é 12 345", " "])
-        if not (self._segments and self._segments.places) or self._encode(chat) != self._encode_whole(chat):
+        try:
+            adds_up = self._encode(chat) == self._encode_whole(chat)
+        except REFUSALS:  # such as one of a message that is blank
+            adds_up = False
+        if not adds_up or not (self._segments and self._segments.places):
             self._segments = None
 
     def _chat_of(self, contents: Sequence[str]) -> list[dict[str, str]]:
@@ -157,12 +161,20 @@ def load_tokenizer(folder: Path) -> Any:  # transformers is untyped
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
     except Exception as error:  # that is what tokenizers raises for a file that it does not know
         raise ModelNotFound(f"{folder}: the tokenizer cannot be loaded: {error}") from error
-    try:
-        tokenizer.chat_template = tokenizer.get_chat_template()  # the default one of several
-    except ValueError as error:
-        raise ModelNotFound(f"{folder}: the model has no chat template; expected a chat-tuned model") from error
+    tokenizer.chat_template = _chat_template(tokenizer, folder)
     tokenizer.chat_control_tokens = list(tokenizer.added_tokens_encoder)
     return tokenizer
+
+
+def _chat_template(tokenizer: Any, folder: Path) -> str:
+    if not tokenizer.chat_template:
+        raise ModelNotFound(f"{folder}: the model has no chat template; expected a chat-tuned model")
+    try:
+        source: str = tokenizer.get_chat_template()
+    except ValueError as error:  # there are several
+        names = ", ".join(sorted(tokenizer.chat_template))
+        raise ModelNotFound(f"{folder}: expected a chat template named default, got {names}") from error
+    return source
 
 
 def _as_dict(message: ChatMessage) -> dict[str, str]:

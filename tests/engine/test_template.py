@@ -79,6 +79,21 @@ def test_a_broken_template_is_refused(tmp_path: Path, source: str) -> None:
         ChatTemplate(tmp_path)
 
 
+def test_templates_of_which_none_is_the_default_are_refused(tmp_path: Path) -> None:
+    tokenizer = make_tiny_tokenizer()
+    tokenizer.chat_template = {"tool_use": CHAT_TEMPLATE, "rag": CHAT_TEMPLATE}
+    tokenizer.save_pretrained(tmp_path)
+    with pytest.raises(ModelNotFound, match="expected a chat template named default, got rag, tool_use"):
+        ChatTemplate(tmp_path)
+
+
+def test_a_template_that_refuses_blank_messages_is_served(tmp_path: Path) -> None:
+    refusing = "{% if not messages[-1]['content'] | trim %}{{ raise_exception('blank') }}{% endif %}" + CHAT_TEMPLATE
+    make_tiny_tokenizer(refusing).save_pretrained(tmp_path)
+    ids = ChatTemplate(tmp_path).render([ChatMessage("user", "hello")])
+    assert ChatTemplate(tmp_path).decode(ids) == "<|begin|><|user|>hello<|end|><|assistant|>"
+
+
 def test_a_tokenizer_of_an_unknown_kind_is_refused(tmp_path: Path) -> None:
     make_tiny_tokenizer().save_pretrained(tmp_path)
     path = tmp_path / "tokenizer.json"
