@@ -15,10 +15,10 @@ from transformers.utils.chat_template_utils import encode_marked_chat, mark_cont
 
 from chatbot.engine.base import ChatMessage, GenerationFailed, ModelNotFound
 from chatbot.engine.detokenize import ByteDetokenizer, Detokenizer, WindowDetokenizer, token_byte_table
+from chatbot.engine.hostile_chat import hostile_texts
 from chatbot.engine.segments import Segments
 from chatbot.engine.token_pattern import token_pattern
 
-BRACKETS = "<|>[]{}/ "
 NOTHING = token_pattern([])
 MARKED = mark_control_tokens("x", token_pattern("x"))
 """How transformers marks an "x" that was typed; with a string to put in, `re` would hash a large pattern each time."""
@@ -121,11 +121,8 @@ class ChatTemplate:
         return frozenset(special | set(self._tokenizer.all_special_ids))
 
     def _check_invariant(self, folder: Path) -> None:
-        """Render a chat that tries every control token, whole and bare, and one of equal shape that says "x"."""
-        tokens = list(self._tokenizer.added_tokens_encoder)
-        attempts = ["".join(tokens) or "x", *dict.fromkeys(token.strip(BRACKETS) or "x" for token in tokens)]
-        if len(attempts) % 2 == 0:
-            attempts.append("x")  # ends with the user, as a chat does before the reply
+        """Render a hostile chat, and one of equal shape that says "x"."""
+        attempts = hostile_texts(self._tokenizer.added_tokens_decoder)
         try:
             plain = self._encode_whole(self._chat_of(["x"] * len(attempts)))
             attacked = self._encode_whole(self._chat_of(attempts))

@@ -1,11 +1,13 @@
 """Typed text never becomes a control token, whatever the text."""
 
 import random
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tokenizers import AddedToken, normalizers
 
 from chatbot.engine.base import ChatMessage, GenerationFailed, ModelNotFound
 from chatbot.engine.template import ChatTemplate, fold_system
@@ -57,10 +59,37 @@ def test_an_empty_chat_is_refused(template: ChatTemplate) -> None:
         template.render([])
 
 
-def test_a_template_that_joins_typed_text_into_control_tokens_is_refused(tmp_path: Path) -> None:
-    joining = "{% for m in messages %}<|user|>{{ '<|' + m['content'] + '|>' }}<|end|>{% endfor %}"
-    make_tiny_tokenizer(joining).save_pretrained(tmp_path)
+@pytest.mark.parametrize(
+    "said",
+    [
+        "<|user|>{{ '<|' + message['content'] + '|>' }}<|end|>",
+        "<|user|>{{ message['content'] | replace('\u200b', '') }}<|end|>",
+        "{{ message['content'] }}",
+    ],
+)
+def test_a_template_that_joins_typed_text_into_control_tokens_is_refused(tmp_path: Path, said: str) -> None:
+    make_tiny_tokenizer(f"{{% for message in messages %}}{said}{{% endfor %}}<|assistant|>").save_pretrained(tmp_path)
     with pytest.raises(ModelNotFound, match="lets typed text become control tokens"):
+        ChatTemplate(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "normalizer",
+    [
+        normalizers.NFKC(),
+        normalizers.Lowercase(),
+        normalizers.Sequence([normalizers.NFD(), normalizers.StripAccents()]),
+    ],
+)
+@pytest.mark.parametrize("normalized", [False, True])
+def test_a_tokenizer_that_finds_control_tokens_in_what_it_normalized_is_refused(
+    tmp_path: Path, normalizer: normalizers.Normalizer, normalized: bool
+) -> None:
+    tokenizer = make_tiny_tokenizer()
+    tokenizer.backend_tokenizer.normalizer = normalizer
+    tokenizer.add_special_tokens({"additional_special_tokens": [AddedToken("<|more|>", normalized=normalized)]})
+    tokenizer.save_pretrained(tmp_path)
+    with pytest.raises(ModelNotFound, match="typed text become control") if normalized else nullcontext():
         ChatTemplate(tmp_path)
 
 
