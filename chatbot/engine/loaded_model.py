@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import structlog
 import torch
 
-from chatbot.engine.base import ChatMessage, GenerationFailed
+from chatbot.engine.base import ChatMessage, GenerationFailed, ModelNotFound
 from chatbot.engine.checkpoint import describe, locate
 from chatbot.engine.compiled import library
 from chatbot.engine.detokenize import ReplyText
@@ -55,6 +55,8 @@ class LoadedModel:
             precision=settings.matmul_precision,
             library=_library(settings),
         )
+        if self._counting.largest_id >= self.runner.vocabulary:
+            raise ModelNotFound(f"{folder}: {_beyond(self._counting.largest_id, self.runner.vocabulary)}")
         self._end_ids = frozenset() if settings.ignore_end else self._counting.end_ids | self.runner.end_ids
         self.tiers = self._open_tiers()
         self.worker = self._make_worker()
@@ -107,11 +109,13 @@ class LoadedModel:
     async def render(self, messages: Sequence[ChatMessage], adapter: str | None) -> tuple[list[int], KVFile | None]:
         """Render in the rendering thread; return the prompt and the KV file that is worth reading for it, if any is.
 
-        Raises GenerationFailed if the template refuses or the engine was stopped.
+        Raises GenerationFailed if the template refuses, the model lacks a token, or the engine was stopped.
         """
 
         def render() -> tuple[list[int], KVFile | None]:
             prompt = self._prompts.ids(messages, self._rendering.render)
+            if (largest := max(prompt, default=0)) >= self.runner.vocabulary:
+                raise GenerationFailed(f"the prompt cannot be computed: {_beyond(largest, self.runner.vocabulary)}")
             resident = self.worker.resident(prompt, adapter)
             return prompt, self.tiers.worth_reading(prompt, adapter, resident)
 
@@ -170,6 +174,12 @@ class LoadedModel:
             await asyncio.gather(watching, return_exceptions=True)
         # It knows how we replace a worker: in such a ring, the weights would stay until garbage is collected.
         del self.watchdog
+
+
+def _beyond(largest_id: int, vocabulary: int) -> str:
+    return (
+        f"the tokenizer's token {largest_id} is none of the model's {vocabulary}; take the tokenizer of these weights"
+    )
 
 
 def _library(settings: ModelSettings) -> ctypes.CDLL | None:

@@ -47,7 +47,8 @@ class ChatTemplate:
         A model that begins another role by itself has said its turn, so such a token ends the reply too and never
         becomes text. Added tokens that are not special, such as <think>, are text like any other.
         """
-        self._check_invariant(folder)
+        self.largest_id = self._check_invariant(folder)
+        """Largest id in a chat with everything that people type."""
         self._check_segments()
 
     def render(self, messages: Sequence[ChatMessage]) -> list[int]:
@@ -120,8 +121,8 @@ class ChatTemplate:
         special = {i for i, token in self._tokenizer.added_tokens_decoder.items() if token.special}
         return frozenset(special | set(self._tokenizer.all_special_ids))
 
-    def _check_invariant(self, folder: Path) -> None:
-        """Render a hostile chat, and one of equal shape that says "x"."""
+    def _check_invariant(self, folder: Path) -> int:
+        """Render a hostile chat, and one of equal shape that says "x"; return the largest id in them."""
         attempts = hostile_texts(self._tokenizer.added_tokens_decoder)
         try:
             plain = self._encode_whole(self._chat_of(["x"] * len(attempts)))
@@ -133,6 +134,7 @@ class ChatTemplate:
                 f"{folder}: the chat template lets typed text become control tokens "
                 f"({len(self._control(plain))} expected in a hostile chat, {len(self._control(attacked))} found)"
             )
+        return max([*plain, *attacked], default=0)
 
     def _check_segments(self) -> None:
         """Do without segments if there is no place to cut, or if a chat of odd spaces shows that they do not add up."""

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from chatbot.engine.base import ChatMessage, GenerationFailed, ModelNotFound
 from chatbot.engine.local import LocalEngine
 from tests.engine.talk import ask, says
+from tests.tiny import CHAT_TEMPLATE, make_tiny_model, make_tiny_tokenizer
 
 
 @pytest.fixture
@@ -57,3 +59,21 @@ async def test_a_worker_leaves_memory_when_it_is_replaced_and_its_thread_ended(t
     assert await are_gone(replaced, runner)
     assert (await ask(engine, says("hello"))).text
     await engine.stop()
+
+
+async def test_tokens_that_the_weights_lack_are_told_at_load_or_when_they_are_asked_for(tmp_path: Path) -> None:
+    folder = make_tiny_model(
+        tmp_path, template="{% if messages[0].role == 'system' %}<more>{% endif %}" + CHAT_TEMPLATE
+    )
+    tokenizer = make_tiny_tokenizer()
+    tokenizer.add_tokens(["<more>"])
+    tokenizer.backend_tokenizer.save(str(folder / "tokenizer.json"))
+    engine = LocalEngine(folder, slots=2, threads=1, compiled=False)
+    await engine.start()
+    assert (await ask(engine, says("hello"))).text
+    with pytest.raises(GenerationFailed, match="token 273 is none of the model's 273"):
+        await ask(engine, (ChatMessage("system", "Be kind."), *says("hello")))
+    await engine.stop()
+    (folder / "chat_template.jinja").write_text("<more>" + CHAT_TEMPLATE)
+    with pytest.raises(ModelNotFound, match="token 273 is none of the model's 273"):
+        await LocalEngine(folder, slots=2, threads=1, compiled=False).start()
