@@ -11,14 +11,17 @@ from chatbot.engine.base import ChatMessage
 Render = Callable[[Sequence[ChatMessage]], list[int]]
 
 MOST = 64
+MOST_TOKENS = 1 << 20
+"""Of all prompts together: some 40 MB."""
 
 
 class RecentPrompts:
-    """Token ids of at most `MOST` prompts, by their messages. For any thread."""
+    """Token ids of at most `MOST` prompts of `MOST_TOKENS` together, by their messages. For any thread."""
 
     def __init__(self, longest: int) -> None:
         """Keep no prompt of more than `longest` tokens: none such is ever computed."""
         self._longest = longest
+        self._tokens = 0
         self._clears = 0
         self._ids: dict[tuple[ChatMessage, ...], list[int]] = {}
         self._lock = threading.Lock()
@@ -37,12 +40,14 @@ class RecentPrompts:
         """Forget what was said, and do not keep what is being rendered."""
         with self._lock:
             self._ids.clear()
+            self._tokens = 0
             self._clears += 1
 
     def _keep(self, key: tuple[ChatMessage, ...], ids: list[int], clears: int) -> None:
         with self._lock:
-            if clears != self._clears or len(ids) > self._longest:
+            if clears != self._clears or len(ids) > self._longest or key in self._ids:
                 return
             self._ids[key] = ids
-            while len(self._ids) > MOST:
-                del self._ids[next(iter(self._ids))]
+            self._tokens += len(ids)
+            while len(self._ids) > MOST or self._tokens > MOST_TOKENS:
+                self._tokens -= len(self._ids.pop(next(iter(self._ids))))

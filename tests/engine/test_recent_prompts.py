@@ -50,6 +50,14 @@ def test_only_the_last_prompts_are_kept_and_none_after_clear() -> None:
     assert render.calls == MOST + 3
 
 
+def test_long_prompts_are_kept_only_as_far_as_there_is_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chatbot.engine.recent_prompts.MOST_TOKENS", 4)
+    prompts, render = RecentPrompts(9), Counted()
+    for texts in ("abc", "d", "ef", "d", "ef", "abc"):
+        prompts.ids(said(*texts), render)
+    assert render.calls == 4
+
+
 def test_a_refusal_is_passed_on_and_not_kept() -> None:
     def refuse(_: Sequence[ChatMessage]) -> list[int]:
         raise GenerationFailed("no")
