@@ -92,7 +92,8 @@ class Settings(BaseSettings):
     """Conversations that answer at the same time, and whose attention state is kept in memory; fewer where half of the
     free memory does not hold that many."""
     kv_host_mib: Annotated[int, Field(ge=0, le=100_000_000)] = 512
-    """MiB of memory for the attention state of conversations beyond `slots`; 0 turns this off."""
+    """MiB of memory for the attention state of conversations beyond `slots`; 0 turns this off. What is on its way to
+    disk, and from there for prompts that wait, takes up to 512 MiB each besides."""
     kv_disk_mib: Annotated[int, Field(ge=0, le=100_000_000)] = 1024
     """MiB of disk for attention state that does not fit into memory, and for all of it while no server runs; 0 turns
     this off. The last 256 MiB of a disk are left to others."""

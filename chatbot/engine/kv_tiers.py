@@ -10,6 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from chatbot.engine.kv import SlotKV
@@ -45,6 +46,16 @@ def open_tiers(kv: SlotKV, kind: KVKind, *, host_bytes: int, disk_bytes: int, fo
     return KVTiers(kv, host_bytes=host_bytes, files=files if disk_bytes > 0 else None)
 
 
+@dataclass(slots=True, eq=False)
+class ReadAhead:
+    """A file that is worth reading for a prompt, and what was read from it."""
+
+    file: KVFile
+    entry: KVEntry | None = None
+    is_over: bool = False
+    """Whether nobody waits for it any more."""
+
+
 class KVTiers:
     """The tiers below the slots of one engine. `exchange` and what keeps is for the engine's thread."""
 
@@ -77,8 +88,8 @@ class KVTiers:
         if self._size_bytes(len(slot.tokens)) <= self._host.limit_bytes:
             self._keep(slot)
 
-    def worth_reading(self, prompt: Sequence[int], adapter: str | None, resident: int) -> KVFile | None:
-        """Return the file that is worth reading for a prompt of which `resident` tokens are in a slot, if any is."""
+    def worth_reading(self, prompt: Sequence[int], adapter: str | None, resident: int) -> ReadAhead | None:
+        """Return what is worth reading for a prompt of which `resident` tokens are in a slot, if anything is."""
         if self._files is None:
             return None
         file, length = self._files.best(prompt, adapter)
@@ -88,20 +99,29 @@ class KVTiers:
             return None
         with self._lock:
             gain = length - max(resident, longest(self._in_memory(), prompt, adapter)[1])
-        return file if gain >= max(WORTH_READING_TOKENS, len(file.tokens) // WORTH_READING_PART) else None
+        is_worth_it = gain >= max(WORTH_READING_TOKENS, len(file.tokens) // WORTH_READING_PART)
+        return ReadAhead(file) if is_worth_it else None
 
-    def read_ahead(self, file: KVFile) -> None:
+    def read_ahead(self, wanted: ReadAhead) -> None:
         """Read a file into memory, for the prompt that is about to be submitted. Waits for the disk."""
         assert self._files is not None
         try:
-            entry = self._files.read(file)
+            entry = self._files.read(wanted.file)
         except (RuntimeError, MemoryError) as error:  # out of host memory: the prompt is computed then
-            log.warning("KV of %d tokens was not read: %s", len(file.tokens), error)
+            log.warning("KV of %d tokens was not read: %s", len(wanted.file.tokens), error)
             return
         if entry is not None:
             with self._lock:
-                if self._files.has(file):  # else its conversation was deleted meanwhile
+                if self._files.has(wanted.file) and not wanted.is_over:  # else its conversation was deleted meanwhile
                     self._ahead.put(entry)
+                    wanted.entry = entry
+
+    def let_go(self, wanted: ReadAhead) -> None:
+        """Drop what was read, or is still being read, for a prompt that has ended, if it did not go into a slot."""
+        with self._lock:
+            wanted.is_over = True
+            if wanted.entry is not None:
+                self._ahead.remove(wanted.entry)
 
     def forget(self, session: str) -> None:
         """Drop everything of a session, files too. Slots are not looked at."""

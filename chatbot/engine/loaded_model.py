@@ -17,8 +17,7 @@ from chatbot.engine.checkpoint import describe, locate
 from chatbot.engine.compiled import library
 from chatbot.engine.detokenize import ReplyText
 from chatbot.engine.kv_entry import KVKind
-from chatbot.engine.kv_files import KVFile
-from chatbot.engine.kv_tiers import MIB, KVTiers, open_tiers
+from chatbot.engine.kv_tiers import MIB, KVTiers, ReadAhead, open_tiers
 from chatbot.engine.model_settings import ModelSettings
 from chatbot.engine.prefill_budget import PrefillBudget
 from chatbot.engine.recent_prompts import RecentPrompts
@@ -106,13 +105,13 @@ class LoadedModel:
         with self._counting_lock:
             return len(self._prompts.ids(messages, self._counting.render))
 
-    async def render(self, messages: Sequence[ChatMessage], adapter: str | None) -> tuple[list[int], KVFile | None]:
-        """Render in the rendering thread; return the prompt and the KV file that is worth reading for it, if any is.
+    async def render(self, messages: Sequence[ChatMessage], adapter: str | None) -> tuple[list[int], ReadAhead | None]:
+        """Render in the rendering thread; return the prompt and what KV is worth reading for it, if any is.
 
         Raises GenerationFailed if the template refuses, the model lacks a token, or the engine was stopped.
         """
 
-        def render() -> tuple[list[int], KVFile | None]:
+        def render() -> tuple[list[int], ReadAhead | None]:
             prompt = self._prompts.ids(messages, self._rendering.render)
             if (largest := max(prompt, default=0)) >= self.runner.vocabulary:
                 raise GenerationFailed(f"the prompt cannot be computed: {_beyond(largest, self.runner.vocabulary)}")

@@ -134,15 +134,15 @@ class LocalEngine:
             rendering = _Rendering(request.session)
             self._renderings.add(rendering)
             try:
-                prompt, file = await loaded.render(request.messages, request.adapter)
+                prompt, ahead = await loaded.render(request.messages, request.adapter)
             finally:
                 self._renderings.remove(rendering)
             generation = self._admit(loaded, request, prompt, adapter)
             generation.leaves_kv, generation.asked_at = rendering.leaves_kv, rendering.asked_at
             queue = self._queues[generation] = asyncio.Queue()
             try:
-                if file is not None:
-                    await asyncio.to_thread(loaded.tiers.read_ahead, file)
+                if ahead is not None:
+                    await asyncio.to_thread(loaded.tiers.read_ahead, ahead)
                 await asyncio.to_thread(loaded.worker.submit, generation)
                 while True:
                     event = await queue.get()
@@ -154,6 +154,8 @@ class LocalEngine:
             finally:
                 generation.is_cancelled = True
                 del self._queues[generation]
+                if ahead is not None:
+                    loaded.tiers.let_go(ahead)
 
     def _admit(
         self, loaded: LoadedModel, request: GenerationRequest, prompt: list[int], adapter: LoraAdapter | None

@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
-from chatbot.engine.base import ChatMessage, GenerationRequest, Sampling
+from chatbot.engine.base import ChatMessage, GenerationFailed, GenerationRequest, Sampling
 from chatbot.engine.formats import MatmulPrecision
+from chatbot.engine.generation import Generation
+from chatbot.engine.kv_entry import KVEntry
 from chatbot.engine.loaded_model import LoadedModel
 from chatbot.engine.local import LocalEngine
 from tests.engine.alone import Alone
@@ -219,6 +221,26 @@ async def test_a_reply_that_runs_while_its_conversation_is_forgotten_leaves_noth
     assert (await waiting).usage.completion_tokens == GREEDY.max_tokens
     await engine.stop()
     assert _files(tmp_path / "kv") == []
+
+
+async def test_what_was_read_for_a_prompt_that_is_never_computed_leaves_memory(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with _engine(tiny, tmp_path / "kv") as engine:
+        await ask(engine, CHAT)
+    async with _engine(tiny, tmp_path / "kv") as engine:
+        tiers = engine._running().tiers
+        held: list[KVEntry] = []
+
+        def submit(_: Generation) -> None:
+            held.extend(tiers._ahead)
+            raise GenerationFailed("not now")
+
+        monkeypatch.setattr(engine._running().worker, "submit", submit)
+        with pytest.raises(GenerationFailed, match="not now"):
+            await ask(engine, CHAT)
+        assert len(held) == 1
+        assert list(tiers._ahead) == []
 
 
 async def test_a_reply_that_is_cut_off_by_the_stop_leaves_its_kv(tiny: Path, tmp_path: Path) -> None:

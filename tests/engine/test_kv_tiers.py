@@ -292,6 +292,23 @@ def test_a_forgotten_conversation_comes_back_from_nowhere(tmp_path: Path) -> Non
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("ends_early", [False, True])
+def test_a_file_read_for_a_prompt_that_never_got_a_slot_takes_no_memory(tmp_path: Path, ends_early: bool) -> None:
+    first = Engine(tmp_path)
+    first.talk("a", A)
+    first.stop()
+    second = Engine(tmp_path)
+    ahead = second.tiers.worth_reading(A, None, 0)
+    assert ahead is not None
+    for end in (
+        (second.tiers.let_go, second.tiers.read_ahead) if ends_early else (second.tiers.read_ahead, second.tiers.let_go)
+    ):
+        end(ahead)
+    assert list(second.tiers._ahead) == []
+    assert second.talk("a", A) == len(A) - 1
+    second.stop()
+
+
 def test_a_file_read_for_a_conversation_that_is_deleted_meanwhile_is_dropped(tmp_path: Path) -> None:
     first = Engine(tmp_path)
     first.talk("a", A)
