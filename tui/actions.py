@@ -138,13 +138,18 @@ class CommandedApp(App[int]):
         if text or chat is None or chat.question is None:
             self._answer_anew(text)
         else:
-            editor = self.query_one(Editor)
-            editor.replace_all(f"/edit {editor.folds.folded(chat.question.text)}")
+            self._offer_edit(chat.question.text)
+
+    def _offer_edit(self, text: str) -> None:
+        editor = self.query_one(Editor)
+        editor.replace_all(f"/edit {editor.folds.folded(text)}")
 
     def _answer_anew(self, text: str | None) -> None:
         if self.session.retry(text):
             self.query_one(Transcript).follow()
         else:
+            if text:  # nothing else would bring it back
+                self._offer_edit(text)
             chat = self.session.state.chat
             is_on_its_way = chat is not None and chat.question is not None
             told = "The message is still on its way." if is_on_its_way else "There is no message to answer anew."

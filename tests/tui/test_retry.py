@@ -115,7 +115,7 @@ def said(one: Pilot[int]) -> list[tuple[str, str]]:
     return [(message.text, message.status) for message in chat.messages] if chat else []
 
 
-async def test_without_a_message_there_is_nothing_to_answer_anew(tmp_path: Path) -> None:
+async def test_without_a_message_there_is_nothing_to_answer_anew_and_what_was_typed_stays(tmp_path: Path) -> None:
     async with opened_desk(tmp_path) as desk:
         one = await desk.terminal()
         for command in ("/retry", "/edit", "/edit more"):
@@ -123,3 +123,4 @@ async def test_without_a_message_there_is_nothing_to_answer_anew(tmp_path: Path)
             await until_shown(one, "no message to answer anew")
             one.app.clear_notifications()
             await until(one, lambda: "no message to answer anew" not in screen_text(app(one)))
+        assert one.app.query_one(Editor).text == "/edit more"
