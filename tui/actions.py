@@ -169,7 +169,8 @@ class CommandedApp(App[int]):
             self.notify(told, severity="warning", markup=False)
 
     def command_copy(self, number: str) -> None:
-        answer = self.session.state.chat.answer if self.session.state.chat else None
+        chat = self.session.state.chat
+        answer = chat.answer if chat else None
         text = answer.text if answer else ""
         blocks = code_blocks(text)
         if number:
@@ -177,8 +178,9 @@ class CommandedApp(App[int]):
         if text:
             self.copy_to_clipboard(text)
         else:
-            missing = f"There is no such code block; the last reply has {len(blocks)}."
-            self.notify(missing if number else "There is no reply yet.", severity="warning", markup=False)
+            which = "marked message" if chat and chat.marked else "last reply"
+            missing = f"There is no such code block; the {which} has {len(blocks)}."
+            self.notify(missing if number else "There is nothing to copy yet.", severity="warning", markup=False)
 
     def command_export(self, file: str) -> None:
         self.run_worker(self._export(file), group="export")

@@ -127,6 +127,9 @@ async def test_copy_takes_the_source_of_a_reply_or_of_a_code_block(open_app: Ope
         await until(pilot, lambda: pilot.app.clipboard == "x = 1")
         await say(pilot, f"/copy {'9' * 4301}")  # more digits than int() takes
         await until_shown(pilot, "no such code block; the last reply has 1.")
+        await pilot.press("alt+up", "alt+up")
+        await say(pilot, "/copy 1")
+        await until_shown(pilot, "no such code block; the marked message")
 
 
 async def test_the_list_pages_and_deletes_by_key(open_app: OpenApp, server: FakeServer) -> None:
