@@ -42,21 +42,29 @@ class History:
         await self._take_up(came)
 
     def load_older(self, chat: Chat) -> None:
-        """Fetch the page before what a chat shows, unless something is being fetched."""
-        if chat.oldest_item and not self._loading.locked():
-            self._background.spawn(self._load_older(chat.id))
+        """Fetch the page before what a chat shows, once it is its turn."""
+        if chat.oldest_item:
+            self._background.spawn(self._load_older(chat.id, chat.oldest_item))
 
-    async def _load_older(self, chat_id: str) -> None:
-        came: list[Message] = []
+    async def _load_older(self, chat_id: str, oldest: str) -> None:
+        """Fetch the page before the oldest item, unless another is the oldest by then."""
         async with self._loading:
-            while not came and (chat := self._shown.state.find(chat_id)) and chat.oldest_item:
-                try:
-                    came = self._prepend(chat_id, await self._page(chat_id, after=chat.oldest_item))
-                except NotFound as gone:
-                    if gone.code != "item_not_found":
-                        raise
-                    self._shown.set(transitions.oldest_gone(self._shown.state, chat_id))
+            chat = self._shown.state.find(chat_id)
+            came = await self._older(chat) if chat and chat.oldest_item == oldest else []
         await self._take_up(came)
+
+    async def _older(self, chat: Chat | None) -> list[Message]:
+        """Return what came before what a chat shows; if that goes on at an item that was deleted, before the next."""
+        while chat and chat.oldest_item:
+            try:
+                if came := self._prepend(chat.id, await self._page(chat.id, after=chat.oldest_item)):
+                    return came
+            except NotFound as gone:
+                if gone.code != "item_not_found":
+                    raise
+                self._shown.set(transitions.oldest_gone(self._shown.state, chat.id))
+            chat = self._shown.state.find(chat.id)
+        return []
 
     async def has(self, chat_id: str, item: str) -> bool:
         """Whether an item is among what led to the newest message of a chat, however far back; False: beside that."""
@@ -74,7 +82,7 @@ class History:
             chat = self._shown.state.find(chat_id)
             if chat is None or not chat.oldest_item or _key_of(chat, item):
                 break
-            await self._load_older(chat_id)
+            await self._load_older(chat_id, chat.oldest_item)
         chat = self._shown.state.find(chat_id)
         return _key_of(chat, item) if chat else None
 

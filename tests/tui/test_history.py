@@ -12,6 +12,7 @@ from chatbot.client import Client
 from tests.tui import fake_server
 from tests.tui.conftest import OpenApp
 from tests.tui.fake_server import FakeServer, Json
+from tests.tui.held import held
 from tests.tui.screens import chat_app, say, screen_text, until, until_shown
 from tui.listing import CHATS_PAGE, LONGEST_PAGE, Listing
 from tui.session import Session
@@ -200,21 +201,26 @@ async def test_from_far_back_a_key_leads_to_the_end_with_few_messages_mounted(op
         await until(pilot, lambda: "more below" not in screen_text(chat_app(pilot.app)))
 
 
-async def test_history_that_is_asked_for_twice_at_once_comes_once(open_app: OpenApp, server: FakeServer) -> None:
-    server.add_conversation("Long", *[(f"question {n};", f"answer {n};") for n in range(30)])
+async def test_history_that_is_asked_for_twice_while_something_comes_comes_once(
+    open_app: OpenApp, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = server.add_conversation("Long", *[(f"question {n};", f"answer {n};") for n in range(50)])
     async with open_app() as pilot:
         session = chat_app(pilot.app).session
-        await until_shown(pilot, "answer 29;")
+        await until_shown(pilot, "answer 49;")
         await say(pilot, "hi")
         await until_shown(pilot, "Hello there.")
         await until(pilot, lambda: session.background.is_idle)
+        answered = held(monkeypatch, session.client, "items")
+        session.background.spawn(session.history.catch_up(name))
+        await pilot.pause()
         session.load_older()
         session.load_older()
-        await until(pilot, lambda: session.state.chat and len(session.state.chat.messages) >= 62)
+        answered.set()
         await until(pilot, lambda: session.background.is_idle)
         assert session.state.chat
         said = [message.text for message in session.state.chat.messages]
-        assert (len(said), said.count("hi"), session.state.chat.oldest_item) == (62, 1, None)
+        assert (len(said), said.count("hi"), said[0]) == (82, 1, "question 10;")
 
 
 async def test_history_goes_on_though_the_oldest_shown_message_was_deleted(
