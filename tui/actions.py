@@ -12,7 +12,6 @@ from chatbot.client import ChatbotError
 from tui import clipboard
 from tui.chat_markdown import code_blocks
 from tui.commands import COMMANDS, Command
-from tui.export import export
 from tui.meant import called, partly_called
 from tui.session import Session
 from tui.state import Model
@@ -187,12 +186,12 @@ class CommandedApp(App[int]):
 
     async def _export(self, file: str) -> None:
         """Write the open chat to a file and say where it is."""
-        session, chat = self.session, self.session.state.chat
+        chat = self.session.state.chat
         if chat is None or chat.is_draft:
             self.notify("There is nothing to export yet.", severity="warning", markup=False)
             return
         try:
-            path = await export(session.client, chat.id, chat.title, session.state.speaker, file)
+            path = await self.session.export(chat, file)
         except (OSError, ChatbotError) as error:
             self.notify(f"Nothing was written: {error}", severity="error", markup=False)
         else:

@@ -48,7 +48,7 @@ class Listing:
 
     async def titled(self, title: str) -> JsonObject | None:
         """Look the newest conversation with this title up; raises ServerUnreachable where no server answers now."""
-        self._need_server()
+        self._shown.need_server()
         return await self._client.conversation_titled(title)
 
     async def find(self, words: str) -> list[JsonObject]:
@@ -59,7 +59,7 @@ class Listing:
 
     async def rename(self, chat_id: str, title: str) -> None:
         """Give a chat a title; raises ServerUnreachable where no server answers now."""
-        self._need_server()
+        self._shown.need_server()
         body = await self._client.rename(chat_id, title)
         self._shown.set(transitions.chat_described(self._shown.state, body))
 
@@ -68,7 +68,7 @@ class Listing:
         self._gone.add(chat_id)
         if not is_draft:
             try:
-                self._need_server()
+                self._shown.need_server()
                 await self._client.delete_conversation(chat_id)
             except NotFound:
                 pass  # gone already: that is what was wanted
@@ -76,11 +76,6 @@ class Listing:
                 self._gone.discard(chat_id)
                 raise
         self._shown.set(transitions.removed(self._shown.state, chat_id))
-
-    def _need_server(self) -> None:
-        """Refuse what would wait for a server unseen, and be forgotten when the user leaves."""
-        if self._shown.state.connection != "live":
-            raise ServerUnreachable("no server answers")
 
     def deleted_elsewhere(self, chat_id: str) -> None:
         """Forget a chat that somebody else deleted."""

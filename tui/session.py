@@ -5,11 +5,13 @@ Knows no widget. `on_change` is told after every step; it must be quick, and dec
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from pathlib import Path
 
 from chatbot.client import Client, ConnectionState, Event, JsonObject
 from tui import transitions
 from tui.background import Background
 from tui.choice import Choice
+from tui.export import export
 from tui.history import History
 from tui.listing import Listing
 from tui.outbox import Outbox
@@ -164,6 +166,11 @@ class Session:
     def delete(self, chat: Chat) -> None:
         self.background.spawn(self._delete(chat), chat.sheet)
 
+    async def export(self, chat: Chat, file: str) -> Path:
+        """Write a chat as `tui.export` does; raises ServerUnreachable where no server answers now."""
+        self._shown.need_server()
+        return await export(self.client, chat.id, chat.title, self.state.speaker, file)
+
     def choose_persona(self, sheet: str, name: str) -> None:
         """Let somebody else answer from now on in the chat that a sheet belongs to, or in the next new one."""
         self._shown.set(transitions.persona_chosen(self.state, sheet, name))
@@ -212,6 +219,7 @@ class Session:
         self._shown.set(transitions.models_listed(self.state, models))
 
     async def _choose_version(self, chat_id: str, item: str) -> None:
+        self._shown.need_server()
         await self.client.choose_version(chat_id, item)
         await self.history.catch_up(chat_id)
 

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from chatbot.client import Event
+from chatbot.client import Event, ServerUnreachable
 from tui import replies, transitions
 from tui.state import State
 
@@ -18,6 +18,14 @@ class Shown:
     def set(self, state: State) -> None:
         self.state = state
         self._on_change()
+
+    def need_server(self) -> None:
+        """Refuse what would wait for a server unseen, and be forgotten when the user leaves.
+
+        Raises ServerUnreachable where no server answers now.
+        """
+        if self.state.connection != "live":
+            raise ServerUnreachable("no server answers")
 
     def receive(self, event: Event, *, is_live: bool = True) -> None:
         """Take in what a reply's stream says, now or, where it is not `is_live`, said before."""

@@ -47,21 +47,24 @@ async def test_what_was_deleted_elsewhere_while_the_server_was_away_leaves_the_l
         await until(pilot, lambda: "Newest" not in screen_text(pilot.app))
 
 
-async def test_nothing_is_deleted_or_renamed_later_while_the_server_is_away(
-    open_app: OpenApp, server: FakeServer
-) -> None:
-    server.add_conversation("Sea", ("a", "b"))
+async def test_nothing_is_put_off_unseen_while_the_server_is_away(open_app: OpenApp, server: FakeServer) -> None:
+    reply = server.items[server.add_conversation("Sea", ("a", "b"))][-1]
+    reply["versions"] = [reply["id"], "msg_other"]
     async with open_app() as pilot:
-        await until_shown(pilot, "live", "Sea")
+        await until_shown(pilot, "live", "‹ 1/2 ›")
         server.accepts = False
         await server.drop_sockets()
         await until_shown(pilot, "offline")
         await say(pilot, "/rename Land")
         await until_shown(pilot, "That did not work: no server answers")
+        await say(pilot, "/later")
+        await until(pilot, lambda: screen_text(pilot.app).count("no server answers") == 2)
         await say(pilot, "/delete")
         await until_shown(pilot, "for good?")
         await pilot.press("y")
-        await until(pilot, lambda: screen_text(pilot.app).count("no server answers") == 2)
+        await until(pilot, lambda: screen_text(pilot.app).count("no server answers") == 3)
+        await say(pilot, "/export")
+        await until_shown(pilot, "Nothing was written: no server answers")
     assert [body["title"] for body in server.conversations.values()] == ["Sea"]
 
 
