@@ -12,7 +12,7 @@ from chatbot.client import ChatbotError
 from tui import clipboard
 from tui.chat_markdown import code_blocks
 from tui.commands import COMMANDS, Command
-from tui.meant import called, partly_called
+from tui.meant import brief, called, partly_called
 from tui.session import Session
 from tui.state import Model
 from tui.widgets.conversations import ConversationList
@@ -78,7 +78,7 @@ class CommandedApp(App[int]):
 
     async def _open_unlisted(self, title: str) -> None:
         """Open the conversation that has a title at the server, or else one in the list that has it in its own."""
-        told = f"No conversation is called “{title}”."
+        told = f"No conversation is called “{brief(title)}”."
         try:
             if await self.session.open_titled(title):
                 return
@@ -264,7 +264,9 @@ class CommandedApp(App[int]):
         elif name and (meant := called(name, known, str)):
             self.session.choose_persona(state.sheet, meant)
         elif name:
-            self.notify(f"Nobody is called “{name}”. Known: {', '.join(known)}", severity="warning", markup=False)
+            self.notify(
+                f"Nobody is called “{brief(name)}”. Known: {', '.join(known)}", severity="warning", markup=False
+            )
         elif picked := await self.push_screen_wait(PersonaPicker(state.models, state.persona, self._models)):
             self.session.choose_persona(state.sheet, picked)
 

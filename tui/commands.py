@@ -4,6 +4,8 @@ import difflib
 import re
 from dataclasses import dataclass
 
+from tui.meant import brief
+
 
 @dataclass(frozen=True, slots=True)
 class Command:
@@ -66,7 +68,7 @@ def find(name: str) -> Command:
     names = [command.name for command in COMMANDS]
     near = [command.name for command in starting[:1]] or difflib.get_close_matches(name, names, n=1)
     hint = f"did you mean /{near[0]}?" if near else f"/help lists them; {AS_MESSAGE}"
-    raise UnknownCommand(f"there is no command /{name}; {hint}")
+    raise UnknownCommand(f"there is no command /{brief(name)}; {hint}")
 
 
 def trimmed(text: str) -> str:
@@ -93,7 +95,7 @@ def parse(line: str) -> tuple[Command, str] | None:
     command = find(name.lower())
     argument = trimmed(argument) if command.takes_lines else argument.strip()
     if argument and not command.argument:
-        raise UnknownCommand(f"/{command.name} takes nothing after it, but got “{argument}”; {AS_MESSAGE}")
+        raise UnknownCommand(f"/{command.name} takes nothing after it, but got “{brief(argument)}”; {AS_MESSAGE}")
     return command, argument
 
 

@@ -11,7 +11,7 @@ from chatbot.client import Client, JsonObject, ReplyFailed, RequestRejected
 from tui.ask import FAILED, OK, PATIENCE_S, Ensure, guarded, talk
 from tui.commands import COMMANDS, Command, UnknownCommand, message_of, parse, trimmed
 from tui.export import export
-from tui.meant import called, partly_called
+from tui.meant import brief, called, partly_called
 from tui.safe_text import safe_line
 from tui.teller import Teller
 from tui.typed_lines import TypedLines
@@ -122,7 +122,7 @@ class PlainChat:
             self._model = None  # it has a persona of its own
             talk(f"Now in “{safe_line(found['title'])}”.")
             return OK
-        talk(f"No conversation is called “{title}”; /list shows them." if title else "Usage: /open TITLE")
+        talk(f"No conversation is called “{brief(title)}”; /list shows them." if title else "Usage: /open TITLE")
         return FAILED
 
     async def _titled(self, title: str) -> JsonObject | None:
@@ -223,7 +223,7 @@ class PlainChat:
                 await self._client.set_model(self._conversation["id"], meant)
             talk(f"{safe_line(meant)} answers from now on.")
             return OK
-        talk((f"Nobody is called “{name}”. " if name else "") + "Personas: " + ", ".join(map(safe_line, known)))
+        talk((f"Nobody is called “{brief(name)}”. " if name else "") + "Personas: " + ", ".join(map(safe_line, known)))
         return FAILED if name else OK
 
     async def command_list(self, _: str) -> None:

@@ -62,6 +62,8 @@ def test_a_slip_is_met_with_the_nearest_name() -> None:
         parse("/renmae x")
     with pytest.raises(UnknownCommand, match="/help lists them; a message that begins"):
         parse("/etc/passwd is what?")
+    with pytest.raises(UnknownCommand, match=r"no command /etc/etc.*…; /help lists"):
+        parse("/etc" * 99)
 
 
 def test_a_command_that_takes_nothing_is_not_run_with_something() -> None:

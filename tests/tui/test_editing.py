@@ -19,8 +19,8 @@ async def test_slash_commands_are_offered_completed_and_corrected(open_app: Open
         await until_shown(pilot, "/persona [NAME]")
         await pilot.press("tab")
         await until(pilot, lambda: pilot.app.query_one(Editor).text == "/persona ")
-        await say(pilot, "nobody")
-        await until_shown(pilot, "Nobody is called “nobody”")
+        await say(pilot, "nobody" * 99)
+        await until_shown(pilot, "Nobody is called", "nobodynobodynobodynobodynobodynobodynob…”")
         await say(pilot, f"/renmae {'long ' * 12}title")
         await until_shown(pilot, "did you mean /rename?", "long title")
 

@@ -145,8 +145,9 @@ async def test_a_conversation_beyond_the_list_opens_by_its_title(open_app: OpenA
         await until_shown(pilot, "dee")
         await say(pilot, "/open Old one")
         await until_shown(pilot, "bee")
-        await say(pilot, "/open Nowhere")
-        await until_shown(pilot, "No conversation is called “Nowhere”.")
+        await say(pilot, f"/open Nowhere{' at all' * 99}")
+        told = "No conversation is called “Nowhere at all at all at all at all at …”."
+        await until(pilot, lambda: [toast.message for toast in pilot.app._notifications] == [told])
         await say(pilot, "/open")
         await until(pilot, lambda: len(_found(pilot.app)) == CHATS_PAGE)
 
