@@ -4,7 +4,6 @@ import asyncio
 import os
 from typing import ClassVar
 
-from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.content import Content
 
@@ -12,8 +11,8 @@ from chatbot.client import ChatbotError
 from tui import clipboard
 from tui.chat_markdown import code_blocks
 from tui.commands import COMMANDS, Command
+from tui.leaving import LeavableApp
 from tui.meant import brief, called, partly_called
-from tui.session import Session
 from tui.state import Model
 from tui.widgets.conversations import ConversationList
 from tui.widgets.dialogs import LONGEST_TITLE, AskLine, Confirm
@@ -23,13 +22,12 @@ from tui.widgets.persona_picker import PersonaPicker
 from tui.widgets.search import Search
 from tui.widgets.transcript import Transcript
 
-QUIT_WINDOW_S = 2.0
 WIDE_COLUMNS = 100
 ASKED_TITLE = 40
 """Columns of a title in a question, which has to fit the smallest screen."""
 
 
-class CommandedApp(App[int]):
+class CommandedApp(LeavableApp):
     """An app with a session whose keys and slash commands are one table."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -47,10 +45,6 @@ class CommandedApp(App[int]):
             if command.key
         ),
     ]
-    session: Session
-    _quit_asked = False
-    _warned_of: frozenset[str] = frozenset()
-    """Keys of the messages that the user was told would be lost."""
 
     def action_command(self, name: str) -> None:
         self.run_command(next(command for command in COMMANDS if command.name == name), "")
@@ -214,19 +208,6 @@ class CommandedApp(App[int]):
     def command_help(self, _: str) -> None:
         self.push_screen(HelpScreen())
 
-    def command_quit(self, _: str) -> None:
-        """Leave, after the keys that the editor has yet to take: an Enter among them sends."""
-        self.query_one(Editor).call_later(self._quit)
-
-    def _quit(self) -> None:
-        """Leave; with a message that the server does not have yet, only when asked twice."""
-        unsent = self.session.state.unsent
-        if unsent - self._warned_of:
-            self._warned_of = unsent
-            self.notify("A message has not reached the server yet. Quit again to leave without it.", markup=False)
-            return
-        self.exit(0)
-
     def copy_to_clipboard(self, text: str) -> None:
         """Copy by every way there is, and say so."""
         if self._driver and "TMUX" in os.environ:
@@ -237,23 +218,6 @@ class CommandedApp(App[int]):
     async def _copy_with_tool(self, text: str) -> None:
         tool = await asyncio.to_thread(clipboard.copy_with_tool, text)
         self.notify(f"Copied {len(text)} characters ({tool or 'through the terminal'}).", markup=False)
-
-    def action_help_quit(self) -> None:
-        """^C with nothing to copy: it stops the reply that is being written, and the second one in a row quits."""
-        is_stopped = not self._quit_asked and self.session.stop()
-        self.ask_to_quit("The reply is stopped; ^C again quits." if is_stopped else "Press ^C again to quit.")
-
-    def ask_to_quit(self, told: str) -> None:
-        """Quit if that was asked for a moment ago; tell how to otherwise."""
-        if self._quit_asked:
-            self.command_quit("")
-            return
-        self._quit_asked = True
-        self.set_timer(QUIT_WINDOW_S, self._forget_quit)
-        self.notify(told, timeout=QUIT_WINDOW_S, markup=False)
-
-    def _forget_quit(self) -> None:
-        self._quit_asked = False
 
     async def _choose_persona(self, name: str) -> None:
         """Let who is named answer, or who is picked from all that the server offers now."""

@@ -17,7 +17,7 @@ OpenApp = Callable[..., AbstractAsyncContextManager[Pilot[int]]]
 def _slow_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """What goes away by itself stays for as long as a test may wait for it."""
     monkeypatch.setattr(ChatApp, "NOTIFICATION_TIMEOUT", WAIT_S)
-    monkeypatch.setattr("tui.actions.QUIT_WINDOW_S", WAIT_S)
+    monkeypatch.setattr("tui.leaving.QUIT_WINDOW_S", WAIT_S)
 
 
 @pytest.fixture
