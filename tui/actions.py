@@ -54,6 +54,10 @@ class CommandedApp(LeavableApp):
         if len(self.screen_stack) == 1 or command.name == "quit":
             getattr(self, f"command_{command.name}")(argument)
 
+    def warn(self, told: str) -> None:
+        """Tell the user why something is not done; what was typed, or the server said, is no markup."""
+        self.notify(told, severity="warning", markup=False)
+
     def command_new(self, _: str) -> None:
         self.session.open(None)
         self.query_one(Editor).focus()
@@ -81,7 +85,7 @@ class CommandedApp(LeavableApp):
         if near := partly_called(title, self.session.state.chats, lambda chat: chat.title):
             self.session.open(near.id)
         else:
-            self.notify(told, severity="warning", markup=False)
+            self.warn(told)
 
     def command_search(self, words: str) -> None:
         self.run_worker(self._search(words), exclusive=True, group="open")
@@ -96,10 +100,10 @@ class CommandedApp(LeavableApp):
     def command_rename(self, title: str) -> None:
         chat = self.session.state.chat
         if chat is None or chat.is_draft:
-            self.notify("There is nothing to rename yet: say something first.", markup=False)
+            self.warn("There is nothing to rename yet: say something first.")
         elif len(title) > LONGEST_TITLE:
             told = f"Not renamed: a title has at most {LONGEST_TITLE} characters, this one has {len(title)}."
-            self.notify(told, severity="warning", markup=False)
+            self.warn(told)
         elif title:
             self.session.rename(chat, title)
         else:
@@ -110,7 +114,7 @@ class CommandedApp(LeavableApp):
         if self.session.state.current:
             self._confirm_delete(self.session.state.current)
         else:
-            self.notify("There is nothing to delete yet.", severity="warning", markup=False)
+            self.warn("There is nothing to delete yet.")
 
     def command_persona(self, name: str) -> None:
         self.run_worker(self._choose_persona(name), exclusive=True, group="persona")
@@ -146,7 +150,7 @@ class CommandedApp(LeavableApp):
             chat = self.session.state.chat
             is_on_its_way = chat is not None and chat.question is not None
             told = "The message is still on its way." if is_on_its_way else "There is no message to answer anew."
-            self.notify(told, severity="warning", markup=False)
+            self.warn(told)
 
     def command_earlier(self, _: str) -> None:
         self.show_version(-1)
@@ -159,7 +163,7 @@ class CommandedApp(LeavableApp):
         if not self.session.show_version(step, key):
             which = "earlier" if step < 0 else "later"
             told = f"There is no {which} version here; Alt+Up marks the message that is meant."
-            self.notify(told, severity="warning", markup=False)
+            self.warn(told)
 
     def command_copy(self, number: str) -> None:
         chat = self.session.state.chat
@@ -173,7 +177,7 @@ class CommandedApp(LeavableApp):
         else:
             which = "marked message" if chat and chat.marked else "last reply"
             missing = f"There is no such code block; the {which} has {len(blocks)}."
-            self.notify(missing if number else "There is nothing to copy yet.", severity="warning", markup=False)
+            self.warn(missing if number else "There is nothing to copy yet.")
 
     def command_export(self, file: str) -> None:
         self.run_worker(self._export(file), group="export")
@@ -182,7 +186,7 @@ class CommandedApp(LeavableApp):
         """Write the open chat to a file and say where it is."""
         chat = self.session.state.chat
         if chat is None or chat.is_draft:
-            self.notify("There is nothing to export yet.", severity="warning", markup=False)
+            self.warn("There is nothing to export yet.")
             return
         try:
             path = await self.session.export(chat, file)
@@ -224,13 +228,11 @@ class CommandedApp(LeavableApp):
         state = self.session.state  # what is open now, and perhaps not any more when somebody is picked
         known = [model.id for model in (await self._models() if name else state.models)]
         if not known:
-            self.notify("The server is not there yet; try again in a moment.", severity="warning", markup=False)
+            self.warn("The server is not there yet; try again in a moment.")
         elif name and (meant := called(name, known, str)):
             self.session.choose_persona(state.sheet, meant)
         elif name:
-            self.notify(
-                f"Nobody is called “{brief(name)}”. Known: {', '.join(known)}", severity="warning", markup=False
-            )
+            self.warn(f"Nobody is called “{brief(name)}”. Known: {', '.join(known)}")
         elif picked := await self.push_screen_wait(PersonaPicker(state.models, state.persona, self._models)):
             self.session.choose_persona(state.sheet, picked)
 

@@ -171,7 +171,7 @@ class ChatApp(CommandedApp):
         try:
             command = parse(text)
         except UnknownCommand as unknown:
-            self.notify(str(unknown), severity="warning", markup=False)
+            self.warn(str(unknown))
             self.query_one(Editor).replace_all(text)
             return
         if command:
