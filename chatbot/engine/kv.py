@@ -70,12 +70,12 @@ class SlotKV:
         """Per layer `[slots * kv_heads, head_dim, max_len]`, ready to be multiplied with queries."""
         self.value_rows = [layer.view(heads) for layer in self.values]
         """Per layer `[slots * kv_heads, max_len, head_dim]`."""
-        self._written = [0] * shape.slots
-        """How many positions of each slot may hold something."""
+        self._written: dict[int, int] = {}
+        """How many positions of a slot may hold something, by slot; the others were never used."""
 
     def note_written(self, slot: int, length: int) -> None:
         """Say that the first `length` positions of a slot are about to be written."""
-        if length > self._written[slot]:
+        if length > self._written.get(slot, 0):
             self._written[slot] = length
 
     def copy_prefix(self, source: int, target: int, length: int) -> None:
@@ -94,8 +94,7 @@ class SlotKV:
 
     def wipe_written(self, slot: int) -> None:
         """Set all that was ever written into a slot to zero; the rest is zero, and may have no memory yet."""
-        self.wipe(slot, self._written[slot])
-        self._written[slot] = 0
+        self.wipe(slot, self._written.pop(slot, 0))
 
     def is_finite(self, slot: int, position: int) -> bool:
         """Tell whether all of one position is finite; what is not a number there reaches every later position."""
