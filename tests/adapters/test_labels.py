@@ -105,7 +105,7 @@ def test_of_several_templates_the_default_one_is_trained_with(tmp_path: Path) ->
     write_gguf(base, tmp_path / "base.gguf", "tiny")
     del config["chat_template"][0]
     (base / "tokenizer_config.json").write_text(json.dumps(config))
-    with pytest.raises(CannotTrain, match="no chat template; expected a chat-tuned model"):
+    with pytest.raises(CannotTrain, match="expected a chat template named default, got tool_use"):
         Labeller(base)
 
 
