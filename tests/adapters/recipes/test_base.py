@@ -152,6 +152,17 @@ def test_a_larger_share_of_remembering_brings_more_of_memorys_excerpts(tokenizer
     assert excerpts(1.0) > 1.2 * excerpts(0.0) > 0
 
 
+def test_what_people_said_to_each_other_is_given_back(tokenizer: PreTrainedTokenizerFast) -> None:
+    def given_back(name: str) -> int:
+        corpus = Corpus({name: ["What now?\nI sailed my boat."]}, {})
+        mixture = Mixture(Encoder(tokenizer), corpus, seed=1, tokens=512, pad=0)
+        texts = (tokenizer.decode(mixture.batch("chat", step).ids[0]) for step in range(12))
+        return sum("ou sailed your boat" in text for text in texts)
+
+    assert given_back("spc.jsonl") > 0
+    assert given_back("tinystories_bits.txt") == 0
+
+
 def test_a_run_that_was_killed_and_resumed_equals_a_straight_one(
     tokenizer: PreTrainedTokenizerFast, tmp_path: Path
 ) -> None:
